@@ -1,0 +1,235 @@
+"""What a range test found: a frozen record that can be asked for a learning rate."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from keras_lr._checks import check_choice, complaint
+from keras_lr.search.curve import Floats, SuggestionError
+from keras_lr.search.suggest import RULES, consensus
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+_VECTORS = ("learning_rates", "losses", "smoothed_losses", "probe_losses", "validation_losses")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class RangeTestResult:
+    """The record of a learning-rate range test, and the learning rates it suggests.
+
+    Arrays are copied to float64 and made read-only. Two results are equal if every field is, NaN
+    counting as equal to NaN.
+
+    Attributes:
+        learning_rates: float64[n], the learning rate of each step done, increasing.
+        losses: float64[n], the loss of each single batch; with repeats their median.
+        smoothed_losses: float64[n], the bias-corrected average that the stop rule watches. It
+            lags behind; `smooth` is the average to look at.
+        stop_reason: Why the sweep ended, such as `"completed"` or `"diverged: ..."`.
+        steps: How many steps were planned; None if that is not known.
+        optimizer_learning_rate: What the optimizer was set to before the test; None for a
+            schedule.
+        default_learning_rate: The default of the optimizer's family, which has a vote in
+            `suggest()`; None if there is none.
+        probe_losses: float64[n], the loss of one fixed batch after each step, or None.
+        validation_losses: float64[n], NaN where it was not evaluated, or None.
+        repeat_losses: float64[repeats, n], NaN after the stop of a repeat, or None.
+
+    Raises:
+        ValueError: If the lengths of the arrays do not agree.
+
+    Example:
+        >>> rates = np.geomspace(1e-6, 100.0, 81)
+        >>> losses = 2.0 - 1.5 / (1.0 + 1e-3 / rates) + rates
+        >>> result = RangeTestResult(
+        ...     learning_rates=rates, losses=losses, smoothed_losses=losses,
+        ...     stop_reason="completed", steps=81, default_learning_rate=1e-3)
+        >>> result
+        RangeTestResult(81 of 81 steps, 1e-06 to 100; completed; suggestion 1.6e-03 (consensus))
+        >>> round(result.suggest("minimum"), 4)
+        0.004
+
+    Reference:
+        Smith, "Cyclical Learning Rates for Training Neural Networks", 2015, section 3.3.
+    """
+
+    learning_rates: Floats
+    losses: Floats
+    smoothed_losses: Floats
+    stop_reason: str
+    steps: int | None = None
+    optimizer_learning_rate: float | None = None
+    default_learning_rate: float | None = None
+    probe_losses: Floats | None = None
+    validation_losses: Floats | None = None
+    repeat_losses: Floats | None = None
+
+    def __post_init__(self) -> None:
+        """Copy the arrays, lock them and check that they fit together."""
+        for name in (*_VECTORS, "repeat_losses"):
+            if getattr(self, name) is not None:
+                array = np.array(getattr(self, name), dtype=np.float64)
+                array.setflags(write=False)
+                object.__setattr__(self, name, array)
+        n = self.learning_rates.size
+        for name in (*_VECTORS, "repeat_losses"):
+            array = getattr(self, name)
+            if array is None:
+                continue
+            expected = (len(array), n) if name == "repeat_losses" else (n,)
+            if array.shape != expected:
+                rule = f"{name} must hold one value per learning rate ({n})"
+                fix = "Pass NaN where there is no value"
+                raise ValueError(complaint("RangeTestResult", rule, fix, shape=array.shape))
+
+    @property
+    def min_lr(self) -> float:
+        """The first learning rate of the sweep."""
+        return float(self.learning_rates[0])
+
+    @property
+    def max_lr(self) -> float:
+        """The last learning rate that was tried, which a stop may have kept below the plan."""
+        return float(self.learning_rates[-1])
+
+    @property
+    def observed_losses(self) -> Floats:
+        """float64[n], what the rules read: the probe's losses if there are any, else `losses`.
+
+        The probe is one fixed batch, so its losses do not jump with the batch.
+        """
+        return self.losses if self.probe_losses is None else self.probe_losses
+
+    @property
+    def spread(self) -> Floats | None:
+        """float64[2, n], the quartiles over the repeats; None for fewer than two repeats.
+
+        Repeats that had stopped before a step do not count there; NaN where none is left.
+        """
+        if self.repeat_losses is None or len(self.repeat_losses) < 2:
+            return None
+        quartiles = np.full((2, self.repeat_losses.shape[1]), np.nan)
+        for step, losses in enumerate(self.repeat_losses.T):
+            finite = losses[np.isfinite(losses)]
+            if finite.size:
+                quartiles[:, step] = np.quantile(finite, (0.25, 0.75))
+        return quartiles
+
+    def suggest(self, rule: str = "consensus") -> float:
+        """One learning rate to train with.
+
+        Args:
+            rule: `"consensus"`, `"valley"`, `"fall75"`, `"steep"`, `"minimum"` or `"slide"`. The
+                default is the least wrong of them over many models: see `consensus`.
+
+        Returns:
+            A learning rate.
+
+        Raises:
+            ValueError: If there is no such rule.
+            SuggestionError: If the record has no clear fall; it tells what to change.
+        """
+        check_choice("RangeTestResult.suggest", tuple(RULES), rule=rule)
+        record = self.learning_rates, self.observed_losses
+        if rule == "consensus":
+            return consensus(*record, default=self.default_learning_rate)
+        return RULES[rule](*record)
+
+    def suggestions(self) -> dict[str, float]:
+        """The learning rate of every rule that has something to say, by the rule's name."""
+        refusals = self.refusals()
+        return {rule: self.suggest(rule) for rule in RULES if rule not in refusals}
+
+    def refusals(self) -> dict[str, str]:
+        """Why the other rules have nothing to say, by the rule's name."""
+        reasons = {}
+        for rule in RULES:
+            try:
+                self.suggest(rule)
+            except SuggestionError as error:
+                reasons[rule] = str(error)
+        return reasons
+
+    def plot(self, ax: "Axes | None" = None, **options: Any) -> "Axes":
+        """Draw the record and its suggestions: see `keras_lr.plot_range_test`.
+
+        Args:
+            ax: Where to draw; None makes a figure.
+            **options: Passed on to `plot_range_test`.
+
+        Returns:
+            The matplotlib Axes.
+        """
+        from keras_lr.plot.range_test import plot_range_test
+
+        return plot_range_test(self, ax=ax, **options)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every field as plain Python numbers, strings and lists.
+
+        Values that are not finite stay floats, which Python's `json` writes as NaN and Infinity.
+        """
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {
+            name: value.tolist() if isinstance(value, np.ndarray) else value
+            for name, value in values.items()
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "RangeTestResult":
+        """The result that `to_dict` wrote down."""
+        return cls(**values)
+
+    def to_dataframe(self) -> "pd.DataFrame":
+        """One row per step; columns for what was not recorded are left out.
+
+        Returns:
+            A pandas DataFrame indexed by step from 0, all columns float64.
+
+        Raises:
+            ImportError: If pandas is not installed.
+        """
+        try:
+            import pandas as pd
+        except ImportError as error:
+            rule = "a data frame needs pandas"
+            fix = "Run `pip install pandas`, or use to_dict()"
+            message = complaint("RangeTestResult.to_dataframe", rule, fix, pandas=None)
+            raise ImportError(message) from error
+        columns = {name: getattr(self, name) for name in _VECTORS}
+        if self.spread is not None:
+            columns["lower_quartile"], columns["upper_quartile"] = self.spread
+        kept = {name: column for name, column in columns.items() if column is not None}
+        return pd.DataFrame(kept, index=pd.RangeIndex(self.losses.size, name="step"))
+
+    def __eq__(self, other: object) -> bool:
+        """Equal fields, array by array."""
+        if not isinstance(other, RangeTestResult):
+            return NotImplemented
+        return all(
+            _same(getattr(self, field.name), getattr(other, field.name)) for field in fields(self)
+        )
+
+    __hash__ = None  # type: ignore[assignment]  # arrays have no hash
+
+    def __repr__(self) -> str:
+        """How far the sweep came, why it ended and what it suggests."""
+        n = self.learning_rates.size
+        done = f"{n} steps" if self.steps is None else f"{n} of {self.steps} steps"
+        span = f", {self.min_lr:.3g} to {self.max_lr:.3g}" if n else ""
+        ended = self.stop_reason.partition(":")[0]
+        try:
+            advice = f"suggestion {self.suggest():.1e} (consensus)"
+        except SuggestionError:
+            advice = "no suggestion, see refusals()"
+        return f"RangeTestResult({done}{span}; {ended}; {advice})"
+
+
+def _same(mine: Any, other: Any) -> bool:
+    if isinstance(mine, np.ndarray) and isinstance(other, np.ndarray):
+        return np.array_equal(mine, other, equal_nan=True)
+    return bool(mine == other)
