@@ -1,0 +1,188 @@
+"""Eight Keras optimizers with one addition: the learning rate decays in every update.
+
+Each class is the Keras optimizer of the same name with `Decayed` in front. In update i = 0, 1, ...
+
+    lr_i = lr / (1 + decay * i)
+
+takes the place of the learning rate, in the step and in decoupled weight decay. With `decay=0` the
+weights are bit for bit those of the Keras optimizer.
+"""
+
+from __future__ import annotations
+
+import keras
+
+from keras_lr._keras.decayed import Decayed, native
+from keras_lr._keras.nadam import ScheduledNadam
+
+_registered = keras.saving.register_keras_serializable(package="keras_lr")
+
+
+@_registered
+class Adam(Decayed, native(keras.optimizers.Adam)):  # type: ignore[misc]
+    """Adam with Keras 2's `lr` and `decay`: `lr_i = lr / (1 + decay * i)` in update i = 0, 1, ...
+
+    `decay` counts updates, not epochs: with `decay=1e-2` the learning rate is halved after 100
+    updates. Under `gradient_accumulation_steps=k` one update is k batches. The other decaying
+    optimizers of this module take the same arguments and have the same attributes.
+
+    Args:
+        lr: Learning rate of the first update, at least 0; ints and NumPy scalars are converted. A
+            `LearningRateSchedule` is passed on to Keras and needs `decay=0`. Default: that of the
+            Keras optimizer of the same name (0.001; SGD: 0.01). The only positional argument, since
+            the second one was `beta_1`, `momentum` or `rho` in Keras and would be mistaken.
+        decay: Decay per update, at least 0. Default 0, as in Keras 2: none.
+        learning_rate: Keras' name for `lr`; pass one of the two.
+        **keras_arguments: All other arguments of the Keras optimizer: `beta_1`, `amsgrad`,
+            `weight_decay`, `clipnorm`, `gradient_accumulation_steps`, ... `epsilon=None` means the
+            default, 1e-7, as in Keras 2.
+
+    Attributes:
+        lr: float, the base learning rate; settable, in mid-training too, without a retrace.
+        decay: float; settable in the same way. After n updates the next one uses
+            `lr / (1 + decay * n)`, as if `decay` had been so from the start.
+        effective_learning_rate: float, what the next update will use; for logs. Read only.
+        learning_rate: what Keras' callbacks read and write: the base, as a variable. It is not the
+            effective value, since a callback such as `ReduceLROnPlateau` multiplies what it reads
+            and writes it back, and the decay would be applied twice.
+
+    Methods:
+        decay_off: Context manager: constant learning rate inside, `decay` put back bit for bit.
+
+    Raises:
+        TypeError: If `lr` or `decay` is not a number, or `lr` is set while a schedule is in force.
+        ValueError: If one is negative, NaN or infinite, if both `lr` and `learning_rate` are given,
+            or if `decay` is above 0 with a schedule.
+        RuntimeError: On JAX, if one is read or set between the batches of `fit` through a kept
+            reference, where Keras would ignore it; `self.model.optimizer` in a callback works.
+
+    Example:
+        >>> optimizer = Adam(lr=1e-3, decay=1e-2)
+        >>> weight = keras.Variable(1.0)
+        >>> for _ in range(100):
+        ...     optimizer.apply([keras.ops.ones(())], [weight])
+        >>> optimizer.lr, round(optimizer.effective_learning_rate, 6)
+        (0.001, 0.0005)
+        >>> optimizer.decay = 0
+        >>> optimizer.effective_learning_rate
+        0.001
+
+    Reference:
+        Keras 2.2.4, `keras.optimizers.Adam`. Kingma and Ba, arXiv:1412.6980, Algorithm 1, in the
+        form before Section 2.1. Reddi et al., arXiv:1904.09237, for `amsgrad`.
+    """
+
+
+@_registered
+class AdamW(Decayed, native(keras.optimizers.AdamW)):  # type: ignore[misc]
+    """Adam with decoupled weight decay and `lr_i = lr / (1 + decay * i)`; see `Adam`.
+
+    `weight_decay` (default 0.004, Keras') shrinks the weights by `1 - weight_decay * lr_i`: it is
+    scaled by the decayed learning rate. `decay` is no weight decay.
+
+    Example:
+        >>> AdamW(lr=1e-3, decay=1e-4, weight_decay=0.01).decay
+        0.0001
+
+    Reference:
+        Loshchilov and Hutter, arXiv:1711.05101, Algorithm 2, with lr_i for the schedule.
+    """
+
+
+@_registered
+class Nadam(Decayed, ScheduledNadam):
+    """Nadam with `lr_i = lr / (1 + decay * i)` and a choice of momentum schedule; see `Adam`.
+
+    The momentum of update t = 1, 2, ... is `beta_1 * (1 - 0.5 * 0.96 ** (schedule_decay * t))`.
+
+    Args:
+        lr: As in `Adam`; default 0.001.
+        decay: As in `Adam`.
+        learning_rate: As in `Adam`.
+        schedule_decay: Speed of the momentum's rise, at least 0. Default 1.0: that of Keras 3, done
+            in some 100 updates. The paper and Keras 2 have 0.004, which takes some 25,000.
+        **keras_arguments: All other arguments of `keras.optimizers.Nadam`.
+
+    Raises:
+        TypeError: As in `Adam`, and if `schedule_decay` is not a number.
+        ValueError: As in `Adam`, and if `schedule_decay` is negative, NaN or infinite.
+
+    Example:
+        >>> Nadam(lr=0.002, schedule_decay=0.004).schedule_decay
+        0.004
+
+    Reference:
+        Dozat, "Incorporating Nesterov Momentum into Adam" (2016), Algorithm 2 and Section 3.
+    """
+
+
+@_registered
+class SGD(Decayed, native(keras.optimizers.SGD)):  # type: ignore[misc]
+    """Gradient descent with momentum and `lr_i = lr / (1 + decay * i)`; see `Adam`.
+
+    Example:
+        >>> SGD(lr=0.01, decay=1e-6, momentum=0.9, nesterov=True).lr
+        0.01
+
+    Reference:
+        Keras 2.2.4, `keras.optimizers.SGD`.
+    """
+
+
+@_registered
+class RMSprop(Decayed, native(keras.optimizers.RMSprop)):  # type: ignore[misc]
+    """RMSprop with `lr_i = lr / (1 + decay * i)`; see `Adam`.
+
+    Keras 3 divides by `sqrt(v + epsilon)`, Keras 2 divided by `sqrt(v) + epsilon`: see `migrate`.
+
+    Example:
+        >>> RMSprop(lr=1e-3, decay=1e-4, rho=0.9).lr
+        0.001
+
+    Reference:
+        Keras 3, `keras.optimizers.RMSprop`, for the update; Keras 2.2.4 for `lr` and `decay`.
+    """
+
+
+@_registered
+class Adagrad(Decayed, native(keras.optimizers.Adagrad)):  # type: ignore[misc]
+    """Adagrad with `lr_i = lr / (1 + decay * i)`; see `Adam`.
+
+    Keras 3 divides by `sqrt(a + epsilon)`, a starting at 0.1; Keras 2 divided by
+    `sqrt(a) + epsilon`, a starting at 0: see `migrate`.
+
+    Example:
+        >>> Adagrad(lr=0.01, decay=1e-4).lr
+        0.01
+
+    Reference:
+        Keras 3, `keras.optimizers.Adagrad`, for the update; Keras 2.2.4 for `lr` and `decay`.
+    """
+
+
+@_registered
+class Adadelta(Decayed, native(keras.optimizers.Adadelta)):  # type: ignore[misc]
+    """Adadelta with `lr_i = lr / (1 + decay * i)`; see `Adam`.
+
+    The default of `lr` is Keras 3's 0.001; the paper and Keras 2 have 1.0.
+
+    Example:
+        >>> Adadelta(lr=1.0, decay=1e-4).lr
+        1.0
+
+    Reference:
+        Keras 2.2.4, `keras.optimizers.Adadelta`. Zeiler, arXiv:1212.5701.
+    """
+
+
+@_registered
+class Adamax(Decayed, native(keras.optimizers.Adamax)):  # type: ignore[misc]
+    """Adamax with `lr_i = lr / (1 + decay * i)`; see `Adam`.
+
+    Example:
+        >>> Adamax(lr=0.002, decay=1e-4).lr
+        0.002
+
+    Reference:
+        Keras 2.2.4, `keras.optimizers.Adamax`. Kingma and Ba, arXiv:1412.6980, Algorithm 2.
+    """
