@@ -1,0 +1,48 @@
+"""The loss of the single batch, from a training step that reports a running mean."""
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_lr._keras.training import ON_JAX, TrainingState
+
+
+class BatchLoss:
+    """Makes each step's `logs["loss"]` that step's own loss.
+
+    Keras reports the mean since the start of the epoch. Emptying the mean before every step leaves the step's own
+    value: exact with sample weights, unequal batches and regularisers, where taking differences of the mean is not, and
+    is destroyed for good by one spike. Keras' own training step shares no metric with its loss, so only the loss is
+    emptied there; a custom one may keep its loss in any of the model's metrics.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        self._metrics = model.metrics if has_custom_train_step(model) else [model._loss_tracker]
+        self._empty: list[tuple[Any, np.ndarray]] | None = None
+
+    def before_step(self, state: TrainingState) -> None:
+        """Empty the running mean."""
+        if not ON_JAX:
+            for metric in self._metrics:
+                metric.reset_state()
+            return
+        if self._empty is None:  # at the first step of a fit, Keras has just emptied every metric
+            variables = [variable for metric in self._metrics for variable in metric.variables]
+            self._empty = [(variable, state.read(variable)) for variable in variables]
+        for variable, value in self._empty:
+            state.write(variable, value)
+
+
+def has_custom_train_step(model: Any) -> bool:
+    """Return whether the training step is the user's own instead of Keras'."""
+    if "train_step" in vars(model):
+        return True
+    owner = next(base for base in type(model).__mro__ if "train_step" in vars(base))
+    return not owner.__module__.startswith("keras.")
+
+
+def loss_value(logs: dict[str, Any], name: str = "loss") -> float:
+    """Return one entry of a step's logs as a float."""
+    return float(keras.ops.convert_to_numpy(logs[name]))

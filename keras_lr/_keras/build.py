@@ -1,0 +1,34 @@
+"""Building what Keras on TensorFlow leaves to the first step, so that it can be seen before it is changed."""
+
+import contextlib
+from typing import Any
+
+import keras
+
+
+def build(model: Any, batches: Any) -> None:
+    """Create the variables that `fit`'s first step would create: the model's, then the optimizer's.
+
+    On JAX and torch `fit` has done so before any callback runs, and this finds nothing to do.
+
+    Args:
+        model: A compiled model.
+        batches: The `tf.data` iterator that `fit` hands to the train function. No batch is taken from it.
+    """
+    if not all(layer.built for layer in model._flatten_layers()):
+        model._symbolic_build(data_batch=_symbolic_batch(batches))
+    if not model.optimizer.built:
+        strategy = getattr(model, "distribute_strategy", None)
+        with strategy.scope() if strategy else contextlib.nullcontext():
+            model.optimizer.build(model.trainable_variables)
+
+
+def _symbolic_batch(batches: Any) -> Any:
+    import tensorflow as tf
+
+    def symbolic(spec: Any) -> Any:
+        if isinstance(spec, tf.OptionalSpec):
+            return None  # stands for a None in the data
+        return keras.KerasTensor(tuple(spec.shape), dtype=spec.dtype.name)
+
+    return keras.tree.map_structure(symbolic, batches.element_spec)

@@ -1,0 +1,75 @@
+"""The loss of given data at the present weights, in mid-fit and without a trace left behind."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import keras
+
+from keras_lr._keras.training import ON_JAX, ON_TENSORFLOW, TrainingState
+
+Batch = tuple[Any, Any, Any]  # x, y, sample weights
+
+
+class LossFunction:
+    """A model's loss on batches that it is not trained on, compiled once.
+
+    The forward pass runs in a stateless scope: batch-norm statistics and random seeds stay as they are, so that the run
+    it looks into goes on as if it had not been looked into.
+    """
+
+    def __init__(self, model: Any, *, training: bool) -> None:
+        self._model = model
+        self._training = training
+        self._compiled: Callable[..., Any] | None = None
+
+    def __call__(self, state: TrainingState, batches: Iterable[Batch]) -> float:
+        """Return the mean loss over the batches' samples, as `Model.evaluate` defines it."""
+        total = samples = 0.0
+        for batch in batches:
+            size = batch_length(batch)
+            total += size * self._batch_loss(state, batch)
+            samples += size
+        return total / samples
+
+    def _batch_loss(self, state: TrainingState, batch: Batch) -> float:
+        if self._compiled is None:
+            self._compiled = self._compile()
+        batch = keras.tree.map_structure(_to_tensor, batch)
+        values = state.carried() if ON_JAX else ()
+        return float(keras.ops.convert_to_numpy(self._compiled(values, *batch)))
+
+    def _compile(self) -> Callable[..., Any]:
+        if self._model.run_eagerly:
+            return self._loss
+        if ON_JAX:
+            import jax
+
+            return jax.jit(self._loss)
+        if ON_TENSORFLOW:
+            import tensorflow as tf
+
+            return tf.function(self._loss, reduce_retracing=True)
+        import torch
+
+        return torch.no_grad()(self._loss)
+
+    def _loss(self, values: Any, x: Any, y: Any, sample_weight: Any) -> Any:
+        model = self._model
+        mapping = []
+        if values:
+            trainable, non_trainable, _, metrics = values
+            mapping += zip(model.metrics_variables, metrics, strict=True)
+            mapping += zip(model.trainable_variables, trainable, strict=True)
+            mapping += zip(model.non_trainable_variables, non_trainable, strict=True)
+        with keras.StatelessScope(state_mapping=mapping, collect_losses=True):
+            y_pred = model(x, training=self._training)
+            return model._compute_loss(x, y, y_pred, sample_weight, training=self._training)
+
+
+def batch_length(batch: Batch) -> int:
+    """Return the number of samples in a batch."""
+    return len(keras.tree.flatten(batch[0])[0])
+
+
+def _to_tensor(value: Any) -> Any:
+    return None if value is None else keras.ops.convert_to_tensor(value)

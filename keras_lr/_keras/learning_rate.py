@@ -1,0 +1,126 @@
+"""The learning rate of a compiled model: found, read and made writable through every wrapper."""
+
+import contextlib
+import inspect
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_lr._keras.training import TrainingState, fresh_train_function
+
+
+def leaf_optimizers(optimizer: Any) -> list[Any]:
+    """Return the optimizers that update weights, unwrapped from loss scaling and from `MultiOptimizer`.
+
+    Args:
+        optimizer: Any Keras optimizer.
+
+    Returns:
+        At least one optimizer, in Keras' own order.
+    """
+    if hasattr(optimizer, "inner_optimizer"):
+        return leaf_optimizers(optimizer.inner_optimizer)
+    if isinstance(optimizer, keras.optimizers.MultiOptimizer):
+        return [leaf for inner in optimizer.optimizers for leaf in leaf_optimizers(inner)]
+    return [optimizer]
+
+
+def is_scheduled(optimizer: Any) -> bool:
+    """Return whether a leaf optimizer computes its learning rate in the graph instead of holding it."""
+    return not isinstance(optimizer._learning_rate, keras.Variable)
+
+
+def current_learning_rate(optimizer: Any) -> float:
+    """Return what a leaf optimizer's next update would use. Not for use inside `fit` on JAX."""
+    return float(keras.ops.convert_to_numpy(optimizer.learning_rate))
+
+
+def accumulation_steps(model: Any) -> int:
+    """Return how many batches make one update."""
+    steps = {leaf.gradient_accumulation_steps or 1 for leaf in leaf_optimizers(model.optimizer)}
+    return max(steps)
+
+
+def micro_step(model: Any, state: TrainingState) -> int:
+    """Return how many batches of the coming update have already been accumulated."""
+    leaf = leaf_optimizers(model.optimizer)[0]
+    return int(state.read(leaf._iterations)) % accumulation_steps(model)
+
+
+def default_learning_rate(optimizer: Any) -> float | None:
+    """Return the learning rate a leaf optimizer's class is constructed with by default, if it has one."""
+    parameters = inspect.signature(type(optimizer).__init__).parameters
+    for name in ("learning_rate", "lr"):
+        default = parameters[name].default if name in parameters else None
+        if isinstance(default, float):
+            return default
+    return None
+
+
+class LearningRates:
+    """The learning rates of all of a model's optimizers, moved as one.
+
+    The largest of them is "the" learning rate; the others keep their proportion to it, so a backbone that learns ten
+    times slower than the head goes on doing so.
+    """
+
+    def __init__(self, model: Any) -> None:
+        leaves = leaf_optimizers(model.optimizer)
+        present = np.array([current_learning_rate(leaf) for leaf in leaves])
+        largest = present.max()
+        self.initial = float(largest)
+        self.default = default_learning_rate(leaves[int(present.argmax())])
+        self._shares = present / largest if largest > 0 else np.ones_like(present)
+        self._variables = [leaf._learning_rate for leaf in leaves]
+        self._decays = [leaf.decay_variable for leaf in leaves if hasattr(leaf, "decay_variable")]
+
+    def write(self, state: TrainingState, learning_rate: float) -> None:
+        """Make `learning_rate` the one of the next update."""
+        for variable, share in zip(self._variables, self._shares, strict=True):
+            state.write(variable, learning_rate * share)
+
+    def hold_decay(self, state: TrainingState) -> None:
+        """Switch off the decay of this library's own optimizers, so that what is written is what is used."""
+        for variable in self._decays:
+            state.write(variable, 0.0)
+
+
+@contextlib.contextmanager
+def held_learning_rates(model: Any) -> Iterator[None]:
+    """Replace every in-graph schedule of the model's optimizers by a plain variable, and put it back.
+
+    The variable starts at the schedule's present value. While it is there the training step is another one, so it is
+    traced anew; the old compiled function comes back untouched. Without a schedule nothing happens.
+    """
+    scheduled = [leaf for leaf in leaf_optimizers(model.optimizer) if is_scheduled(leaf)]
+    with contextlib.ExitStack() as undo:
+        for optimizer in scheduled:
+            undo.enter_context(_held(model, optimizer))
+        if scheduled:
+            undo.enter_context(fresh_train_function(model))
+        yield
+
+
+@contextlib.contextmanager
+def _held(model: Any, optimizer: Any) -> Iterator[None]:
+    schedule = optimizer._learning_rate
+    scope = getattr(model, "distribute_strategy", None)
+    with scope.scope() if scope else contextlib.nullcontext():
+        variable = keras.Variable(
+            current_learning_rate(optimizer),
+            dtype=keras.backend.floatx(),
+            trainable=False,
+            name="learning_rate",
+            aggregation="only_first_replica",
+        )
+    # Past the public setter, which would untrack and reorder the optimizer's variables: a checkpoint written later
+    # would no longer load into a fresh optimizer.
+    object.__setattr__(optimizer, "_learning_rate", variable)
+    optimizer._track_variable(variable)
+    try:
+        yield
+    finally:
+        optimizer._untrack_variable(variable)
+        object.__setattr__(optimizer, "_learning_rate", schedule)

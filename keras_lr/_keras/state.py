@@ -1,0 +1,127 @@
+"""Everything a run changes, kept in memory and put back bit for bit."""
+
+import contextlib
+import random
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import keras
+import numpy as np
+from keras.src.backend.common import global_state  # where Keras keeps its global seed generator
+from keras.src.random.seed_generator import GLOBAL_SEED_GENERATOR
+
+from keras_lr._keras.training import TrainingState
+
+ON_TORCH = keras.backend.backend() == "torch"
+
+
+class VariableSnapshot:
+    """Copies of variables' values, on the host."""
+
+    def __init__(self, variables: Iterable[Any], read: Callable[[Any], np.ndarray]) -> None:
+        unique = {id(variable): variable for variable in variables}
+        self._values = [(variable, read(variable)) for variable in unique.values()]
+
+    def restore(self, write: Callable[[Any, np.ndarray], None]) -> None:
+        """Hand every variable and its old value to `write`."""
+        for variable, value in self._values:
+            write(variable, value)
+
+
+def read_variable(variable: Any) -> np.ndarray:
+    """Return a copy of a variable's value, for use outside `fit`."""
+    return np.array(keras.ops.convert_to_numpy(variable.value))
+
+
+def write_variable(variable: Any, value: np.ndarray) -> None:
+    """Give a variable a value, for use outside `fit`."""
+    variable.assign(value)
+
+
+class RandomSnapshot:
+    """The states of the global random generators: Python's, NumPy's, Keras' and torch's."""
+
+    def __init__(self) -> None:
+        self._python = random.getstate()
+        self._numpy = np.random.get_state()
+        generator = global_state.get_global_attribute(GLOBAL_SEED_GENERATOR)
+        self._keras = VariableSnapshot([generator.state] if generator else [], read_variable)
+        if ON_TORCH:
+            import torch
+
+            self._torch = torch.get_rng_state()
+            self._cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+
+    def restore(self) -> None:
+        """Put every generator back."""
+        random.setstate(self._python)
+        np.random.set_state(self._numpy)
+        self._keras.restore(write_variable)
+        if ON_TORCH:
+            import torch
+
+            torch.set_rng_state(self._torch)
+            if self._cuda:
+                torch.cuda.set_rng_state_all(self._cuda)
+
+
+class ModelSnapshot:
+    """A model and its optimizer as they are before a run's first step: every variable, every attribute."""
+
+    def __init__(self, model: Any, state: TrainingState) -> None:
+        self._model = model
+        self._variables = VariableSnapshot(model_variables(model), state.read)
+        self._attributes = {k: v for k, v in vars(model).items() if k not in FIT_ATTRIBUTES}
+
+    def restore_values(self, state: TrainingState) -> None:
+        """Put the variables back in the middle of `fit`."""
+        self._variables.restore(state.write)
+
+    def restore(self) -> None:
+        """Put everything back, after `fit` or after whatever cut it off."""
+        if hasattr(self._model, "_jax_state"):
+            # Else `fit`, on its way out, would write the cut-off step's values back.
+            self._model._jax_state = None
+        self._variables.restore(write_variable)
+        present = vars(self._model)
+        for name, value in self._attributes.items():
+            if present.get(name) is not value:
+                present[name] = value
+
+
+# What `fit` itself sets on a model. These follow their own rules: see `fit_attributes_kept`.
+FIT_ATTRIBUTES = frozenset(
+    {
+        "history",
+        "stop_training",
+        "train_function",
+        "test_function",
+        "_initial_epoch",
+        "_eval_epoch_iterator",
+        "_jax_state",
+        "_jax_state_synced",
+    }
+)
+
+
+@contextlib.contextmanager
+def fit_attributes_kept(model: Any) -> Iterator[None]:
+    """Put back what `fit` sets on a model: history, stop flag, and the mode of torch modules.
+
+    A train function made meanwhile stays: it is the one the next `fit` would make.
+    """
+    before = {name: vars(model)[name] for name in ("history", "stop_training") if name in vars(model)}
+    modes = [(module, module.training) for module in model.modules()] if ON_TORCH else []
+    try:
+        yield
+    finally:
+        for name in ("history", "stop_training"):
+            vars(model).pop(name, None)
+        vars(model).update(before)
+        for module, mode in modes:
+            module.training = mode
+
+
+def model_variables(model: Any) -> list[Any]:
+    """Return every variable of a model and its optimizer: weights, statistics, seeds, slots, metrics."""
+    return [*model.variables, *model.optimizer.variables, *model.metrics_variables]

@@ -1,0 +1,190 @@
+"""The training step that `fit` runs: one update at a time, with something done before and after each."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import keras
+import numpy as np
+
+from keras_lr._keras.build import build
+
+ON_JAX = keras.backend.backend() == "jax"
+ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
+
+
+class TrainingState:
+    """The values that the training step reads, wherever they are while `fit` runs.
+
+    On TensorFlow and torch they are in the variables. On JAX `fit` empties the variables and carries the values from
+    step to step in four lists; reading or writing there costs nothing, where going through the variables would sync
+    the whole model at every step.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self._lists: tuple[list[Any], ...] | None = None
+        self._places: dict[int, list[tuple[int, int]]] = {}
+        self._model = model
+
+    def read(self, variable: Any) -> np.ndarray:
+        """Return a copy of the variable's present value."""
+        if self._lists is None:
+            value = variable.value
+        else:
+            group, index = self._places[id(variable)][0]
+            value = self._lists[group][index]
+        return np.array(keras.ops.convert_to_numpy(value))
+
+    def write(self, variable: Any, value: Any) -> None:
+        """Give the variable a value, cast to its dtype."""
+        if self._lists is None:
+            variable.assign(value)
+            return
+        value = np.asarray(value).astype(variable.dtype)
+        for group, index in self._places[id(variable)]:
+            old = self._lists[group][index]
+            self._lists[group][index] = _placed_like(old, value)
+
+    def carry(self, values: Any) -> None:
+        """Take over the lists that `fit` hands to the next step (JAX)."""
+        if not self._places:
+            for group, variables in enumerate(_state_variables(self._model)):
+                for index, variable in enumerate(variables):
+                    self._places.setdefault(id(variable), []).append((group, index))
+        self._lists = tuple(list(group) for group in values)
+
+    def carried(self) -> tuple[list[Any], ...]:
+        """Return the lists to hand on (JAX)."""
+        if self._lists is None:
+            raise RuntimeError("TrainingState.carried: no step has been carried yet.")
+        return self._lists
+
+
+def _state_variables(model: Any) -> tuple[list[Any], ...]:
+    return (
+        model.trainable_variables,
+        model.non_trainable_variables,
+        model.optimizer.variables,
+        model.metrics_variables,
+    )
+
+
+def _placed_like(old: Any, value: np.ndarray) -> Any:
+    # A value on other devices than its predecessor would make the step compile again.
+    if getattr(old, "committed", False):
+        import jax
+
+        return jax.device_put(value, old.sharding)
+    return value
+
+
+class StepHook(Protocol):
+    """What is done around every training step."""
+
+    def before_step(self, state: TrainingState) -> None:
+        """Run before a step: write what it is to read."""
+
+    def after_step(self, state: TrainingState, logs: dict[str, Any]) -> None:
+        """Run after a step: read what it wrote; add to its logs."""
+
+    def on_interrupt(self) -> None:
+        """Run when the step or a hook raised, Ctrl-C included, before the exception goes on."""
+
+
+class TrainFunction:
+    """A model's train function with hooks around each single step.
+
+    Under `steps_per_execution > 1` one call of the train function makes several steps. Here they are made one at a
+    time by the same compiled step, so that the hooks see, and may change, each of them.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self.plain = model.train_function
+        self.hooks: list[StepHook] = []
+        self._model = model
+        self._state = TrainingState(model)
+        self._run = model.history  # `fit` makes a new History each time
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Run the steps of one execution. Takes and returns what Keras' train function does."""
+        if self._model.history is not self._run:
+            # The fit these hooks belonged to was cut off, and this is another one.
+            self._model.train_function = self.plain
+            return self.plain(*arguments)
+        *carried, batches = arguments
+        if ON_JAX:
+            self._state.carry(carried[0])
+        build(self._model, batches)
+        try:
+            logs = self._steps(batches)
+        except StopIteration:
+            raise
+        except BaseException:
+            for hook in self.hooks:
+                hook.on_interrupt()
+            raise
+        return (logs, self._state.carried()) if ON_JAX else logs
+
+    def _steps(self, batches: Any) -> dict[str, Any]:
+        several = self._model.steps_per_execution
+        logs = self._step(batches)
+        for _ in range(several - 1):
+            if self._model.stop_training:
+                break
+            try:
+                logs = self._step(batches)
+            except StopIteration:
+                break
+        return logs
+
+    def _step(self, batches: Any) -> dict[str, Any]:
+        several = self._model.steps_per_execution
+        if several > 1 and ON_TENSORFLOW:
+            # Keras loops over a dataset inside the graph, but over any other iterator outside of it.
+            batches = iter([next(batches)])
+        for hook in self.hooks:
+            hook.before_step(self._state)
+        self._model.steps_per_execution = 1
+        try:
+            if ON_JAX:
+                logs, values = self.plain(self._state.carried(), batches)
+                self._state.carry(values)
+            else:
+                logs = self.plain(batches)
+        finally:
+            self._model.steps_per_execution = several
+        logs = dict(logs)
+        for hook in self.hooks:
+            hook.after_step(self._state, logs)
+        return logs
+
+
+def attach(model: Any, hook: StepHook) -> None:
+    """Put a hook around each training step of the running `fit`."""
+    function = model.train_function
+    if not isinstance(function, TrainFunction) or function._run is not model.history:
+        if isinstance(function, TrainFunction):  # left behind by a fit that was cut off
+            model.train_function = function.plain
+        model.train_function = function = TrainFunction(model)
+    function.hooks.append(hook)
+
+
+def detach(model: Any, hook: StepHook) -> None:
+    """Take a hook off again; with the last one the plain train function returns."""
+    function = model.train_function
+    if isinstance(function, TrainFunction) and hook in function.hooks:
+        function.hooks.remove(hook)
+        if not function.hooks:
+            model.train_function = function.plain
+
+
+@contextlib.contextmanager
+def fresh_train_function(model: Any) -> Iterator[None]:
+    """Compile the training step anew for as long as the context lasts; the old compiled one comes back."""
+    before = model.train_function
+    model.train_function = None
+    model.make_train_function()
+    try:
+        yield
+    finally:
+        model.train_function = before

@@ -1,0 +1,242 @@
+"""The range test at work: one learning rate per update, inside the `fit` that is running."""
+
+import contextlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from keras_lr._checks import check_choice, check_integer, check_number, complaint
+from keras_lr._keras.batch_loss import BatchLoss, loss_value
+from keras_lr._keras.evaluation import Batch, LossFunction
+from keras_lr._keras.learning_rate import (
+    LearningRates,
+    accumulation_steps,
+    held_learning_rates,
+    micro_step,
+)
+from keras_lr._keras.state import ModelSnapshot, RandomSnapshot
+from keras_lr._keras.training import TrainingState, attach, detach
+from keras_lr.search.loss_watch import LossWatch
+from keras_lr.search.progress import Progress, Verbosity
+from keras_lr.search.result import RangeTestResult
+
+
+@dataclass(frozen=True)
+class RangeTestSettings:
+    """What a range test is to do. `LRRangeTest` documents the fields and checks nothing more than this does."""
+
+    min_lr: float = 1e-6
+    max_lr: float = 100.0
+    steps: int = 100
+    spacing: Literal["exponential", "linear"] = "exponential"
+    smoothing: float = 0.98
+    stop_factor: float | None = 4.0
+    repeats: int = 1
+    validation_every_steps: int = 10
+    verbose: Verbosity = 0
+    owner: str = "LRRangeTest"
+
+    def __post_init__(self) -> None:
+        owner = self.owner
+        fix = "Pass positive, finite learning rates, min_lr below max_lr"
+        check_number(owner, fix, above=0, min_lr=self.min_lr, max_lr=self.max_lr)
+        if self.min_lr >= self.max_lr:
+            rule = "min_lr must be below max_lr"
+            raise ValueError(complaint(owner, rule, fix, min_lr=self.min_lr, max_lr=self.max_lr))
+        fix = "100 is a good number, 300 a better one"
+        check_integer(owner, fix, at_least=2, steps=self.steps)
+        check_choice(owner, ("exponential", "linear"), spacing=self.spacing)
+        fix = "0.98 is what fastai uses; 0 turns smoothing off"
+        check_number(owner, fix, at_least=0, below=1, smoothing=self.smoothing)
+        if self.stop_factor is not None:
+            fix = "4 is usual; pass None to run to max_lr"
+            check_number(owner, fix, above=1, stop_factor=self.stop_factor)
+        check_integer(owner, "1 runs the sweep once", at_least=1, repeats=self.repeats)
+        fix = "1 evaluates after every step"
+        check_integer(owner, fix, at_least=1, validation_every_steps=self.validation_every_steps)
+        check_choice(owner, ("auto", 0, 1, 2), verbose=self.verbose)
+
+    def learning_rates(self) -> np.ndarray:
+        """Return the learning rate of each step, float64[steps]."""
+        space = np.geomspace if self.spacing == "exponential" else np.linspace
+        return space(self.min_lr, self.max_lr, self.steps)
+
+
+@dataclass
+class Record:
+    """What one repeat of a sweep has seen so far; the lists grow by one a step."""
+
+    watch: LossWatch
+    probe_losses: list[float]
+    validation_losses: list[float]
+    stop_reason: str | None = None
+
+    @classmethod
+    def empty(cls, settings: RangeTestSettings) -> "Record":
+        """Return the record of a repeat that has not begun."""
+        return cls(LossWatch(settings.smoothing, settings.stop_factor), [], [])
+
+
+class RangeSweep:
+    """Drives the learning rate of a running `fit` through a range test and puts everything back.
+
+    Args:
+        model: The model `fit` is running on.
+        settings: What to do.
+        probe: One batch whose loss is taken after every update, or None.
+        validation: Batches whose loss is taken every `validation_every_steps` updates, or None.
+    """
+
+    owner = "LRRangeTest"
+    drives_learning_rate = True
+
+    def __init__(
+        self,
+        model: Any,
+        settings: RangeTestSettings,
+        probe: Batch | None,
+        validation: Sequence[Batch] | None,
+    ) -> None:
+        self._model = model
+        self._settings = settings
+        self._learning_rates = settings.learning_rates()
+        self._probe, self._probe_loss = probe, LossFunction(model, training=True)
+        self._validation, self._validation_loss = validation, LossFunction(model, training=False)
+        self._batch_loss = BatchLoss(model)
+        self._accumulation = accumulation_steps(model)
+        self._progress = Progress(settings.steps * settings.repeats, settings.verbose)
+        self._records = [Record.empty(settings)]
+        self._micro_losses: list[float] = []
+        self._snapshot: ModelSnapshot | None = None
+        self._random = RandomSnapshot()
+        self._undo = contextlib.ExitStack()
+        self._undo.enter_context(held_learning_rates(model))
+        self._rates = LearningRates(model)
+        attach(model, self)
+        self._undo.callback(detach, model, self)
+        self.done = False
+
+    @property
+    def updates(self) -> int:
+        """Return the number of updates recorded, over all repeats."""
+        return sum(len(record.watch.losses) for record in self._records)
+
+    def before_step(self, state: TrainingState) -> None:
+        """Set the learning rate of the coming step and empty the running loss."""
+        if self.done:
+            return
+        if self._snapshot is None:
+            self._snapshot = ModelSnapshot(self._model, state)
+            self._lead = micro_step(self._model, state)
+            self._rates.hold_decay(state)
+        self._batch_loss.before_step(state)
+        self._rates.write(state, self._learning_rates[len(self._records[-1].watch.losses)])
+
+    def after_step(self, state: TrainingState, logs: dict[str, Any]) -> None:
+        """Record the step's loss; end the repeat or the sweep where it is time."""
+        if self.done:
+            return
+        record = self._records[-1]
+        point = len(record.watch.losses)
+        logs["learning_rate"] = float(self._learning_rates[point])
+        self._micro_losses.append(self._loss_of(logs))
+        whole = self._lead + len(self._micro_losses) >= self._accumulation
+        if not whole and math.isfinite(self._micro_losses[-1]):
+            return
+        loss = float(np.mean(self._micro_losses))
+        self._refuse_a_bad_start(loss)
+        self._micro_losses, self._lead = [], 0
+        record.stop_reason = record.watch.update(loss)
+        self._look(state, record, point)
+        self._progress.update(self.updates, loss=loss, learning_rate=logs["learning_rate"])
+        if record.stop_reason or point + 1 == self._settings.steps:
+            record.stop_reason = record.stop_reason or "completed"
+            self._end_repeat(state)
+
+    def on_interrupt(self) -> None:
+        """Put everything back at once: an exception is on its way out of `fit`."""
+        self.restore()
+
+    def restore(self) -> None:
+        """Put the model, its optimizer and the random generators back. Can be called again."""
+        self.done = True
+        self._undo.close()
+        if self._snapshot is not None:
+            self._snapshot.restore()
+        self._random.restore()
+
+    def finish(self) -> None:
+        """End the progress line."""
+        self._progress.finish()
+
+    def result(self) -> RangeTestResult | None:
+        """Return what was found, or None where fewer than two updates were made."""
+        records = [record for record in self._records if record.watch.losses]
+        length = max((len(record.watch.losses) for record in records), default=0)
+        if length < 2:
+            return None
+        stopped = f"interrupted after {self.updates} of {self._settings.steps * self._settings.repeats} steps"
+        reasons = [record.stop_reason or stopped for record in records]
+        probes = [record.probe_losses for record in records]
+        validations = [record.validation_losses for record in records]
+        return RangeTestResult(
+            learning_rates=self._learning_rates[:length],
+            losses=_median([record.watch.losses for record in records], length),
+            smoothed_losses=_median([record.watch.smoothed for record in records], length),
+            repeat_losses=_padded([record.watch.losses for record in records], length),
+            probe_losses=_median(probes, length) if self._probe else None,
+            validation_losses=_median(validations, length) if self._validation else None,
+            stop_reason=reasons[-1] if len(set(reasons)) == 1 else "; ".join(reasons),
+            steps=self._settings.steps,
+            optimizer_learning_rate=self._rates.initial,
+            default_learning_rate=self._rates.default,
+        )
+
+    def _loss_of(self, logs: dict[str, Any]) -> float:
+        if "loss" not in logs:
+            rule = "the model's train_step must report its loss"
+            fix = 'Return a dict with the entry "loss" from train_step'
+            raise ValueError(complaint(self._settings.owner, rule, fix, logs=sorted(logs)))
+        return loss_value(logs)
+
+    def _refuse_a_bad_start(self, loss: float) -> None:
+        if math.isfinite(loss) or self.updates > 0:
+            return
+        rule = "the loss of the first step must be finite"
+        fix = "Look for NaN in the data and the weights; nothing was changed"
+        raise ValueError(complaint(self._settings.owner, rule, fix, loss=loss))
+
+    def _look(self, state: TrainingState, record: Record, point: int) -> None:
+        if self._probe:
+            record.probe_losses.append(self._probe_loss(state, [self._probe]))
+        if self._validation:
+            due = (point + 1) % self._settings.validation_every_steps == 0
+            loss = self._validation_loss(state, self._validation) if due else math.nan
+            record.validation_losses.append(loss)
+
+    def _end_repeat(self, state: TrainingState) -> None:
+        if self._snapshot is None:
+            raise RuntimeError("RangeSweep: a repeat ended before it began.")
+        self._snapshot.restore_values(state)
+        if len(self._records) < self._settings.repeats:
+            self._lead = micro_step(self._model, state)
+            self._rates.hold_decay(state)
+            self._records.append(Record.empty(self._settings))
+            return
+        self.done = True
+        self._model.stop_training = True
+
+
+def _padded(rows: list[list[float]], length: int) -> np.ndarray:
+    return np.array([row + [math.nan] * (length - len(row)) for row in rows])
+
+
+def _median(rows: list[list[float]], length: int) -> np.ndarray:
+    table = _padded(rows, length)
+    seen = ~np.isnan(table).all(axis=0)
+    median = np.full(length, math.nan)
+    median[seen] = np.nanmedian(table[:, seen], axis=0)
+    return median
