@@ -51,11 +51,12 @@ def micro_step(model: Any, state: TrainingState) -> int:
 
 def default_learning_rate(optimizer: Any) -> float | None:
     """Return the learning rate a leaf optimizer's class is constructed with by default, if it has one."""
-    parameters = inspect.signature(type(optimizer).__init__).parameters
-    for name in ("learning_rate", "lr"):
-        default = parameters[name].default if name in parameters else None
-        if isinstance(default, float):
-            return default
+    for base in type(optimizer).__mro__:
+        parameters = inspect.signature(base.__init__).parameters
+        for name in ("learning_rate", "lr"):
+            default = parameters[name].default if name in parameters else None
+            if isinstance(default, float):
+                return default
     return None
 
 
@@ -74,12 +75,13 @@ class LearningRates:
         self.default = default_learning_rate(leaves[int(present.argmax())])
         self._shares = present / largest if largest > 0 else np.ones_like(present)
         self._variables = [leaf._learning_rate for leaf in leaves]
-        self._decays = [leaf.decay_variable for leaf in leaves if hasattr(leaf, "decay_variable")]
+        decays = [getattr(leaf, "_decay", None) for leaf in leaves]
+        self._decays = [decay for decay in decays if isinstance(decay, keras.Variable)]
 
     def write(self, state: TrainingState, learning_rate: float) -> None:
-        """Make `learning_rate` the one of the next update."""
+        """Make `learning_rate`, times the scale a plateau has come to, the one of the next update."""
         for variable, share in zip(self._variables, self._shares, strict=True):
-            state.write(variable, learning_rate * share)
+            state.write(variable, learning_rate * share * state.scale)
 
     def hold_decay(self, state: TrainingState) -> None:
         """Switch off the decay of this library's own optimizers, so that what is written is what is used."""

@@ -110,7 +110,9 @@ def fit_attributes_kept(model: Any) -> Iterator[None]:
 
     A train function made meanwhile stays: it is the one the next `fit` would make.
     """
-    before = {name: vars(model)[name] for name in ("history", "stop_training") if name in vars(model)}
+    before = {
+        name: vars(model)[name] for name in ("history", "stop_training") if name in vars(model)
+    }
     modes = [(module, module.training) for module in model.modules()] if ON_TORCH else []
     try:
         yield

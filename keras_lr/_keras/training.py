@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import keras
 import numpy as np
 
+from keras_lr._checks import complaint
 from keras_lr._keras.build import build
 
 ON_JAX = keras.backend.backend() == "jax"
@@ -22,6 +23,7 @@ class TrainingState:
     """
 
     def __init__(self, model: Any) -> None:
+        self.scale = 1.0  # what a plateau makes of whatever learning rate is driven
         self._lists: tuple[list[Any], ...] | None = None
         self._places: dict[int, list[tuple[int, int]]] = {}
         self._model = model
@@ -79,7 +81,15 @@ def _placed_like(old: Any, value: np.ndarray) -> Any:
 
 
 class StepHook(Protocol):
-    """What is done around every training step."""
+    """What is done around every training step.
+
+    Attributes:
+        owner: The public name of what the hook belongs to, for error messages.
+        drives_learning_rate: Whether it writes the learning rate itself; only one hook of a `fit` may.
+    """
+
+    owner: str
+    drives_learning_rate: bool
 
     def before_step(self, state: TrainingState) -> None:
         """Run before a step: write what it is to read."""
@@ -160,12 +170,21 @@ class TrainFunction:
 
 
 def attach(model: Any, hook: StepHook) -> None:
-    """Put a hook around each training step of the running `fit`."""
+    """Put a hook around each training step of the running `fit`.
+
+    Raises:
+        ValueError: If two hooks would drive the learning rate.
+    """
     function = model.train_function
     if not isinstance(function, TrainFunction) or function._run is not model.history:
         if isinstance(function, TrainFunction):  # left behind by a fit that was cut off
             model.train_function = function.plain
         model.train_function = function = TrainFunction(model)
+    drivers = [other.owner for other in function.hooks if other.drives_learning_rate]
+    if hook.drives_learning_rate and drivers:
+        rule = "only one callback of a fit can drive the learning rate"
+        fix = "Keep one of them; ReduceOnPlateauPlus can be combined with any"
+        raise ValueError(complaint(hook.owner, rule, fix, also=drivers[0]))
     function.hooks.append(hook)
 
 
