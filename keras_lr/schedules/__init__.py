@@ -1,0 +1,53 @@
+"""Learning rates as pure functions of the step: shapes, cycles, and operators that combine them."""
+
+from keras_lr.schedules.base import Schedule
+from keras_lr.schedules.cycles import CosineRestarts, Triangular
+from keras_lr.schedules.pieces import (
+    FromCallable,
+    Interpolated,
+    MultiStep,
+    PiecewiseConstant,
+    Table,
+)
+from keras_lr.schedules.recipes import WSD, FlatCosine, OneCycle, join
+from keras_lr.schedules.shapes import (
+    Constant,
+    Cosine,
+    Exponential,
+    Geometric,
+    InversePower,
+    InverseSqrt,
+    InverseTime,
+    Linear,
+    Polynomial,
+    ScaledExponential,
+    Step,
+    Tanh,
+)
+
+__all__ = [
+    "WSD",
+    "Constant",
+    "Cosine",
+    "CosineRestarts",
+    "Exponential",
+    "FlatCosine",
+    "FromCallable",
+    "Geometric",
+    "Interpolated",
+    "InversePower",
+    "InverseSqrt",
+    "InverseTime",
+    "Linear",
+    "MultiStep",
+    "OneCycle",
+    "PiecewiseConstant",
+    "Polynomial",
+    "ScaledExponential",
+    "Schedule",
+    "Step",
+    "Table",
+    "Tanh",
+    "Triangular",
+    "join",
+]

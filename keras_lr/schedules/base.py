@@ -1,0 +1,317 @@
+"""What every schedule is: a frozen value, callable on steps, to combine, save and print."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Self, TypeVar, dataclass_transform
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_lr._checks import check_integer, check_number
+
+LAST_STEP = 2**31 - 1
+"""The last step a schedule is defined at: Keras counts iterations in 32 bits on JAX and torch."""
+
+_Class = TypeVar("_Class", bound=type)
+
+
+@dataclass_transform(frozen_default=True, eq_default=False)
+def schedule(cls: _Class) -> _Class:
+    """Make a class a frozen dataclass that Keras can save under the package name `keras_lr`."""
+    frozen: _Class = dataclasses.dataclass(frozen=True, eq=False, repr=False)(cls)
+    register = keras.saving.register_keras_serializable(package="keras_lr")
+    registered: _Class = register(frozen)
+    return registered
+
+
+class Schedule(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
+    """A learning rate (or any other hyper-parameter) as a pure function of the step.
+
+    Hand it to an optimizer (`SGD(learning_rate=schedule)`), drive it from a callback, or look at it
+    with `values`. Before step 0 a schedule has its value at 0, past its end it keeps the last.
+
+    A subclass is a frozen dataclass under the `schedule` decorator. It implements `value`, has
+    `steps` as a field or a property, and inherits everything else.
+
+    Attributes:
+        steps: The number of steps it takes to reach the last value; None if it is endless.
+
+    Example:
+        >>> from keras_lr import schedules
+        >>> decay = schedules.Linear(start=0.1, end=0.0, steps=100).warmup(10)
+        >>> decay
+        Linear(start=0.1, end=0.0, steps=100).warmup(10)
+        >>> print(decay.values([0, 5, 10, 60, 110]).round(3))
+        [0.   0.05 0.1  0.05 0.  ]
+    """
+
+    if TYPE_CHECKING:  # at run time a dataclass field would take the property for its default
+
+        @property
+        def steps(self) -> int | None:
+            """The length in steps, None if endless."""
+
+    def value(self, step: Any) -> Any:
+        """Return the value at `step`: what a subclass implements, in elementwise `keras.ops`.
+
+        Args:
+            step: A tensor of any shape, never negative; integers, or floats between two steps.
+
+        Returns:
+            A tensor of the same shape, float32.
+        """
+        raise NotImplementedError
+
+    def __call__(self, step: Any) -> Any:
+        """Return the value at each step.
+
+        Args:
+            step: A number, array, variable or tensor of any shape, at most 2^31 - 1.
+
+        Returns:
+            A tensor of the same shape. It is float32 whatever `floatx` is: half precision cannot
+            tell step 2048 from step 2049.
+        """
+        return self.value(ops.maximum(ops.convert_to_tensor(step), 0))
+
+    def values(self, steps: Any) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """Return the values at `steps` on the host, for a plot, a test or a callback.
+
+        Args:
+            steps: A number or an array of any shape, at most 2^31 - 1.
+
+        Returns:
+            A float32 array of the same shape, equal to what the optimizer sees at those steps.
+        """
+        with keras.device("cpu:0"):
+            return np.asarray(ops.convert_to_numpy(self(np.asarray(steps))))
+
+    def cycle_ends(self, last: int = LAST_STEP) -> list[int]:
+        """Return the numbers of steps, up to `last`, after which a cycle is complete.
+
+        Step `end - 1` is the last of a cycle, and step `end` begins the next one. A schedule
+        without cycles counts as one cycle if it is finite, and as none if it is endless.
+
+        Args:
+            last: Look no further than this many steps. The default covers every step there is;
+                endless short cycles make that a long list.
+
+        Returns:
+            Integers in rising order.
+        """
+        return [self.steps] if self.steps is not None and self.steps <= last else []
+
+    # --- operators ------------------------------------------------------------------------------
+
+    def then(self, following: Schedule, *, after: int | None = None) -> Schedule:
+        """Go on with another schedule, which starts at its own step 0.
+
+        Args:
+            following: The next schedule.
+            after: The step it starts at. Default: when this schedule has reached its end.
+
+        Returns:
+            The joined schedule.
+
+        Raises:
+            ValueError: If this schedule is endless and `after` is not given.
+        """
+        return operators.Then(self, following, after)
+
+    def warmup(self, warmup_steps: int, *, start: float = 0.0) -> Schedule:
+        """Rise linearly to the first value, then run the schedule from its step 0.
+
+        Args:
+            warmup_steps: The length of the rise. The whole is that much longer.
+            start: The value at step 0.
+
+        Returns:
+            The schedule with its warm-up before it.
+
+        Raises:
+            ValueError: If the warm-up is longer than the schedule.
+        """
+        return operators.Warmup(self, warmup_steps, start)
+
+    def repeat(self, times: int | None = None) -> Schedule:
+        """Start again each time the schedule reaches its end.
+
+        Args:
+            times: How often it runs in all. Default: for ever.
+
+        Returns:
+            The repeated schedule.
+
+        Raises:
+            ValueError: If the schedule is endless.
+        """
+        return operators.Repeat(self, times)
+
+    def skip(self, skipped_steps: int) -> Schedule:
+        """Begin `skipped_steps` steps into the schedule.
+
+        Args:
+            skipped_steps: How many steps to leave out.
+
+        Returns:
+            The rest of the schedule.
+        """
+        return operators.Skip(self, skipped_steps)
+
+    def staircase(self, every_steps: int) -> Schedule:
+        """Change the value only every `every_steps` steps, such as once per epoch.
+
+        Args:
+            every_steps: The length of a stair.
+
+        Returns:
+            The schedule read at 0, `every_steps`, 2 `every_steps`...
+        """
+        return operators.Staircase(self, every_steps)
+
+    def clip(self, low: float | None = None, high: float | None = None) -> Schedule:
+        """Keep the values between two bounds.
+
+        Args:
+            low: The least value, None for no bound.
+            high: The greatest value, None for no bound.
+
+        Returns:
+            The bounded schedule.
+        """
+        return operators.Clip(self, low, high)
+
+    def noise(self, amount: float, *, seed: int = 0) -> Schedule:
+        """Multiply by `1 + amount * u`, with `u` uniform in [-1, 1) and drawn anew at each step.
+
+        Args:
+            amount: The largest relative change, between 0 and 1.
+            seed: Another seed gives other noise. The noise is a function of the seed and the step
+                alone, so it is the same after a resume and on every backend.
+
+        Returns:
+            The noisy schedule.
+        """
+        return operators.Noise(self, amount, seed)
+
+    def __mul__(self, factor: float | Schedule) -> Schedule:
+        return operators.Product(self, factor)
+
+    def __rmul__(self, factor: float) -> Schedule:
+        return operators.Product(self, factor)
+
+    def __add__(self, term: float | Schedule) -> Schedule:
+        return operators.Sum(self, term)
+
+    def __radd__(self, term: float) -> Schedule:
+        return operators.Sum(self, term)
+
+    # --- a value: saved, compared and printed by its fields -------------------------------------
+
+    def fields(self) -> dict[str, Any]:
+        """Return the constructor arguments by name."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the fields in a form that JSON can hold."""
+        return {name: _pack(value) for name, value in self.fields().items()}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        """Make the schedule again from `get_config()`."""
+        return cls(**{name: _unpack(value) for name, value in config.items()})
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Schedule):
+            return NotImplemented
+        return type(self) is type(other) and self.get_config() == other.get_config()
+
+    def __hash__(self) -> int:
+        return hash(repr(self))
+
+    def __repr__(self) -> str:
+        """Print the call that makes this schedule, without the arguments left at their defaults."""
+        defaults = {field.name: field.default for field in dataclasses.fields(self)}
+        arguments = [
+            f"{name}={value!r}" for name, value in self.fields().items() if value != defaults[name]
+        ]
+        return f"{type(self).__name__}({', '.join(arguments)})"
+
+    # --- checks: what a subclass calls in __post_init__ -----------------------------------------
+
+    def _set(self, name: str, value: object) -> None:
+        object.__setattr__(self, name, value)  # the one way to normalise a frozen field
+
+    def _check_rates(self, *names: str, above: float | None = None) -> None:
+        """Make the fields Python floats, and raise unless they are finite and not negative."""
+        for name in names:
+            rate = getattr(self, name)
+            owner = type(self).__name__
+            if above is None:
+                check_number(owner, "Pass a learning rate", at_least=0.0, **{name: rate})
+            else:
+                check_number(owner, "Pass a number in that range", above=above, **{name: rate})
+            self._set(name, float(rate))
+
+    def _check_lengths(self, *names: str, at_least: int = 1) -> None:
+        """Make the fields Python integers, and raise unless they are numbers of steps."""
+        for name in names:
+            length = getattr(self, name)
+            owner, fix = type(self).__name__, "Pass a number of optimizer steps"
+            check_integer(owner, fix, at_least=at_least, **{name: length})
+            check_number(owner, fix, at_most=LAST_STEP, **{name: length})
+            self._set(name, int(length))
+
+
+class Composed(Schedule):
+    """A schedule that is short for an expression of others."""
+
+    @cached_property
+    def plan(self) -> Schedule:
+        """The expression this is short for."""
+        raise NotImplementedError
+
+    def value(self, step: Any) -> Any:
+        """Read the expression."""
+        return self.plan(step)
+
+
+def real(step: Any) -> Any:
+    """Cast a step, or a difference of steps, to float32: after the integer arithmetic."""
+    return ops.cast(step, "float32")
+
+
+def progress(step: Any, steps: int) -> Any:
+    """Return how much of `steps` is done at `step`, from 0 to 1."""
+    return real(ops.minimum(step, steps)) / float(steps)
+
+
+def place(step: Any, boundaries: Sequence[int]) -> Any:
+    """Return how many of the rising boundaries each step has reached."""
+    table = ops.convert_to_tensor(np.array(boundaries, "int64"), dtype=step.dtype)
+    flat = ops.reshape(step, (-1,))  # TensorFlow searches for vectors only
+    return ops.reshape(ops.searchsorted(table, flat, side="right"), ops.shape(step))
+
+
+def look_up(table: Sequence[float], index: Any, dtype: str = "float32") -> Any:
+    """Return the entries of a table."""
+    return ops.take(ops.convert_to_tensor(table, dtype=dtype), index)
+
+
+def _pack(value: Any) -> Any:
+    if callable(value):  # a schedule, or a function in FromCallable
+        return keras.saving.serialize_keras_object(value)
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _unpack(value: Any) -> Any:
+    if isinstance(value, dict):
+        return keras.saving.deserialize_keras_object(value)
+    return tuple(value) if isinstance(value, list) else value
+
+
+from keras_lr.schedules import operators  # noqa: E402 - operators are schedules themselves

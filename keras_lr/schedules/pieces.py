@@ -1,0 +1,253 @@
+"""Schedules given by a table or a function: constant pieces, curves through knots, lists."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Any
+
+from keras import ops
+
+from keras_lr._checks import check_choice, check_integer, check_number, complaint
+from keras_lr.schedules.base import LAST_STEP, Composed, Schedule, look_up, place, real, schedule
+
+
+@schedule
+class PiecewiseConstant(Schedule):
+    """A constant between each two boundaries.
+
+    The value changes *at* a boundary: step `boundaries[0]` is the first with `learning_rates[1]`.
+
+    Args:
+        boundaries: Steps at which the value changes, positive and rising.
+        learning_rates: The values, at least 0, one more than there are boundaries.
+
+    Raises:
+        ValueError: If the boundaries do not rise, a value is negative or not finite, or the numbers
+            of both do not fit.
+
+    Example:
+        >>> from keras_lr import schedules
+        >>> schedules.PiecewiseConstant((2, 3), (1.0, 0.5, 0.25)).values(range(5)).tolist()
+        [1.0, 1.0, 0.5, 0.25, 0.25]
+    """
+
+    boundaries: Sequence[int]
+    learning_rates: Sequence[float]
+
+    def __post_init__(self) -> None:
+        owner = "PiecewiseConstant"
+        self._set("learning_rates", _rates(owner, self.learning_rates))
+        self._set("boundaries", tuple(self.boundaries))
+        for boundary in self.boundaries:
+            fix = "Pass the steps at which the value changes"
+            check_integer(owner, fix, at_least=1, boundaries=boundary)
+        _check_rising(owner, boundaries=self.boundaries)
+        if len(self.learning_rates) != len(self.boundaries) + 1:
+            rule = f"{len(self.boundaries)} boundaries need one more learning rate than that"
+            fix = "Pass a value before the first boundary and one after each"
+            raise ValueError(complaint(owner, rule, fix, learning_rates=self.learning_rates))
+
+    @property
+    def steps(self) -> int:
+        """The last boundary."""
+        return self.boundaries[-1] if self.boundaries else 0
+
+    def value(self, step: Any) -> Any:
+        """Look up the value after the last boundary passed."""
+        return look_up(self.learning_rates, place(step, self.boundaries))
+
+
+@schedule
+class MultiStep(Composed):
+    """Multiply by `factor` at each boundary.
+
+    Args:
+        start: Value at step 0, at least 0.
+        boundaries: Steps at which the value is multiplied, positive and rising.
+        factor: What it is multiplied by, above 0.
+
+    Raises:
+        ValueError: If the boundaries do not rise, or a number is out of its range.
+
+    Example:
+        >>> from keras_lr import schedules
+        >>> schedules.MultiStep(1.0, boundaries=(2, 3), factor=0.5).values(range(5)).tolist()
+        [1.0, 1.0, 0.5, 0.25, 0.25]
+    """
+
+    start: float
+    boundaries: Sequence[int]
+    factor: float = 0.1
+
+    def __post_init__(self) -> None:
+        self._check_rates("start")
+        self._check_rates("factor", above=0.0)
+        self._set("boundaries", tuple(self.boundaries))
+        self._set("boundaries", self.plan.boundaries)  # checked there
+
+    @cached_property
+    def plan(self) -> PiecewiseConstant:
+        """The constants between the boundaries."""
+        powers = range(len(self.boundaries) + 1)
+        return PiecewiseConstant(self.boundaries, [self.start * self.factor**i for i in powers])
+
+    @property
+    def steps(self) -> int:
+        """The last boundary."""
+        return self.plan.steps
+
+
+@schedule
+class Interpolated(Schedule):
+    """A curve through knots: straight lines or half cosines from each to the next.
+
+    Args:
+        knots: Positions in steps, rising, the first at 0. They may lie between two steps.
+        learning_rates: The values at the knots, at least 0.
+        curve: `"linear"` or `"cosine"`.
+
+    Raises:
+        ValueError: If the knots do not rise from 0, a value is negative or not finite, or there are
+            not as many values as knots.
+
+    Example:
+        >>> from keras_lr import schedules
+        >>> schedules.Interpolated((0, 2, 6), (0.0, 1.0, 0.5)).values(range(8)).tolist()
+        [0.0, 0.5, 1.0, 0.875, 0.75, 0.625, 0.5, 0.5]
+    """
+
+    knots: Sequence[float]
+    learning_rates: Sequence[float]
+    curve: str = "linear"
+
+    def __post_init__(self) -> None:
+        owner = "Interpolated"
+        self._set("knots", tuple(self.knots))
+        self._set("learning_rates", _rates(owner, self.learning_rates))
+        check_choice(owner, ("linear", "cosine"), curve=self.curve)
+        _check_rising(owner, knots=self.knots)
+        if len(self.knots) < 2 or self.knots[0] != 0:
+            rule, fix = "there must be two knots or more, the first at 0", "Begin with 0"
+            raise ValueError(complaint(owner, rule, fix, knots=self.knots))
+        if len(self.learning_rates) != len(self.knots):
+            rule, fix = f"{len(self.knots)} knots need as many learning rates", "Pass one for each"
+            raise ValueError(complaint(owner, rule, fix, learning_rates=self.learning_rates))
+
+    @property
+    def steps(self) -> int:
+        """The first step at or after the last knot."""
+        return math.ceil(self.knots[-1])
+
+    def value(self, step: Any) -> Any:
+        """Find the knots on both sides, and the way between them."""
+        whole = [math.ceil(knot) for knot in self.knots]
+        over = [step - knot for step, knot in zip(whole, self.knots, strict=True)]
+        spans = [right - left for left, right in zip(self.knots, self.knots[1:], strict=False)]
+        index = place(step, whole[1:])
+        elapsed = real(step - look_up(whole, index, step.dtype)) + look_up(over, index)
+        done = ops.minimum(elapsed / look_up([*spans, 1.0], index), 1.0)
+        if self.curve == "cosine":
+            done = 0.5 - 0.5 * ops.cos(math.pi * done)
+        beyond = [*self.learning_rates[1:], self.learning_rates[-1]]
+        return look_up(self.learning_rates, index) * (1.0 - done) + look_up(beyond, index) * done
+
+
+@schedule
+class Table(Schedule):
+    """One value for every step, or for every epoch: what any Python function gives.
+
+    Args:
+        learning_rates: The values, at least 0. The last one stays.
+        every_steps: How many steps each value lasts. The default, 1, is a value per step.
+
+    Raises:
+        ValueError: If there is no value, one is negative or not finite, or the length not positive.
+
+    Example:
+        >>> from keras_lr import schedules
+        >>> halve_late = lambda epoch: 1.0 if epoch < 2 else 0.5
+        >>> per_epoch = schedules.Table([halve_late(epoch) for epoch in range(3)], every_steps=2)
+        >>> per_epoch.values(range(6)).tolist()
+        [1.0, 1.0, 1.0, 1.0, 0.5, 0.5]
+    """
+
+    learning_rates: Sequence[float]
+    every_steps: int = 1
+
+    def __post_init__(self) -> None:
+        self._set("learning_rates", _rates("Table", self.learning_rates))
+        self._check_lengths("every_steps")
+
+    @property
+    def steps(self) -> int:
+        """How long all values last."""
+        return len(self.learning_rates) * self.every_steps
+
+    def value(self, step: Any) -> Any:
+        """Look up the value."""
+        index = ops.minimum(ops.floor_divide(step, self.every_steps), len(self.learning_rates) - 1)
+        return look_up(self.learning_rates, ops.cast(index, "int32"))
+
+
+@schedule
+class FromCallable(Schedule):
+    """Any function of the step in `keras.ops`, or one of Keras' own schedules.
+
+    It gains the operators, `values` and the plot. To be saved in a model, the function must be
+    registered with `keras.saving.register_keras_serializable`. A function that only takes Python
+    numbers goes into a `Table`.
+
+    Args:
+        function: Called with an integer tensor; returns the values. They are not checked.
+        steps: Number of steps it takes to reach its last value. Default: endless.
+        elementwise: Whether the function takes a tensor of any shape. False calls it step by step.
+
+    Raises:
+        TypeError: If the function cannot be called.
+
+    Example:
+        >>> import keras
+        >>> from keras_lr import schedules
+        >>> peer = keras.optimizers.schedules.CosineDecay(1.0, decay_steps=4)
+        >>> print(schedules.FromCallable(peer, steps=4).warmup(2).values(range(7)).round(3))
+        [0.    0.5   1.    0.854 0.5   0.146 0.   ]
+    """
+
+    function: Callable[[Any], Any]
+    steps: int | None = None
+    elementwise: bool = True
+
+    def __post_init__(self) -> None:
+        if not callable(self.function):
+            rule, fix = "function must be callable", "Pass a function of the step"
+            raise TypeError(complaint("FromCallable", rule, fix, function=self.function))
+        if self.steps is not None:
+            self._check_lengths("steps")
+
+    def value(self, step: Any) -> Any:
+        """Call the function."""
+        if self.elementwise or len(step.shape) == 0:
+            return real(self.function(step))
+        singly = ops.map(lambda one: real(self.function(one)), ops.reshape(step, (-1,)))
+        return ops.reshape(singly, ops.shape(step))
+
+
+def _rates(owner: str, learning_rates: Sequence[float]) -> tuple[float, ...]:
+    rates = tuple(learning_rates)
+    if not rates:
+        rule, fix = "there must be at least one learning rate", "Pass a sequence of numbers"
+        raise ValueError(complaint(owner, rule, fix, learning_rates=learning_rates))
+    for rate in rates:
+        check_number(owner, "Pass learning rates", at_least=0.0, learning_rates=rate)
+    return tuple(float(rate) for rate in rates)
+
+
+def _check_rising(owner: str, **positions: Sequence[float]) -> None:
+    for name, rising in positions.items():
+        for position in rising:
+            check_number(owner, "Pass steps", at_least=0, at_most=LAST_STEP, **{name: position})
+        if list(rising) != sorted(set(rising)):
+            rule, fix = f"{name} must rise", "Sort them and leave no two equal"
+            raise ValueError(complaint(owner, rule, fix, **{name: rising}))

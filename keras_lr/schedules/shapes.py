@@ -1,0 +1,474 @@
+"""Shapes of one piece: from a start to an end, or ever on."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from keras import ops
+
+from keras_lr._checks import check_number
+from keras_lr.schedules.base import Schedule, progress, real, schedule
+
+
+@schedule
+class Constant(Schedule):
+    """The same value at every step.
+
+    Args:
+        learning_rate: The value, at least 0.
+        steps: How long it lasts when another schedule follows. Default: without end.
+
+    Raises:
+        ValueError: If the value is negative or not finite, or the length is not positive.
+
+    Example:
+        >>> from keras_lr import schedules
+        >>> half = schedules.Constant(0.5, steps=2)
+        >>> half.then(schedules.Constant(0.25)).values(range(4)).tolist()
+        [0.5, 0.5, 0.25, 0.25]
+    """
+
+    learning_rate: float
+    steps: int | None = None
+
+    def __post_init__(self) -> None:
+        self._check_rates("learning_rate")
+        if self.steps is not None:
+            self._check_lengths("steps")
+
+    def value(self, step: Any) -> Any:
+        """Return the value, in the shape of `step`."""
+        return ops.full_like(step, self.learning_rate, dtype="float32")
+
+
+class _Ramp(Schedule):
+    """From `start` at step 0 to `end` at step `steps`; a subclass says along which curve."""
+
+    start: float
+    end: float
+    steps: int
+
+    def __post_init__(self) -> None:
+        self._check_rates("start", "end")
+        self._check_lengths("steps")
+
+    def value(self, step: Any) -> Any:
+        """Return `end + (start - end) * remaining(p)`, with `p` the progress from 0 to 1."""
+        remaining = ops.where(step < self.steps, self.remaining(progress(step, self.steps)), 0.0)
+        return self.start * remaining + self.end * (1.0 - remaining)  # exact at the end
+
+    def remaining(self, done: Any) -> Any:
+        """Return the part of the way that is left when `done` of the steps are done."""
+        raise NotImplementedError
+
+
+@schedule
+class Linear(_Ramp):
+    """A straight line: `end + (start - end) * (1 - t / steps)`.
+
+    With `end=0` after a warm-up it is the usual choice for a run of known length.
+
+    Args:
+        start: Value at step 0, at least 0.
+        end: Value from step `steps` on, at least 0.
+        steps: Number of steps from one to the other.
+
+    Raises:
+        ValueError: If a value is negative or not finite, or the length is not positive.
+
+    Example:
+        >>> from keras_lr import schedules
+        >>> schedules.Linear(start=0.5, end=0.0, steps=4).values(range(6)).tolist()
+        [0.5, 0.375, 0.25, 0.125, 0.0, 0.0]
+
+    Reference:
+        Bergsma et al. 2025, "Straight to Zero", arXiv 2502.15938.
+    """
+
+    start: float
+    end: float
+    steps: int
+
+    def remaining(self, done: Any) -> Any:
+        """Return `1 - p`."""
+        return 1.0 - done
+
+
+@schedule
+class Cosine(_Ramp):
+    """Half a cosine: `end + (start - end) * ((1 + cos(pi * (t / steps)^k)) / 2)^power`.
+
+    Args:
+        start: Value at step 0, at least 0.
+        end: Value from step `steps` on, at least 0.
+        steps: Number of steps from one to the other.
+        k: Above 1 the value stays near `start` for longer, below 1 it leaves it sooner. The
+            default, 1, is the plain cosine.
+        power: Exponent of the curve. The default, 1, is the plain cosine.
+
+    Raises:
+        ValueError: If a value is negative or not finite, or a length or exponent not positive.
+
+    Example:
+        >>> from keras_lr import schedules
+        >>> print(schedules.Cosine(1.0, 0.0, steps=4).values(range(6)).round(3))
+        [1.    0.854 0.5   0.146 0.    0.   ]
+
+    Reference:
+        Loshchilov and Hutter 2017, arXiv 1608.03983, eq. 5; for `k`, Zhang and Li 2020,
+        arXiv 2004.05909; `power` as in optax.
+    """
+
+    start: float
+    end: float
+    steps: int
+    k: float = 1.0
+    power: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._check_rates("k", "power", above=0.0)
+
+    def remaining(self, done: Any) -> Any:
+        """Return `((1 + cos(pi * p^k)) / 2)^power`."""
+        return _power(0.5 + 0.5 * ops.cos(math.pi * _power(done, self.k)), self.power)
+
+
+@schedule
+class Polynomial(_Ramp):
+    """A power of the way that is left: `end + (start - end) * (1 - (t / steps)^k)^power`.
+
+    `power=1, k=0.5` is the "1-sqrt" cooldown.
+
+    Args:
+        start: Value at step 0, at least 0.
+        end: Value from step `steps` on, at least 0.
+        steps: Number of steps from one to the other.
+        power: Exponent of what is left. The default, 1, is a straight line.
+        k: Exponent of the progress (k-decay). The default, 1, leaves it out.
+
+    Raises:
+        ValueError: If a value is negative or not finite, or a length or exponent not positive.
+
+    Example:
+        >>> from keras_lr import schedules
+        >>> schedules.Polynomial(1.0, 0.0, steps=4, power=2).values(range(5)).tolist()
+        [1.0, 0.5625, 0.25, 0.0625, 0.0]
+
+    Reference:
+        Zhang and Li 2020, arXiv 2004.05909; Haegele et al. 2024, arXiv 2405.18392, for 1-sqrt.
+    """
+
+    start: float
+    end: float
+    steps: int
+    power: float = 1.0
+    k: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._check_rates("power", "k", above=0.0)
+
+    def remaining(self, done: Any) -> Any:
+        """Return `(1 - p^k)^power`."""
+        return _power(1.0 - _power(done, self.k), self.power)
+
+
+@schedule
+class Tanh(_Ramp):
+    """A hyperbolic tangent: `end + (start - end) * (1 - tanh(lower * (1 - p) + upper * p)) / 2`.
+
+    Here `p = t / steps`. The curve only comes near `start` and `end`, by a part in a million and a
+    quarter of a percent at the default bounds; past `steps` it is `end`.
+
+    Args:
+        start: Value the curve starts near, at least 0.
+        end: Value the curve ends near, at least 0.
+        steps: Number of steps from one to the other.
+        lower: Argument of the tangent at step 0.
+        upper: Argument of the tangent at step `steps`, above `lower`.
+
+    Raises:
+        ValueError: If a value is negative or not finite, the length not positive, or the bounds
+            not in order.
+
+    Example:
+        >>> from keras_lr import schedules
+        >>> print(schedules.Tanh(1.0, 0.0, steps=10).values([0, 5, 7, 9, 10]).round(3))
+        [1.    0.982 0.5   0.018 0.   ]
+
+    Reference:
+        Hsueh et al. 2019, arXiv 1806.01593; the bounds are those of timm.
+    """
+
+    start: float
+    end: float
+    steps: int
+    lower: float = -7.0
+    upper: float = 3.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        fix = "Pass lower < upper, such as -7 and 3"
+        check_number("Tanh", fix, lower=self.lower)
+        check_number("Tanh", fix, above=self.lower, upper=self.upper)
+        self._set("lower", float(self.lower))
+        self._set("upper", float(self.upper))
+
+    def remaining(self, done: Any) -> Any:
+        """Return `(1 - tanh(lower * (1 - p) + upper * p)) / 2`."""
+        return 0.5 - 0.5 * ops.tanh(self.lower * (1.0 - done) + self.upper * done)
+
+
+@schedule
+class Exponential(Schedule):
+    """The same factor at every step, from a start to an end: `start * (end / start)^(t / steps)`.
+
+    Args:
+        start: Value at step 0, above 0.
+        end: Value from step `steps` on, above 0.
+        steps: Number of steps from one to the other.
+
+    Raises:
+        ValueError: If a value is not positive and finite, or the length is not positive.
+
+    Example:
+        >>> from keras_lr import schedules
+        >>> print(schedules.Exponential(1e-4, 1.0, steps=4).values(range(5)).round(4))
+        [1.e-04 1.e-03 1.e-02 1.e-01 1.e+00]
+
+    Reference:
+        Smith 2018, arXiv 1803.09820: the sweep of a range test.
+    """
+
+    start: float
+    end: float
+    steps: int
+
+    def __post_init__(self) -> None:
+        self._check_rates("start", "end", above=0.0)
+        self._check_lengths("steps")
+
+    def value(self, step: Any) -> Any:
+        """Interpolate the logarithm."""
+        slope = math.log(self.end) - math.log(self.start)
+        curve = self.start * ops.exp(slope * progress(step, self.steps))
+        return ops.where(step < self.steps, curve, self.end)
+
+
+@schedule
+class ScaledExponential(_Ramp):
+    """An exponential that may end at zero: `end + (start - end) * (r^(t / steps) - r) / (1 - r)`.
+
+    Args:
+        start: Value at step 0, at least 0.
+        end: Value from step `steps` on, at least 0.
+        steps: Number of steps from one to the other.
+        ratio: `r`, what the exponential falls to before it is stretched to `end`, between 0 and 1.
+            The smaller, the faster the first steps.
+
+    Raises:
+        ValueError: If an argument is out of its range.
+
+    Example:
+        >>> from keras_lr import schedules
+        >>> print(schedules.ScaledExponential(1.0, 0.0, steps=4).values(range(5)).round(3))
+        [1.    0.514 0.24  0.086 0.   ]
+
+    Reference:
+        timm, the `exp` cooldown of its warmup-stable-decay schedule.
+    """
+
+    start: float
+    end: float
+    steps: int
+    ratio: float = 0.1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        fix = "Pass a ratio such as 0.1"
+        check_number("ScaledExponential", fix, above=0.0, below=1.0, ratio=self.ratio)
+        self._set("ratio", float(self.ratio))
+
+    def remaining(self, done: Any) -> Any:
+        """Return `(ratio^p - ratio) / (1 - ratio)`."""
+        return (ops.exp(math.log(self.ratio) * done) - self.ratio) / (1.0 - self.ratio)
+
+
+class _Endless(Schedule):
+    """Falls (or rises) for ever, from `start`."""
+
+    start: float
+
+    @property
+    def steps(self) -> None:
+        """None: there is no last value."""
+
+
+@schedule
+class Geometric(_Endless):
+    """Multiply by `factor` every `every_steps` steps, smoothly: `start * factor^(t / every_steps)`.
+
+    Args:
+        start: Value at step 0, above 0.
+        factor: What the value is multiplied by, above 0.
+        every_steps: Number of steps it takes.
+
+    Raises:
+        ValueError: If an argument is not positive and finite.
+
+    Example:
+        >>> from keras_lr import schedules
+        >>> schedules.Geometric(1.0, factor=0.25, every_steps=2).values(range(4)).tolist()
+        [1.0, 0.5, 0.25, 0.125]
+    """
+
+    start: float
+    factor: float
+    every_steps: int = 1
+
+    def __post_init__(self) -> None:
+        self._check_rates("start", "factor", above=0.0)
+        self._check_lengths("every_steps")
+
+    def value(self, step: Any) -> Any:
+        """Scale the start by a power of the factor."""
+        return self.start * ops.exp(math.log(self.factor) * (real(step) / float(self.every_steps)))
+
+
+@schedule
+class Step(_Endless):
+    """Multiply by `factor` at every `every_steps`-th step: `start * factor^floor(t / every_steps)`.
+
+    Args:
+        start: Value at step 0, above 0.
+        factor: What the value is multiplied by, above 0.
+        every_steps: Number of steps between two drops.
+
+    Raises:
+        ValueError: If an argument is not positive and finite.
+
+    Example:
+        >>> from keras_lr import schedules
+        >>> schedules.Step(1.0, factor=0.5, every_steps=2).values(range(6)).tolist()
+        [1.0, 1.0, 0.5, 0.5, 0.25, 0.25]
+    """
+
+    start: float
+    factor: float
+    every_steps: int
+
+    def __post_init__(self) -> None:
+        self._check_rates("start", "factor", above=0.0)
+        self._check_lengths("every_steps")
+
+    def value(self, step: Any) -> Any:
+        """Scale the start by a whole power of the factor."""
+        return self.start * ops.power(self.factor, real(ops.floor_divide(step, self.every_steps)))
+
+
+@schedule
+class InverseTime(_Endless):
+    """Divide by a straight line: `start / (1 + decay * t)`.
+
+    This is what `decay` meant in Keras before 2.11: per update, not per epoch.
+
+    Args:
+        start: Value at step 0, at least 0.
+        decay: Slope of the divisor per step, at least 0. At step `1 / decay` the value is half.
+
+    Raises:
+        ValueError: If an argument is negative or not finite.
+
+    Example:
+        >>> from keras_lr import schedules
+        >>> schedules.InverseTime(1.0, decay=0.01).values([0, 100, 300]).tolist()
+        [1.0, 0.5, 0.25]
+
+    Reference:
+        Keras 2.2.4, `keras.optimizers.SGD(lr, decay)`.
+    """
+
+    start: float
+    decay: float
+
+    def __post_init__(self) -> None:
+        self._check_rates("start", "decay")
+
+    def value(self, step: Any) -> Any:
+        """Divide the start."""
+        return self.start / (1.0 + self.decay * real(step))
+
+
+@schedule
+class InverseSqrt(_Endless):
+    """Divide by a square root: `start / sqrt(1 + t / timescale_steps)`.
+
+    After a warm-up of `timescale_steps` it is the schedule of the Transformer.
+
+    Args:
+        start: Value at step 0, at least 0.
+        timescale_steps: Number of steps after which the value is `start / sqrt(2)`.
+
+    Raises:
+        ValueError: If the start is negative or not finite, or the timescale is not positive.
+
+    Example:
+        >>> from keras_lr import schedules
+        >>> schedules.InverseSqrt(1.0, timescale_steps=10).values([0, 30, 150]).tolist()
+        [1.0, 0.5, 0.25]
+
+    Reference:
+        Vaswani et al. 2017, arXiv 1706.03762, eq. 3.
+    """
+
+    start: float
+    timescale_steps: int
+
+    def __post_init__(self) -> None:
+        self._check_rates("start")
+        self._check_lengths("timescale_steps")
+
+    def value(self, step: Any) -> Any:
+        """Divide the start."""
+        return self.start / ops.sqrt(1.0 + real(step) / float(self.timescale_steps))
+
+
+@schedule
+class InversePower(_Endless):
+    """Divide by a power: `start * (1 + t / timescale_steps)^-power`.
+
+    Args:
+        start: Value at step 0, at least 0.
+        timescale_steps: Number of steps after which the value is `start * 2^-power`.
+        power: How fast it falls, at least 0. The default, 1, is `InverseTime`.
+
+    Raises:
+        ValueError: If a number is negative or not finite, or the timescale is not positive.
+
+    Example:
+        >>> from keras_lr import schedules
+        >>> schedules.InversePower(1.0, 10, power=2.0).values([0, 10, 30]).tolist()
+        [1.0, 0.25, 0.0625]
+
+    Reference:
+        Shen et al. 2024, arXiv 2408.13359.
+    """
+
+    start: float
+    timescale_steps: int
+    power: float = 1.0
+
+    def __post_init__(self) -> None:
+        self._check_rates("start", "power")
+        self._check_lengths("timescale_steps")
+
+    def value(self, step: Any) -> Any:
+        """Scale the start."""
+        return self.start * ops.power(1.0 + real(step) / float(self.timescale_steps), -self.power)
+
+
+def _power(base: Any, exponent: float) -> Any:
+    """Raise to a power, without touching the bits if the power is 1."""
+    return base if exponent == 1.0 else ops.power(base, exponent)
