@@ -27,7 +27,8 @@ _PLOTS = frozenset(name for name in __all__ if name.startswith("plot_"))
 
 
 def __getattr__(name: str) -> Any:
-    # The plots are imported when first asked for: matplotlib takes longer to import than all the rest together.
+    # The plots are imported when first asked for: matplotlib takes longer to import than all the
+    # rest together.
     if name in _PLOTS:
         from keras_lr import plot
 

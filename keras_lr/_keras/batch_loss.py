@@ -11,10 +11,11 @@ from keras_lr._keras.training import ON_JAX, TrainingState
 class BatchLoss:
     """Makes each step's `logs["loss"]` that step's own loss.
 
-    Keras reports the mean since the start of the epoch. Emptying the mean before every step leaves the step's own
-    value: exact with sample weights, unequal batches and regularisers, where taking differences of the mean is not, and
-    is destroyed for good by one spike. Keras' own training step shares no metric with its loss, so only the loss is
-    emptied there; a custom one may keep its loss in any of the model's metrics.
+    Keras reports the mean since the start of the epoch. Emptying the mean before every step leaves
+    the step's own value: exact with sample weights, unequal batches and regularisers, where taking
+    differences of the mean is not, and is destroyed for good by one spike. Keras' own training
+    step shares no metric with its loss, so only the loss is emptied there; a custom one may keep
+    its loss in any of the model's metrics.
     """
 
     def __init__(self, model: Any) -> None:

@@ -1,4 +1,4 @@
-"""Building what Keras on TensorFlow leaves to the first step, so that it can be seen before it is changed."""
+"""Building what Keras on TensorFlow leaves to the first step, to see it before it changes."""
 
 import contextlib
 from typing import Any
@@ -13,7 +13,8 @@ def build(model: Any, batches: Any) -> None:
 
     Args:
         model: A compiled model.
-        batches: The `tf.data` iterator that `fit` hands to the train function. No batch is taken from it.
+        batches: The `tf.data` iterator that `fit` hands to the train function. No batch is taken
+            from it.
     """
     if not all(layer.built for layer in model._flatten_layers()):
         model._symbolic_build(data_batch=_symbolic_batch(batches))

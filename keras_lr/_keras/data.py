@@ -18,10 +18,11 @@ def numpy_batches(
     batch_size: int | None = None,
     class_weight: dict[int, float] | None = None,
 ) -> Iterator[Batch]:
-    """Yield one epoch of `fit`'s data, unshuffled, as batches (x, y, sample_weight) of NumPy arrays.
+    """Yield one epoch of `fit`'s data, unshuffled, as NumPy batches (x, y, sample_weight).
 
     Args:
-        x: As `Model.fit` takes it: arrays, a structure of arrays, `tf.data`, `PyDataset`, `DataLoader`, generator.
+        x: As `Model.fit` takes it: arrays, a structure of arrays, `tf.data`, `PyDataset`,
+            `DataLoader`, generator.
         y: As `Model.fit` takes it.
         sample_weight: As `Model.fit` takes it.
         batch_size: Samples per batch of arrays; None for Keras' 32.
@@ -40,7 +41,7 @@ def numpy_batches(
 
 
 def is_arrays(x: Any) -> bool:
-    """Return whether `x` is an array or a structure of arrays, from which any sample can be picked."""
+    """Return whether `x` is an array or a structure of arrays: any sample can be picked."""
     return bool(data_adapters.array_data_adapter.can_convert_arrays(x))
 
 
@@ -53,7 +54,7 @@ def pick_samples(
     seed: int,
     class_weight: dict[int, float] | None = None,
 ) -> Batch:
-    """Return `size` samples as one batch: drawn at random from arrays, the first ones of any other source.
+    """Return `size` samples as one batch: from arrays at random, else the first ones.
 
     The global random generators are not touched.
     """

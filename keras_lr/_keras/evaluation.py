@@ -13,8 +13,8 @@ Batch = tuple[Any, Any, Any]  # x, y, sample weights
 class LossFunction:
     """A model's loss on batches that it is not trained on, compiled once.
 
-    The forward pass runs in a stateless scope: batch-norm statistics and random seeds stay as they are, so that the run
-    it looks into goes on as if it had not been looked into.
+    The forward pass runs in a stateless scope: batch-norm statistics and random seeds stay as they
+    are, so that the run it looks into goes on as if it had not been looked into.
     """
 
     def __init__(self, model: Any, *, training: bool) -> None:

@@ -12,7 +12,7 @@ from keras_lr._keras.training import TrainingState, fresh_train_function
 
 
 def leaf_optimizers(optimizer: Any) -> list[Any]:
-    """Return the optimizers that update weights, unwrapped from loss scaling and from `MultiOptimizer`.
+    """Return the optimizers that update weights, unwrapped from loss scaling and `MultiOptimizer`.
 
     Args:
         optimizer: Any Keras optimizer.
@@ -28,7 +28,7 @@ def leaf_optimizers(optimizer: Any) -> list[Any]:
 
 
 def is_scheduled(optimizer: Any) -> bool:
-    """Return whether a leaf optimizer computes its learning rate in the graph instead of holding it."""
+    """Return whether a leaf optimizer computes its learning rate in the graph."""
     return not isinstance(optimizer._learning_rate, keras.Variable)
 
 
@@ -50,7 +50,7 @@ def micro_step(model: Any, state: TrainingState) -> int:
 
 
 def default_learning_rate(optimizer: Any) -> float | None:
-    """Return the learning rate a leaf optimizer's class is constructed with by default, if it has one."""
+    """Return the default learning rate of a leaf optimizer's class, if it has one."""
     for base in type(optimizer).__mro__:
         parameters = inspect.signature(base.__init__).parameters
         for name in ("learning_rate", "lr"):
@@ -63,8 +63,8 @@ def default_learning_rate(optimizer: Any) -> float | None:
 class LearningRates:
     """The learning rates of all of a model's optimizers, moved as one.
 
-    The largest of them is "the" learning rate; the others keep their proportion to it, so a backbone that learns ten
-    times slower than the head goes on doing so.
+    The largest of them is "the" learning rate; the others keep their proportion to it, so a
+    backbone that learns ten times slower than the head goes on doing so.
     """
 
     def __init__(self, model: Any) -> None:
@@ -79,22 +79,23 @@ class LearningRates:
         self._decays = [decay for decay in decays if isinstance(decay, keras.Variable)]
 
     def write(self, state: TrainingState, learning_rate: float) -> None:
-        """Make `learning_rate`, times the scale a plateau has come to, the one of the next update."""
+        """Make `learning_rate`, times a plateau's scale, the one of the next update."""
         for variable, share in zip(self._variables, self._shares, strict=True):
             state.write(variable, learning_rate * share * state.scale)
 
     def hold_decay(self, state: TrainingState) -> None:
-        """Switch off the decay of this library's own optimizers, so that what is written is what is used."""
+        """Switch off the decay of this library's optimizers: what is written is what is used."""
         for variable in self._decays:
             state.write(variable, 0.0)
 
 
 @contextlib.contextmanager
 def held_learning_rates(model: Any) -> Iterator[None]:
-    """Replace every in-graph schedule of the model's optimizers by a plain variable, and put it back.
+    """Replace each in-graph schedule of a model's optimizers by a variable, and put it back.
 
-    The variable starts at the schedule's present value. While it is there the training step is another one, so it is
-    traced anew; the old compiled function comes back untouched. Without a schedule nothing happens.
+    The variable starts at the schedule's present value. While it is there the training step is
+    another one, so it is traced anew; the old compiled function comes back untouched. Without a
+    schedule nothing happens.
     """
     scheduled = [leaf for leaf in leaf_optimizers(model.optimizer) if is_scheduled(leaf)]
     with contextlib.ExitStack() as undo:
@@ -117,8 +118,8 @@ def _held(model: Any, optimizer: Any) -> Iterator[None]:
             name="learning_rate",
             aggregation="only_first_replica",
         )
-    # Past the public setter, which would untrack and reorder the optimizer's variables: a checkpoint written later
-    # would no longer load into a fresh optimizer.
+    # Past the public setter, which would untrack and reorder the optimizer's variables: a
+    # checkpoint written later would no longer load into a fresh optimizer.
     object.__setattr__(optimizer, "_learning_rate", variable)
     optimizer._track_variable(variable)
     try:

@@ -66,7 +66,7 @@ class RandomSnapshot:
 
 
 class ModelSnapshot:
-    """A model and its optimizer as they are before a run's first step: every variable, every attribute."""
+    """A model and its optimizer before a run's first step: every variable, every attribute."""
 
     def __init__(self, model: Any, state: TrainingState) -> None:
         self._model = model
@@ -125,5 +125,5 @@ def fit_attributes_kept(model: Any) -> Iterator[None]:
 
 
 def model_variables(model: Any) -> list[Any]:
-    """Return every variable of a model and its optimizer: weights, statistics, seeds, slots, metrics."""
+    """Return every variable of a model: weights, statistics, seeds, optimizer slots, metrics."""
     return [*model.variables, *model.optimizer.variables, *model.metrics_variables]

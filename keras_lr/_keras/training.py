@@ -1,4 +1,4 @@
-"""The training step that `fit` runs: one update at a time, with something done before and after each."""
+"""The training step that `fit` runs: one update at a time, with hooks before and after."""
 
 import contextlib
 from collections.abc import Iterator
@@ -17,9 +17,9 @@ ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
 class TrainingState:
     """The values that the training step reads, wherever they are while `fit` runs.
 
-    On TensorFlow and torch they are in the variables. On JAX `fit` empties the variables and carries the values from
-    step to step in four lists; reading or writing there costs nothing, where going through the variables would sync
-    the whole model at every step.
+    On TensorFlow and torch they are in the variables. On JAX `fit` empties the variables and
+    carries the values from step to step in four lists; reading or writing there costs nothing,
+    where going through the variables would sync the whole model at every step.
     """
 
     def __init__(self, model: Any) -> None:
@@ -85,7 +85,8 @@ class StepHook(Protocol):
 
     Attributes:
         owner: The public name of what the hook belongs to, for error messages.
-        drives_learning_rate: Whether it writes the learning rate itself; only one hook of a `fit` may.
+        drives_learning_rate: Whether it writes the learning rate itself; only one hook of a `fit`
+            may.
     """
 
     owner: str
@@ -104,8 +105,9 @@ class StepHook(Protocol):
 class TrainFunction:
     """A model's train function with hooks around each single step.
 
-    Under `steps_per_execution > 1` one call of the train function makes several steps. Here they are made one at a
-    time by the same compiled step, so that the hooks see, and may change, each of them.
+    Under `steps_per_execution > 1` one call of the train function makes several steps. Here they
+    are made one at a time by the same compiled step, so that the hooks see, and may change, each
+    of them.
     """
 
     def __init__(self, model: Any) -> None:
@@ -150,7 +152,8 @@ class TrainFunction:
     def _step(self, batches: Any) -> dict[str, Any]:
         several = self._model.steps_per_execution
         if several > 1 and ON_TENSORFLOW:
-            # Keras loops over a dataset inside the graph, but over any other iterator outside of it.
+            # Keras loops over a dataset inside the graph, but over any other iterator outside of
+            # it.
             batches = iter([next(batches)])
         for hook in self.hooks:
             hook.before_step(self._state)
@@ -199,7 +202,7 @@ def detach(model: Any, hook: StepHook) -> None:
 
 @contextlib.contextmanager
 def fresh_train_function(model: Any) -> Iterator[None]:
-    """Compile the training step anew for as long as the context lasts; the old compiled one comes back."""
+    """Compile the training step anew while the context lasts; then the old one comes back."""
     before = model.train_function
     model.train_function = None
     model.make_train_function()

@@ -10,9 +10,9 @@ class LossWatch:
 
     $$s_t = \frac{1 - \beta}{1 - \beta^t} \sum_{i=1}^{t} \beta^{t-i} L_i,$$
 
-    and the loss has diverged once $s_t$ exceeds `stop_factor` times its own minimum so far, or once $L_t$ is NaN or
-    infinite. A loss that goes below zero has no meaningful multiple: the bound is then `stop_factor - 1` times the fall
-    so far above the minimum.
+    and the loss has diverged once $s_t$ exceeds `stop_factor` times its own minimum so far, or
+    once $L_t$ is NaN or infinite. A loss that goes below zero has no meaningful multiple: the
+    bound is then `stop_factor - 1` times the fall so far above the minimum.
 
     Args:
         smoothing: $\beta$, in [0, 1). 0 watches the raw loss.

@@ -26,7 +26,7 @@ from keras_lr.search.result import RangeTestResult
 
 @dataclass(frozen=True)
 class RangeTestSettings:
-    """What a range test is to do. `LRRangeTest` documents the fields and checks nothing more than this does."""
+    """What a range test is to do, checked. `LRRangeTest` documents the fields."""
 
     min_lr: float = 1e-6
     max_lr: float = 100.0
@@ -178,7 +178,8 @@ class RangeSweep:
         length = max((len(record.watch.losses) for record in records), default=0)
         if length < 2:
             return None
-        stopped = f"interrupted after {self.updates} of {self._settings.steps * self._settings.repeats} steps"
+        planned = self._settings.steps * self._settings.repeats
+        stopped = f"interrupted after {self.updates} of {planned} steps"
         reasons = [record.stop_reason or stopped for record in records]
         probes = [record.probe_losses for record in records]
         validations = [record.validation_losses for record in records]

@@ -21,52 +21,58 @@ PROBE_SEED = 0
 
 
 class LRRangeTest(keras.callbacks.Callback):
-    r"""Learning-rate range test as a callback: sweep the rate upwards, watch the loss, put everything back.
+    r"""Learning-rate range test: raise the rate step by step, watch the loss, put all back.
 
     Update $t = 0 \dots n - 1$ of the sweep is made with
 
     $$\eta_t = \eta_{min} (\eta_{max} / \eta_{min})^{t / (n - 1)},$$
 
-    or, with `spacing="linear"`, at equal distances. The loss recorded with it is the exact loss of that update's batch,
-    before the update, not Keras' running mean. The sweep ends itself and the `fit` it runs in: after `steps` updates, or
-    as soon as the smoothed loss exceeds `stop_factor` times its best or is not finite. It may span several epochs or a
-    part of one. Under gradient accumulation a step is an update, its loss the mean over the update's batches.
+    or, with `spacing="linear"`, at equal distances. The loss recorded with it is the exact loss of
+    that update's batch, before the update, not Keras' running mean. The sweep ends itself and the
+    `fit` it runs in: after `steps` updates, or as soon as the smoothed loss exceeds `stop_factor`
+    times its best or is not finite. It may span several epochs or a part of one. Under gradient
+    accumulation a step is an update, its loss the mean over the update's batches.
 
-    Weights, batch-norm statistics, optimizer (slots, iterations, learning rate, schedule), random states and compiled
-    functions are then as they were: training goes on bit for bit as if there had been no sweep. That holds too when
-    another callback stops the fit, and when an exception or Ctrl-C strikes during a training step. Keras tells callbacks
-    nothing of exceptions elsewhere (in the data, in another callback). To be safe from those, run `fit` inside the
-    callback's context, or call `restore()` afterwards:
+    Weights, batch-norm statistics, optimizer (slots, iterations, learning rate, schedule), random
+    states and compiled functions are then as they were: training goes on bit for bit as if there
+    had been no sweep. That holds too when another callback stops the fit, and when an exception or
+    Ctrl-C strikes during a training step. Keras tells callbacks nothing of exceptions elsewhere
+    (in the data, in another callback). To be safe from those, run `fit` inside the callback's
+    context, or call `restore()` afterwards:
 
         with LRRangeTest() as finder:
             model.fit(x, y, callbacks=[finder])
 
-    An optimizer built with a schedule is swept as if it had a plain learning rate; this compiles the training step once
-    for the sweep. Of a `MultiOptimizer` the largest learning rate is swept and the others keep their proportion to it.
+    An optimizer built with a schedule is swept as if it had a plain learning rate; this compiles
+    the training step once for the sweep. Of a `MultiOptimizer` the largest learning rate is swept
+    and the others keep their proportion to it.
 
     Args:
         min_lr: Learning rate of the first update; positive.
-        max_lr: Learning rate of the last update; above `min_lr`. The default is far beyond where any optimizer
-            diverges; the stop rule keeps the sweep from going there in vain.
+        max_lr: Learning rate of the last update; above `min_lr`. The default is far beyond where
+            any optimizer diverges; the stop rule keeps the sweep from going there in vain.
         steps: Number of updates, at least 2. 100 are enough for a scale; rules read 300 better.
         spacing: `"exponential"` or `"linear"`.
         smoothing: Factor $\beta$ of the smoothed loss that the stop rule watches, in [0, 1).
-        stop_factor: The sweep has diverged when the smoothed loss exceeds this multiple of its best; above 1, None to
-            stop only where the loss is not finite.
-        repeats: Run the sweep so many times, each from the same weights on the batches that come next; the result
-            holds median and spread.
-        probe: A batch `(x, y)` or `(x, y, sample_weight)` whose loss is taken after every update, in training mode but
-            without side effects. It frees the record from the noise between batches for one more forward pass a step.
+        stop_factor: The sweep has diverged when the smoothed loss exceeds this multiple of its
+            best; above 1, None to stop only where the loss is not finite.
+        repeats: Run the sweep so many times, each from the same weights on the batches that come
+            next; the result holds median and spread.
+        probe: A batch `(x, y)` or `(x, y, sample_weight)` whose loss is taken after every update,
+            in training mode but without side effects. It frees the record from the noise between
+            batches for one more forward pass a step.
         validation_data: Data for the validation loss, as `Model.fit` takes it.
         validation_every_steps: Take the validation loss after every so many updates.
-        verbose: 0, 1, 2 or `"auto"`: a progress bar of the sweep's own. Off by default, since `fit` shows one.
+        verbose: 0, 1, 2 or `"auto"`: a progress bar of the sweep's own. Off by default, since
+            `fit` shows one.
 
     Attributes:
         result: The `RangeTestResult`; None until the sweep has made two updates.
 
     Raises:
-        ValueError: At construction if a value is out of range. In `fit` if the loss of the first step is not finite,
-            if `train_step` reports no loss, or if another callback of this library drives the learning rate.
+        ValueError: At construction if a value is out of range. In `fit` if the loss of the first
+            step is not finite, if `train_step` reports no loss, or if another callback of this
+            library drives the learning rate.
         TypeError: If a number is not a number.
 
     Example:
@@ -80,7 +86,8 @@ class LRRangeTest(keras.callbacks.Callback):
         'diverged'
 
     Reference:
-        Smith 2015, "Cyclical Learning Rates for Training Neural Networks", section 3.3 (arXiv:1506.01186).
+        Smith 2015, "Cyclical Learning Rates for Training Neural Networks", section 3.3
+        (arXiv:1506.01186).
     """
 
     def __init__(
@@ -152,7 +159,8 @@ class LRRangeTest(keras.callbacks.Callback):
     def restore(self) -> None:
         """Put the model back as it was before the sweep.
 
-        Does nothing where this has been done already, which is so after every `fit` that ended by itself.
+        Does nothing where this has been done already, which is so after every `fit` that ended by
+        itself.
         """
         if self._sweep is not None:
             self._sweep.restore()
@@ -197,16 +205,18 @@ def lr_find(
 ) -> RangeTestResult:
     """Run a learning-rate range test on a compiled model and leave no trace of it.
 
-    The sweep is that of `LRRangeTest`, which says how it works. Its cost is `steps * repeats` training steps at most.
-    Model, optimizer, random states and compiled functions are as before, whether the call returns, raises or is
-    interrupted; the next `fit` compiles nothing again.
+    The sweep is that of `LRRangeTest`, which says how it works. Its cost is `steps * repeats`
+    training steps at most. Model, optimizer, random states and compiled functions are as before,
+    whether the call returns, raises or is interrupted; the next `fit` compiles nothing again.
 
     Args:
         model: A compiled model; an unbuilt one is built as `fit` would.
-        x: Training data, as `Model.fit` takes it: arrays, dicts or lists of them, `tf.data`, `PyDataset`, generator,
-            torch `DataLoader`. Taken over as many epochs as the sweep needs.
+        x: Training data, as `Model.fit` takes it: arrays, dicts or lists of them, `tf.data`,
+            `PyDataset`, generator, torch `DataLoader`. Taken over as many epochs as the sweep
+            needs.
         y: Targets, as `Model.fit` takes them.
-        batch_size: Samples per step for arrays; None for Keras' 32. Use the one you will train with.
+        batch_size: Samples per step for arrays; None for Keras' 32. Use the one you will train
+            with.
         min_lr: See `LRRangeTest`.
         max_lr: See `LRRangeTest`.
         steps: See `LRRangeTest`.
@@ -214,8 +224,8 @@ def lr_find(
         smoothing: See `LRRangeTest`.
         stop_factor: See `LRRangeTest`.
         repeats: See `LRRangeTest`.
-        probe: As in `LRRangeTest`, or a number of training samples to make the probe of: drawn at random from arrays,
-            the first ones of other sources.
+        probe: As in `LRRangeTest`, or a number of training samples to make the probe of: drawn at
+            random from arrays, the first ones of other sources.
         validation_data: See `LRRangeTest`.
         validation_every_steps: See `LRRangeTest`.
         sample_weight: As `Model.fit` takes it.
@@ -228,8 +238,8 @@ def lr_find(
         A `RangeTestResult`.
 
     Raises:
-        ValueError: If the model is not compiled, the data is empty or ends before the sweep does, or for what
-            `LRRangeTest` raises.
+        ValueError: If the model is not compiled, the data is empty or ends before the sweep does,
+            or for what `LRRangeTest` raises.
         TypeError: If `model` is no Keras model, or a number is not a number.
 
     Example:
@@ -242,7 +252,8 @@ def lr_find(
         True
 
     Reference:
-        Smith 2015, "Cyclical Learning Rates for Training Neural Networks", section 3.3 (arXiv:1506.01186).
+        Smith 2015, "Cyclical Learning Rates for Training Neural Networks", section 3.3
+        (arXiv:1506.01186).
     """
     _check_model(model)
     _check_data(x)
@@ -263,7 +274,8 @@ def lr_find(
     )
     batches = steps * repeats * accumulation_steps(model)
     with fit_attributes_kept(model), finder, warnings.catch_warnings():
-        # The sweep takes as many epochs as it needs; where that is too much for the data, an error says so below.
+        # The sweep takes as many epochs as it needs; where that is too much for the data, an error
+        # says so below.
         warnings.filterwarnings("ignore", message="Your input ran out of data")
         warnings.filterwarnings("ignore", message="LRRangeTest: the fit must be long enough")
         model.fit(
