@@ -20,7 +20,7 @@ class SuggestionError(ValueError):
 
     Example:
         >>> try:
-        ...     read_curve("valley", np.geomspace(1e-6, 1.0, 50), np.full(50, 2.3))
+        ...     read_descent("valley", np.geomspace(1e-6, 1.0, 50), np.full(50, 2.3))
         ... except SuggestionError as error:
         ...     print(error)
         valley: the loss must fall, but it is flat. Received: fall=... Raise max_lr, and check ...
@@ -52,22 +52,34 @@ def smooth(learning_rates: ArrayLike, losses: ArrayLike, width: float = KERNEL_D
 
 
 @dataclass(frozen=True)
-class Curve:
-    """The readable part of a record, its losses smoothed."""
+class Descent:
+    """The part of a record that the rules read: from the start to the lowest smoothed loss."""
 
     learning_rates: Floats
     losses: Floats
 
-    def descent(self, skip: float = 0.0) -> "Curve":
-        """The part down to the lowest loss, after a share `skip` of the fall has been made."""
-        stop = int(self.losses.argmin()) + 1
-        level = self.losses[0] - skip * (self.losses[0] - self.losses.min())
-        part = slice(int(np.argmax(self.losses <= level)), stop)
-        return Curve(self.learning_rates[part], self.losses[part])
+    def after(self, share: float) -> "Descent":
+        """What is left once this share of the fall has been made."""
+        start, end = self.losses[0], self.losses[-1]
+        begin = int(np.argmax(self.losses <= start - share * (start - end)))
+        return Descent(self.learning_rates[begin:], self.losses[begin:])
 
 
-def read_curve(rule: str, learning_rates: ArrayLike, losses: ArrayLike) -> Curve:
-    """The smoothed curve, or the reason why `rule` can say nothing about this record."""
+def read_descent(rule: str, learning_rates: ArrayLike, losses: ArrayLike) -> Descent:
+    """The descent in smoothed losses, or the reason why `rule` can say nothing about it.
+
+    Args:
+        rule: Who asks, for the message.
+        learning_rates: float[n], positive and increasing.
+        losses: float[n], the raw losses.
+
+    Returns:
+        The descent, of at least two points.
+
+    Raises:
+        ValueError: If the two arrays do not make a record.
+        SuggestionError: If the record is too short, flat, rising, or no clearer than its noise.
+    """
     rates, values = _checked(rule, learning_rates, losses)
     finite = int(np.argmin([*np.isfinite(values), False]))
     if finite < SHORTEST:
@@ -75,9 +87,10 @@ def read_curve(rule: str, learning_rates: ArrayLike, losses: ArrayLike) -> Curve
         fix = "Lower min_lr if the loss is not finite so soon, else sweep over more steps"
         raise SuggestionError(complaint(rule, needed, fix, finite_losses=finite))
     rates, values = rates[:finite], _capped(values[:finite])
-    curve = Curve(rates, smooth(rates, values))
-    _require_fall(rule, curve, values)
-    return curve
+    smoothed = smooth(rates, values)
+    _require_fall(rule, rates, values, smoothed)
+    stop = int(smoothed.argmin()) + 1
+    return Descent(rates[:stop], smoothed[:stop])
 
 
 def _checked(rule: str, learning_rates: ArrayLike, losses: ArrayLike) -> tuple[Floats, Floats]:
@@ -112,19 +125,20 @@ def _weights(rates: Floats, index: int, width: float) -> Floats:
     return weights
 
 
-def _require_fall(rule: str, curve: Curve, values: Floats) -> None:
+def _require_fall(rule: str, rates: Floats, values: Floats, smoothed: Floats) -> None:
     """Raise unless the fall is many standard errors of the two averages it lies between."""
-    lowest = int(curve.losses.argmin())
+    lowest = int(smoothed.argmin())
     begin = 1 + lowest // 3
-    fall = float(values[:begin].mean() - curve.losses[lowest])
-    if lowest == 0 or fall <= ROUNDING * float(np.abs(values).max()):
-        rising = curve.losses[-1] - curve.losses[0] > ROUNDING * float(np.abs(values).max())
+    fall = float(values[:begin].mean() - smoothed[lowest])
+    rounding = ROUNDING * float(np.abs(values).max())
+    if lowest == 0 or fall <= rounding:
+        rising = smoothed[-1] - smoothed[0] > rounding
         needed = f"the loss must fall, but it {'only rises' if rising else 'is flat'}"
         fix = "Lower min_lr" if rising else "Raise max_lr, and check that the model trains at all"
         raise SuggestionError(complaint(rule, needed, fix, fall=_rounded(fall)))
     jumps = np.diff(values[: max(lowest + 1, SHORTEST)])  # in which a slow fall hardly shows
     noise = float(np.sqrt(np.mean(jumps**2) / 2.0))
-    share = float(np.sum(_weights(curve.learning_rates, lowest, KERNEL_DECADES) ** 2))
+    share = float(np.sum(_weights(rates, lowest, KERNEL_DECADES) ** 2))
     if fall < CLEAR_FALL * noise * float(np.sqrt(1.0 / begin + share)):
         needed = "the loss must fall clearly more than it varies from batch to batch"
         fix = "Sweep over more steps, repeat the sweep, or follow a probe batch"

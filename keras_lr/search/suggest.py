@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from keras_lr._checks import check_number, complaint
-from keras_lr.search.curve import Floats, SuggestionError, read_curve, smooth
+from keras_lr.search.curve import Floats, SuggestionError, read_descent, smooth
 
 __all__ = [
     "RULES",
@@ -57,7 +57,7 @@ def valley(learning_rates: ArrayLike, losses: ArrayLike) -> float:
     Reference:
         fastai's `valley`, which has the same index rule but reads a lagging average.
     """
-    descent = read_curve("valley", learning_rates, losses).descent(skip=0.1)
+    descent = read_descent("valley", learning_rates, losses).after(0.1)
     return float(descent.learning_rates[valley_index(descent.losses)])
 
 
@@ -69,7 +69,9 @@ def slide(
     threshold: float = 0.005,
     adjust: float = 1.0,
 ) -> float:
-    """The left edge of a window slid down from the end until the slopes at its edges agree.
+    """The left edge of a window slid down from the lowest loss until the slopes at its edges agree.
+
+    Kept for those who know it; over many models it is the weakest of the rules.
 
     Args:
         learning_rates: float[n], positive and increasing.
@@ -84,23 +86,25 @@ def slide(
 
     Raises:
         ValueError: If the two arrays do not make a record.
-        SuggestionError: If the record has no clear fall, or is not longer than the window.
+        SuggestionError: If the record has no clear fall, or begins without a level stretch.
 
     Example:
-        >>> rates = np.geomspace(1e-6, 100.0, 81)
+        >>> rates = np.geomspace(1e-8, 100.0, 101)
         >>> losses = 2.0 - 1.5 / (1.0 + 1e-3 / rates) + rates
         >>> float(f"{slide(rates, losses):.1g}")
-        0.3
+        1e-06
 
     Reference:
         fastai's `slide`.
     """
-    curve = read_curve("slide", learning_rates, losses)
-    if len(curve.losses) <= window:
-        rule = "the record must be longer than the window"
-        fix = "Sweep over more steps or pass a smaller window"
-        raise SuggestionError(complaint("slide", rule, fix, steps=len(curve.losses), window=window))
-    return adjust * float(curve.learning_rates[slide_index(curve.losses, window, threshold)])
+    descent = read_descent("slide", learning_rates, losses)
+    steps = len(descent.losses)
+    index = slide_index(descent.losses, window, threshold) if steps > window else 0
+    if index == 0:
+        rule = "the record must begin with a level stretch longer than the window"
+        fix = "Lower min_lr, or use another rule"
+        raise SuggestionError(complaint("slide", rule, fix, steps=steps, window=window))
+    return adjust * float(descent.learning_rates[index])
 
 
 def minimum(learning_rates: ArrayLike, losses: ArrayLike) -> float:
@@ -126,7 +130,7 @@ def minimum(learning_rates: ArrayLike, losses: ArrayLike) -> float:
     Reference:
         fastai's `minimum`.
     """
-    descent = read_curve("minimum", learning_rates, losses).descent()
+    descent = read_descent("minimum", learning_rates, losses)
     return float(descent.learning_rates[-1]) / 10.0
 
 
@@ -154,7 +158,7 @@ def steep(learning_rates: ArrayLike, losses: ArrayLike) -> float:
         fastai's `steep`. Lightning differentiates by lr, not by log(lr), which favours the
         smallest learning rates of an exponential sweep.
     """
-    descent = read_curve("steep", learning_rates, losses).descent()
+    descent = read_descent("steep", learning_rates, losses)
     return float(descent.learning_rates[steep_index(descent.learning_rates, descent.losses)])
 
 
@@ -178,7 +182,7 @@ def fall75(learning_rates: ArrayLike, losses: ArrayLike) -> float:
         >>> float(f"{fall75(rates, losses):.1g}")
         0.003
     """
-    descent = read_curve("fall75", learning_rates, losses).descent()
+    descent = read_descent("fall75", learning_rates, losses)
     start, end = descent.losses[0], descent.losses[-1]
     level = start - 0.75 * (start - end)
     after = int(np.argmax(descent.losses <= level))
@@ -215,7 +219,7 @@ def consensus(learning_rates: ArrayLike, losses: ArrayLike, default: float | Non
         >>> consensus(rates, losses, default=0.01) == fall75(rates, losses)
         True
     """
-    read_curve(
+    read_descent(
         "consensus", learning_rates, losses
     )  # so that a refusal names the rule that was asked
     votes = [valley(learning_rates, losses), fall75(learning_rates, losses)]
