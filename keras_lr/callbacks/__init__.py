@@ -1,0 +1,1 @@
+"""What drives a learning rate during `fit`: callbacks, and the controller that needs no Keras."""
