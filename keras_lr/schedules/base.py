@@ -22,9 +22,8 @@ _Class = TypeVar("_Class", bound=type)
 @dataclass_transform(frozen_default=True, eq_default=False)
 def schedule(cls: _Class) -> _Class:
     """Make a class a frozen dataclass that Keras can save under the package name `keras_lr`."""
-    frozen: _Class = dataclasses.dataclass(frozen=True, eq=False, repr=False)(cls)
-    register = keras.saving.register_keras_serializable(package="keras_lr")
-    registered: _Class = register(frozen)
+    dataclasses.dataclass(frozen=True, eq=False, repr=False)(cls)  # changes the class in place
+    registered: _Class = keras.saving.register_keras_serializable(package="keras_lr")(cls)
     return registered
 
 
@@ -231,7 +230,7 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore
         return type(self) is type(other) and self.get_config() == other.get_config()
 
     def __hash__(self) -> int:
-        return hash(repr(self))
+        return hash((type(self), self.steps))
 
     def __repr__(self) -> str:
         """Print the call that makes this schedule, without the arguments left at their defaults."""

@@ -1,0 +1,108 @@
+"""The laws that every schedule keeps: see `cases.py` for the schedules."""
+
+import keras
+import numpy as np
+import pytest
+from schedules.cases import CASES
+
+from keras_lr import schedules
+
+TORCH = keras.backend.backend() == "torch"  # which refuses steps_per_execution above 1
+CASE = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+STEPS = np.arange(51)
+
+
+@CASE
+def test_closed_form(case):
+    values = case.schedule.values(STEPS)
+    assert values.dtype == np.float32
+    np.testing.assert_allclose(values, case.formula(STEPS.astype(float)), rtol=3e-6, atol=2e-7)
+
+
+@CASE
+def test_vector_is_scalars(case):
+    vector = case.schedule.values(STEPS)
+    chosen = [0, 1, 4, 9, 20, 50]
+    scalars = [float(case.schedule(keras.ops.convert_to_tensor(step))) for step in chosen]
+    np.testing.assert_allclose(vector[chosen], scalars, rtol=2e-6, atol=1e-7)
+
+
+@CASE
+def test_config_round_trip(case):
+    schedule = case.schedule
+    again = type(schedule).from_config(schedule.get_config())
+    assert again == schedule
+    assert hash(again) == hash(schedule)
+    assert keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(schedule)) == (
+        schedule
+    )
+
+
+@CASE
+def test_saved_in_a_model(case, tmp_path):
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile(keras.optimizers.SGD(case.schedule), loss="mse")
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert loaded.optimizer._learning_rate == case.schedule
+
+
+PRINTABLE = [case for case in CASES if not isinstance(case.schedule, schedules.FromCallable)]
+
+
+@pytest.mark.parametrize("case", PRINTABLE, ids=lambda case: case.name)
+def test_repr_is_the_expression(case):
+    assert eval(repr(case.schedule), vars(schedules)) == case.schedule
+
+
+@CASE
+def test_steps_and_cycle_ends(case):
+    assert case.schedule.steps == case.steps
+    assert tuple(case.schedule.cycle_ends(50)) == case.cycle_ends
+    if case.steps is not None:  # the last value stays
+        last, later = case.schedule.values([case.steps, case.steps + 1000])
+        assert last == later
+
+
+@CASE
+def test_before_step_zero_is_step_zero(case):
+    before, zero = case.schedule.values([-5, 0])
+    assert before == zero
+
+
+def test_every_public_schedule_has_a_case():
+    public = {getattr(schedules, name) for name in schedules.__all__}
+    shown = " ".join(f"{case.schedule!r} {type(case.schedule).__name__}(" for case in CASES)
+    missing = {
+        item.__name__
+        for item in public
+        if isinstance(item, type) and f"{item.__name__}(" not in shown
+    }
+    assert missing == {"Schedule"}
+
+
+class Displacement(keras.Model):
+    """One weight whose gradient is 1, so that SGD moves it by the learning rate."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = self.add_weight(shape=(), initializer="zeros")
+
+    def call(self, x):
+        return x * self.weight
+
+
+@pytest.mark.parametrize("steps_per_execution", [1] if TORCH else [1, 8])
+@CASE
+def test_unit_gradient(case, steps_per_execution):
+    model = Displacement()
+    model.compile(
+        keras.optimizers.SGD(case.schedule),
+        loss=lambda _, y_pred: keras.ops.mean(y_pred),
+        steps_per_execution=steps_per_execution,
+        jit_compile=steps_per_execution > 1 and not TORCH,  # both ways, and the suite stays fast
+    )
+    ones = np.ones((40, 1), "float32")
+    model.fit(ones, ones, batch_size=1, epochs=1, verbose=0)
+    applied = case.formula(np.arange(40.0)).sum()
+    np.testing.assert_allclose(-keras.ops.convert_to_numpy(model.weight), applied, rtol=3e-6)
