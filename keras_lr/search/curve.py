@@ -51,6 +51,21 @@ def smooth(learning_rates: ArrayLike, losses: ArrayLike, width: float = KERNEL_D
     return np.array([_weights(rates, index, width) @ values for index in range(len(rates))])
 
 
+def finite_steps(losses: Floats) -> int:
+    """How many losses there are before the first that is not finite."""
+    return int(np.argmin([*np.isfinite(losses), False]))
+
+
+def capped(losses: Floats) -> Floats:
+    """Cut the tops off: how far a loss is above its start says nothing about where to train.
+
+    Without this the kernel would spread one exploding loss over the good ones before it.
+    """
+    start = np.median(losses[:SHORTEST])
+    ceiling: float = 2.0 * start - losses.min()
+    return np.minimum(losses, ceiling)
+
+
 @dataclass(frozen=True)
 class Descent:
     """The part of a record that the rules read: from the start to the lowest smoothed loss."""
@@ -81,13 +96,13 @@ def read_descent(rule: str, learning_rates: ArrayLike, losses: ArrayLike) -> Des
         SuggestionError: If the record is too short, flat, rising, or no clearer than its noise.
     """
     rates, values = _checked(rule, learning_rates, losses)
-    finite = int(np.argmin([*np.isfinite(values), False]))
+    finite = finite_steps(values)
     if finite < SHORTEST:
         needed = f"a record must start with at least {SHORTEST} finite losses"
         fix = "Lower min_lr if the loss is not finite so soon, else sweep over more steps"
         raise SuggestionError(complaint(rule, needed, fix, finite_losses=finite))
-    rates, values = rates[:finite], _capped(values[:finite])
-    smoothed = smooth(rates, values)
+    rates, values = rates[:finite], values[:finite]
+    smoothed = smooth(rates, capped(values))
     _require_fall(rule, rates, values, smoothed)
     stop = int(smoothed.argmin()) + 1
     return Descent(rates[:stop], smoothed[:stop])
@@ -108,16 +123,6 @@ def _checked(rule: str, learning_rates: ArrayLike, losses: ArrayLike) -> tuple[F
     return rates, values
 
 
-def _capped(values: Floats) -> Floats:
-    """Cut the tops off: how far a loss is above its start says nothing about where to train.
-
-    Without this the kernel would spread one exploding loss over the good ones before it.
-    """
-    start = np.median(values[:SHORTEST])
-    ceiling: float = 2.0 * start - values.min()
-    return np.minimum(values, ceiling)
-
-
 def _weights(rates: Floats, index: int, width: float) -> Floats:
     distances = np.log10(rates / rates[index]) / width
     weights: Floats = np.exp(-0.5 * distances**2)
@@ -125,14 +130,15 @@ def _weights(rates: Floats, index: int, width: float) -> Floats:
     return weights
 
 
-def _require_fall(rule: str, rates: Floats, values: Floats, smoothed: Floats) -> None:
+def _require_fall(rule: str, rates: Floats, losses: Floats, smoothed: Floats) -> None:
     """Raise unless the fall is many standard errors of the two averages it lies between."""
+    values = capped(losses)
     lowest = int(smoothed.argmin())
     begin = 1 + lowest // 3
     fall = float(values[:begin].mean() - smoothed[lowest])
     rounding = ROUNDING * float(np.abs(values).max())
     if lowest == 0 or fall <= rounding:
-        rising = smoothed[-1] - smoothed[0] > rounding
+        rising = losses[-1] - losses[0] > rounding
         needed = f"the loss must fall, but it {'only rises' if rising else 'is flat'}"
         fix = "Lower min_lr" if rising else "Raise max_lr, and check that the model trains at all"
         raise SuggestionError(complaint(rule, needed, fix, fall=_rounded(fall)))

@@ -232,4 +232,4 @@ class RangeTestResult:
 def _same(mine: Any, other: Any) -> bool:
     if isinstance(mine, np.ndarray) and isinstance(other, np.ndarray):
         return np.array_equal(mine, other, equal_nan=True)
-    return bool(mine == other)
+    return type(mine) is type(other) and bool(mine == other)

@@ -92,7 +92,7 @@ def slide(
         >>> rates = np.geomspace(1e-8, 100.0, 101)
         >>> losses = 2.0 - 1.5 / (1.0 + 1e-3 / rates) + rates
         >>> float(f"{slide(rates, losses):.1g}")
-        1e-06
+        5e-07
 
     Reference:
         fastai's `slide`.

@@ -1,0 +1,180 @@
+"""The picture of a range test: first what is to be drawn, then the drawing."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+
+from keras_lr._checks import check_choice, complaint
+from keras_lr.search.curve import Floats, capped, finite_steps, smooth
+from keras_lr.search.result import RangeTestResult
+from keras_lr.search.suggest import RULES
+
+_ROW_POINTS = 12.0  # the height of one label
+_FONT_POINTS = 8.5
+_LABEL_SHARE = 0.3  # of the width, enough for a label in a figure of the usual size
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A suggestion and the point of the smoothed line where it lies."""
+
+    rule: str
+    learning_rate: float
+    loss: float
+
+
+@dataclass(frozen=True)
+class RangeTestPicture:
+    """What `plot_range_test` draws.
+
+    Attributes:
+        learning_rates: float64[m], up to where the losses have risen off the picture.
+        smoothed: float64[m], the line without lag that the rules read.
+        limits: The lowest and the highest loss worth showing.
+        marks: The suggestions, from the smallest learning rate to the largest.
+        note: What to say where there is no suggestion at all, else empty.
+    """
+
+    learning_rates: Floats
+    smoothed: Floats
+    limits: tuple[float, float]
+    marks: tuple[Mark, ...]
+    note: str
+
+
+def picture(result: RangeTestResult, rules: Sequence[str] | None = None) -> RangeTestPicture:
+    """Compute what is to be drawn of a result.
+
+    Args:
+        result: The record.
+        rules: Which suggestions to mark; None for all that there are.
+
+    Returns:
+        The smoothed line, the limits that leave the diverged part out, and the marks.
+    """
+    end = finite_steps(result.observed_losses)
+    if end == 0:
+        rule = "a record needs a finite loss to be drawn"
+        raise ValueError(complaint("plot_range_test", rule, "Repeat the range test", result=result))
+    rates, losses = result.learning_rates[:end], result.observed_losses[:end]
+    suggestions = result.suggestions()
+    if suggestions:
+        losses = capped(losses)
+        smoothed = smooth(rates, losses)
+        lowest = int(smoothed.argmin())
+        limits = float(losses[: lowest + 1].min()), float(losses[: lowest + 1].max())
+        above = np.flatnonzero(smoothed[lowest:] > limits[1])
+        stop = lowest + int(above[0]) + 1 if above.size else end
+    else:  # no descent to go by, so that only the extremes are left out
+        limits = float(losses.min()), float(np.quantile(losses, 0.9))
+        smoothed, stop = smooth(rates, np.minimum(losses, limits[1])), end
+    marks = [
+        Mark(rule, rate, float(np.interp(np.log(rate), np.log(rates), smoothed)))
+        for rule, rate in suggestions.items()
+        if rules is None or rule in rules
+    ]
+    return RangeTestPicture(
+        learning_rates=rates[:stop],
+        smoothed=smoothed[:stop],
+        limits=limits,
+        marks=tuple(sorted(marks, key=lambda mark: mark.learning_rate)),
+        note="" if suggestions else "no suggestion: see refusals()",
+    )
+
+
+def plot_range_test(
+    result: RangeTestResult, ax: Axes | None = None, *, rules: Sequence[str] | None = None
+) -> Axes:
+    """Draw the losses of a range test over the learning rate, with every suggestion named.
+
+    Points are the losses of single batches, the line is their average without lag, or the probe's
+    if there was one. Quartiles are shaded if the sweep was repeated. The view ends where the
+    losses have diverged.
+
+    Args:
+        result: What `lr_find` returned, or `LRRangeTest.result`.
+        ax: Where to draw; None makes a figure. Nothing is shown and no global style changed.
+        rules: Which suggestions to mark; None for all that there are.
+
+    Returns:
+        The Axes.
+
+    Raises:
+        ValueError: If there is no such rule.
+
+    Example:
+        >>> from keras_lr import RangeTestResult, plot_range_test
+        >>> rates = np.geomspace(1e-6, 100.0, 81)
+        >>> losses = 2.0 - 1.5 / (1.0 + 1e-3 / rates) + rates
+        >>> result = RangeTestResult(
+        ...     learning_rates=rates, losses=losses, smoothed_losses=losses,
+        ...     stop_reason="completed")
+        >>> plot_range_test(result).get_xscale()
+        'log'
+    """
+    for rule in rules or ():
+        check_choice("plot_range_test", tuple(RULES), rules=rule)
+    if ax is None:
+        _, ax = plt.subplots(layout="constrained")
+    drawn = picture(result, rules)
+    ax.set_xscale("log")
+    _draw_losses(ax, result, drawn)
+    _draw_marks(ax, drawn)
+    ax.text(0.5, 0.97, drawn.note, transform=ax.transAxes, ha="center", va="top", color="C3")
+    ax.set_xlabel("Learning rate (per update, log scale)")
+    ax.set_ylabel("Loss (mean per sample)")
+    ax.legend(loc="lower left", fontsize=_FONT_POINTS)
+    return ax
+
+
+def _draw_losses(ax: Axes, result: RangeTestResult, drawn: RangeTestPicture) -> None:
+    rates = result.learning_rates
+    if result.spread is not None:
+        lower, upper = result.spread
+        ax.fill_between(rates, lower, upper, color="C0", alpha=0.2, lw=0, label="quartiles")
+    repeated = result.repeat_losses is not None and len(result.repeat_losses) > 1
+    name = "batch loss (median)" if repeated else "batch loss"
+    ax.plot(rates, result.losses, ".", color="C0", alpha=0.4, ms=5, label=name)
+    if result.probe_losses is not None:
+        ax.plot(rates, result.probe_losses, ".", color="C1", ms=5, label="probe loss")
+    if result.validation_losses is not None:
+        known = np.isfinite(result.validation_losses)
+        losses = result.validation_losses[known]
+        ax.plot(rates[known], losses, "--", color="C2", label="validation loss")
+    ax.plot(drawn.learning_rates, drawn.smoothed, color="C0", lw=2, label="smoothed")
+
+
+def _draw_marks(ax: Axes, drawn: RangeTestPicture) -> None:
+    """Name each suggestion on a row of its own above the curve, with a stem down to it.
+
+    The smallest learning rate has the top row, so that no label crosses the stem of another.
+    """
+    low, high = drawn.limits
+    span = (high - low) or abs(high) or 1.0
+    row = _ROW_POINTS / (ax.bbox.height * 72.0 / ax.figure.dpi)
+    band = min(0.6, row * (len(drawn.marks) + 0.5))
+    first, last = drawn.learning_rates[[0, -1]]
+    room = (last / first) ** _LABEL_SHARE
+    ax.set_xlim(
+        first / 1.4, max([1.4 * last, *(room * mark.learning_rate for mark in drawn.marks)])
+    )
+    ax.set_ylim(low - 0.05 * span, low + 1.05 * span / (1.0 - band))
+    for index, mark in enumerate(drawn.marks):
+        chosen = mark.rule == "consensus"
+        color = "C3" if chosen else "0.35"
+        ax.plot(mark.learning_rate, mark.loss, "o", color=color, ms=7 if chosen else 4.5, zorder=4)
+        ax.annotate(
+            f" {mark.rule} {mark.learning_rate:.1e}",
+            xy=(mark.learning_rate, mark.loss),
+            xytext=(mark.learning_rate, 1.0 - row * (index + 0.75)),
+            textcoords=ax.get_xaxis_transform(),
+            va="center",
+            color=color,
+            bbox={"facecolor": ax.get_facecolor(), "edgecolor": "none", "alpha": 0.7, "pad": 0},
+            fontsize=_FONT_POINTS,
+            fontweight="bold" if chosen else "normal",
+            arrowprops={"arrowstyle": "-", "color": color, "lw": 0.8, "relpos": (0, 0.5)},
+        )

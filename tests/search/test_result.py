@@ -1,0 +1,186 @@
+"""The result object: locked arrays, equality, round trips, and what it says about itself."""
+
+import json
+import sys
+from dataclasses import FrozenInstanceError, replace
+
+import numpy as np
+import pytest
+
+from keras_lr import RangeTestResult
+from keras_lr.search import suggest
+from keras_lr.search.suggest import RULES, SuggestionError
+
+RATES = np.geomspace(1e-9, 10.0, 101)
+CLEAN = 2.0 - 1.5 / (1.0 + 1e-3 / RATES) + RATES
+
+
+def result(**changes):
+    fields = {
+        "learning_rates": RATES,
+        "losses": CLEAN,
+        "smoothed_losses": CLEAN,
+        "stop_reason": "completed",
+        "steps": 101,
+        "default_learning_rate": 1e-3,
+    }
+    return RangeTestResult(**fields | changes)
+
+
+@pytest.fixture
+def full():
+    """A result with every field, NaN and infinity among the values."""
+    rng = np.random.default_rng(0)
+    repeats = CLEAN + 0.05 * rng.normal(size=(5, 101))
+    repeats[0, 80:] = np.nan
+    repeats[:, 100] = np.nan
+    validation = np.where(np.arange(101) % 10 == 0, CLEAN, np.nan)
+    losses = np.where(np.arange(101) == 100, np.inf, CLEAN)
+    return result(
+        losses=losses,
+        stop_reason="loss is not finite: inf at 10",
+        optimizer_learning_rate=0.01,
+        probe_losses=CLEAN,
+        validation_losses=validation,
+        repeat_losses=repeats,
+    )
+
+
+def test_arrays_are_copies_and_locked():
+    mine = CLEAN.copy()
+    record = result(losses=mine, repeat_losses=[mine])
+    mine[0] = 99.0
+    assert record.losses[0] == CLEAN[0]
+    assert record.losses.dtype == np.float64
+    for array in (record.learning_rates, record.losses, record.repeat_losses):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 1.0
+    with pytest.raises(FrozenInstanceError):
+        record.losses = mine
+
+
+@pytest.mark.parametrize(
+    "field", ["losses", "smoothed_losses", "probe_losses", "validation_losses", "repeat_losses"]
+)
+def test_lengths_must_agree(field):
+    with pytest.raises(ValueError, match=rf"{field} must hold one value .*\(101\)"):
+        result(**{field: CLEAN[:-1]})
+
+
+def test_equality_is_by_value_and_nan_equals_nan(full):
+    assert full == replace(full)
+    assert full != replace(full, validation_losses=None)
+    assert full != replace(full, probe_losses=CLEAN + 1.0)
+    assert full != replace(full, stop_reason="completed")
+    assert full != "a result"
+
+
+def test_round_trip_through_json(full):
+    text = json.dumps(full.to_dict())
+    assert RangeTestResult.from_dict(json.loads(text)) == full
+    assert RangeTestResult.from_dict(result().to_dict()) == result()
+
+
+def test_bounds_are_those_of_the_steps_done():
+    record = result()
+    assert (record.min_lr, record.max_lr) == (pytest.approx(1e-9), pytest.approx(10.0))
+
+
+def test_spread_holds_the_quartiles_of_the_repeats_still_running(full):
+    finite = [column[np.isfinite(column)] for column in full.repeat_losses.T[:100]]
+    expected = np.array([np.percentile(column, [25, 75]) for column in finite]).T
+    np.testing.assert_allclose(full.spread[:, :100], expected)
+    assert np.isnan(full.spread[:, 100]).all()
+
+
+@pytest.mark.parametrize("repeats", [None, [CLEAN]])
+def test_there_is_no_spread_without_repeats(repeats):
+    assert result(repeat_losses=repeats).spread is None
+
+
+@pytest.mark.parametrize("rule", sorted(RULES.keys() - {"consensus"}))
+def test_suggest_asks_the_rule(rule):
+    assert result().suggest(rule) == RULES[rule](RATES, CLEAN)
+
+
+def test_the_default_rule_is_consensus_with_the_optimizers_default():
+    record = result(default_learning_rate=1e-9)
+    assert record.suggest() == suggest.consensus(RATES, CLEAN, default=1e-9)
+    assert record.suggest() != suggest.consensus(RATES, CLEAN)
+
+
+def test_rules_prefer_the_probe():
+    noisy = CLEAN + np.random.default_rng(0).normal(size=101)
+    assert result(losses=noisy, probe_losses=CLEAN).suggestions() == result().suggestions()
+    with pytest.raises(SuggestionError, match="probe batch"):
+        result(losses=noisy).suggest()
+
+
+def test_unknown_rule():
+    with pytest.raises(ValueError, match=r"one of 'valley', .*Received: rule='steepest'"):
+        result().suggest("steepest")
+
+
+def test_every_rule_suggests_or_refuses():
+    short = result(
+        learning_rates=RATES[55:], losses=CLEAN[55:], smoothed_losses=CLEAN[55:]
+    )  # no level stretch at the start
+    assert set(short.refusals()) == {"slide"}
+    assert set(short.suggestions()) == RULES.keys() - {"slide"}
+    assert short.suggestions()["valley"] == short.suggest("valley")
+
+
+def test_a_flat_record_is_refused_by_every_rule():
+    flat = result(losses=np.full(101, 2.3))
+    assert flat.suggestions() == {}
+    assert flat.refusals().keys() == RULES.keys()
+    assert all("it is flat" in reason for reason in flat.refusals().values())
+
+
+def test_repr_tells_how_far_why_and_what():
+    record = result(
+        learning_rates=RATES[:80],
+        losses=CLEAN[:80],
+        smoothed_losses=CLEAN[:80],
+        stop_reason="diverged: the smoothed loss exceeded 4 times its best",
+        steps=101,
+    )
+    expected = (
+        f"(80 of 101 steps, 1e-09 to {RATES[79]:.3g}; diverged; suggestion {record.suggest():.1e} "
+    )
+    assert repr(record) == f"RangeTestResult{expected}(consensus))"
+
+
+def test_repr_without_a_suggestion():
+    flat = result(losses=np.full(101, 2.3), steps=None)
+    expected = "(101 steps, 1e-09 to 10; completed; no suggestion, see refusals())"
+    assert repr(flat) == f"RangeTestResult{expected}"
+
+
+def test_dataframe_has_the_recorded_columns(full):
+    plain = result().to_dataframe()
+    assert list(plain.columns) == ["learning_rates", "losses", "smoothed_losses"]
+    np.testing.assert_array_equal(plain["losses"], CLEAN)
+    frame = full.to_dataframe()
+    assert list(frame.columns[3:]) == [
+        "probe_losses",
+        "validation_losses",
+        "lower_quartile",
+        "upper_quartile",
+    ]
+    assert (frame.index.name, len(frame)) == ("step", 101)
+
+
+def test_without_pandas_the_error_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(ImportError, match="pip install pandas"):
+        result().to_dataframe()
+
+
+def test_plot_draws_into_the_axes_given():
+    import matplotlib.pyplot as plt
+
+    figure, ax = plt.subplots()
+    assert result().plot(ax=ax, rules=["consensus"]) is ax
+    assert len(ax.texts) >= 1
+    plt.close(figure)
