@@ -54,12 +54,8 @@ class Decayed(keras.optimizers.Optimizer):  # type: ignore[misc]
         if "epsilon" in keras_arguments and keras_arguments["epsilon"] is None:
             del keras_arguments["epsilon"]  # Keras 2 meant "the default" by None
         super().__init__(**keras_arguments)
-        self._decay = self.add_variable(
-            shape=(),
-            initializer=keras.initializers.Constant(self._checked("decay", decay)),
-            aggregation="only_first_replica",
-            name="decay",
-        )
+        self._decay = self.add_variable(shape=(), aggregation="only_first_replica", name="decay")
+        self._decay.assign(self._checked("decay", decay))
 
     @property
     def lr(self) -> float:
