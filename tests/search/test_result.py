@@ -79,6 +79,8 @@ def test_round_trip_through_json(full):
     text = json.dumps(full.to_dict())
     assert RangeTestResult.from_dict(json.loads(text)) == full
     assert RangeTestResult.from_dict(result().to_dict()) == result()
+    from_numpy = result(default_learning_rate=np.float32(0.5))
+    assert json.loads(json.dumps(from_numpy.to_dict()))["default_learning_rate"] == 0.5
 
 
 def test_bounds_are_those_of_the_steps_done():
