@@ -57,7 +57,8 @@ def given_gradients(backend):
         model = keras.Sequential([keras.layers.Dense(1, use_bias=False)])
         model.build((None, len(start)))
         model.set_weights([np.reshape(start, (-1, 1))])
-        compiling.setdefault("jit_compile", backend == "jax")  # XLA on TensorFlow compiles long
+        if "run_eagerly" not in compiling:  # XLA on TensorFlow takes long to compile
+            compiling = {"jit_compile": backend == "jax", **compiling}
         model.compile(optimizer, loss=lambda _, rows: keras.ops.mean(rows), **compiling)
         return model
 
