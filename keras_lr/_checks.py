@@ -79,7 +79,7 @@ def check_integer(
             raise ValueError(complaint(owner, rule, fix, **{name: value}))
 
 
-def check_choice(owner: str, choices: tuple[str, ...], /, **received: object) -> None:
+def check_choice(owner: str, choices: tuple[object, ...], /, **received: object) -> None:
     """Raise unless every received value is one of the choices.
 
     Args:

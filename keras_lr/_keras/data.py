@@ -75,4 +75,5 @@ def pick_samples(
     def join(*parts: Any) -> Any:
         return None if parts[0] is None else np.concatenate(parts)[:size]
 
-    return keras.tree.map_structure(join, *batches, none_is_leaf=True)
+    joined: Batch = keras.tree.map_structure(join, *batches, none_is_leaf=True)
+    return joined

@@ -44,7 +44,8 @@ class LossFunction:
         if ON_JAX:
             import jax
 
-            return jax.jit(self._loss)
+            compiled: Callable[..., Any] = jax.jit(self._loss)
+            return compiled
         if ON_TENSORFLOW:
             import tensorflow as tf
 
@@ -55,7 +56,7 @@ class LossFunction:
 
     def _loss(self, values: Any, x: Any, y: Any, sample_weight: Any) -> Any:
         model = self._model
-        mapping = []
+        mapping: list[tuple[Any, Any]] = []
         if values:
             trainable, non_trainable, _, metrics = values
             mapping += zip(model.metrics_variables, metrics, strict=True)

@@ -34,7 +34,8 @@ def is_scheduled(optimizer: Any) -> bool:
 
 def current_learning_rate(optimizer: Any) -> float:
     """Return what a leaf optimizer's next update would use. Not for use inside `fit` on JAX."""
-    return float(keras.ops.convert_to_numpy(optimizer.learning_rate))
+    rate = keras.ops.convert_to_tensor(optimizer.learning_rate)
+    return float(keras.ops.convert_to_numpy(rate))
 
 
 def accumulation_steps(model: Any) -> int:
@@ -52,7 +53,7 @@ def micro_step(model: Any, state: TrainingState) -> int:
 def default_learning_rate(optimizer: Any) -> float | None:
     """Return the default learning rate of a leaf optimizer's class, if it has one."""
     for base in type(optimizer).__mro__:
-        parameters = inspect.signature(base.__init__).parameters
+        parameters = inspect.signature(vars(base).get("__init__", object)).parameters
         for name in ("learning_rate", "lr"):
             default = parameters[name].default if name in parameters else None
             if isinstance(default, float):

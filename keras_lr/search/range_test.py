@@ -20,7 +20,7 @@ from keras_lr.search.result import RangeTestResult
 PROBE_SEED = 0
 
 
-class LRRangeTest(keras.callbacks.Callback):
+class LRRangeTest(keras.callbacks.Callback):  # type: ignore[misc]
     r"""Learning-rate range test: raise the rate step by step, watch the loss, put all back.
 
     Update $t = 0 \dots n - 1$ of the sweep is made with
