@@ -81,28 +81,37 @@ def test_every_public_schedule_has_a_case():
     assert missing == {"Schedule"}
 
 
-class Displacement(keras.Model):
-    """One weight whose gradient is 1, so that SGD moves it by the learning rate."""
+class Displacements(keras.Model):
+    """One weight for each case, with gradient 1, so that SGD moves it by the learning rate."""
 
     def __init__(self):
         super().__init__()
-        self.weight = self.add_weight(shape=(), initializer="zeros")
+        self.weights_by_case = [
+            self.add_weight(shape=(), initializer="zeros", name=f"weight_{i}_")
+            for i in range(len(CASES))
+        ]
 
     def call(self, x):
-        return x * self.weight
+        return x * sum(self.weights_by_case)
 
 
-@pytest.mark.parametrize("steps_per_execution", [1] if TORCH else [1, 8])
-@CASE
-def test_unit_gradient(case, steps_per_execution):
-    model = Displacement()
+@pytest.fixture(scope="module", params=[1] if TORCH else [1, 8])
+def displacements(request):
+    """What 40 steps of SGD under each schedule moved its weight by, in one compiled fit."""
+    sgd = [keras.optimizers.SGD(case.schedule) for case in CASES]
+    model = Displacements()
     model.compile(
-        keras.optimizers.SGD(case.schedule),
+        keras.optimizers.MultiOptimizer(lambda weight: sgd[int(weight.path.split("_")[-2])]),
         loss=lambda _, y_pred: keras.ops.mean(y_pred),
-        steps_per_execution=steps_per_execution,
-        jit_compile=steps_per_execution > 1 and not TORCH,  # both ways, and the suite stays fast
+        steps_per_execution=request.param,
     )
     ones = np.ones((40, 1), "float32")
     model.fit(ones, ones, batch_size=1, epochs=1, verbose=0)
+    weights = [keras.ops.convert_to_numpy(weight) for weight in model.weights_by_case]
+    return {case.name: -float(weight) for case, weight in zip(CASES, weights, strict=True)}
+
+
+@CASE
+def test_unit_gradient(case, displacements):
     applied = case.formula(np.arange(40.0)).sum()
-    np.testing.assert_allclose(-keras.ops.convert_to_numpy(model.weight), applied, rtol=3e-6)
+    np.testing.assert_allclose(displacements[case.name], applied, rtol=3e-6)
