@@ -191,7 +191,8 @@ class Decayed(keras.optimizers.Optimizer):  # type: ignore[misc]
         rule = "decay works on a learning rate that is a number, not on a schedule"
         fix = (
             "Keep decay=0 and multiply the schedule by the decay: "
-            f"schedule * keras_lr.schedules.InverseTime(1.0, {decay!r})"
+            f"schedule * keras_lr.schedules.InverseTime(1.0, {decay!r}), a schedule of Keras after "
+            "wrapping it in keras_lr.schedules.FromCallable"
         )
         raise ValueError(complaint(type(self).__name__, rule, fix, learning_rate=rate, decay=decay))
 

@@ -39,7 +39,7 @@ class ScheduledNadam(keras.optimizers.Nadam):  # type: ignore[misc]
             ops.multiply(m, after / (1 - product * after)),
             ops.multiply(gradient, (1 - now) / (1 - product)),
         )
-        square = ops.divide(v, 1 - ops.power(ops.cast(self.beta_2, dtype), ops.cast(step, dtype)))
+        square = ops.divide(v, 1 - ops.power(self.beta_2, ops.cast(step, dtype)))
         rate = ops.cast(learning_rate, dtype)
         root = ops.add(ops.sqrt(square), self.epsilon)
         self.assign_sub(variable, ops.divide(ops.multiply(mean, rate), root))
@@ -56,5 +56,4 @@ class ScheduledNadam(keras.optimizers.Nadam):  # type: ignore[misc]
 
     def _momentum(self, step: Any, dtype: str) -> Any:
         exponent = ops.multiply(ops.cast(step, dtype), self.schedule_decay)
-        rise = ops.power(ops.cast(0.96, dtype), exponent)
-        return ops.multiply(ops.subtract(1.0, ops.multiply(rise, 0.5)), self.beta_1)
+        return ops.multiply(1.0 - 0.5 * ops.power(0.96, exponent), self.beta_1)

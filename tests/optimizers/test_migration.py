@@ -12,7 +12,7 @@ from keras_lr.optimizers import migrate
 
 START = np.array([1.0, -1.0, 0.5, 0.0])
 
-# The old optimizer, its arguments, and how far apart the weights may be after 200 updates: rounding
+# The old optimizer, its arguments, and how far apart the weights may be after 100 updates: rounding
 # of float64, but for the place of epsilon (1e-7 against gradients of 1e-2).
 OLD_CALLS = {
     "sgd": ("SGD", {"lr": 0.01, "decay": 1e-2}, 1e-12),
@@ -33,7 +33,7 @@ EXACT = {"beta_1": 7 / 8, "beta_2": 1 - 2**-10}
 
 @pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize("case", OLD_CALLS)
-def test_the_trajectory_is_the_old_one(fit, gradients, case):
+def test_the_trajectory_is_the_old_one(apply, gradients, case):
     optimizer, arguments, apart = OLD_CALLS[case]
     made = migrate(optimizer, **arguments).optimizer
     arguments = arguments | (EXACT if hasattr(made, "beta_1") else {})
@@ -41,20 +41,20 @@ def test_the_trajectory_is_the_old_one(fit, gradients, case):
     update = getattr(keras2_updates, type(made).__name__.lower())
 
     expected = keras2_updates.follow(
-        functools.partial(update, **arguments), START, lambda i, _: gradients[i], 200
+        functools.partial(update, **arguments), START, lambda i, _: gradients[i], 100
     )
-    path = fit(made, START, gradients[:200])
+    path = apply(made, START, gradients[:100])
 
     np.testing.assert_allclose(path, expected, rtol=0, atol=apart)
 
 
 @pytest.mark.usefixtures("float64")
-def test_keras_3s_own_nadam_is_another_trajectory(fit, gradients):
+def test_keras_3s_own_nadam_is_another_trajectory(apply, gradients):
     published = functools.partial(keras2_updates.nadam, lr=0.002)
 
-    expected = keras2_updates.follow(published, START, lambda i, _: gradients[i], 100)
-    own = fit(keras.optimizers.Nadam(0.002), START, gradients[:100])
-    migrated = fit(migrate("nadam").optimizer, START, gradients[:100])
+    expected = keras2_updates.follow(published, START, lambda i, _: gradients[i], 50)
+    own = apply(keras.optimizers.Nadam(0.002), START, gradients[:50])
+    migrated = apply(migrate("nadam").optimizer, START, gradients[:50])
 
     assert np.abs(own - expected).max() > 1e-3
     np.testing.assert_allclose(migrated, expected, atol=1e-6)
@@ -62,15 +62,15 @@ def test_keras_3s_own_nadam_is_another_trajectory(fit, gradients):
 
 @pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize("name", ["RMSprop", "Adagrad"])
-def test_epsilon_as_it_was_would_be_another_trajectory(fit, gradients, name):
-    gradients = gradients[:100] * 1e-2
+def test_epsilon_as_it_was_would_be_another_trajectory(apply, gradients, name):
+    gradients = gradients[:50] * 1e-2
     update = getattr(keras2_updates, name.lower())
     published = functools.partial(update, lr=0.01)
     start = {"initial_accumulator_value": 0.0} if name == "Adagrad" else {}
 
-    expected = keras2_updates.follow(published, START, lambda i, _: gradients[i], 100)
-    migrated = fit(migrate(name, lr=0.01).optimizer, START, gradients)
-    naive = fit(getattr(optimizers, name)(lr=0.01, **start), START, gradients)
+    expected = keras2_updates.follow(published, START, lambda i, _: gradients[i], 50)
+    migrated = apply(migrate(name, lr=0.01).optimizer, START, gradients)
+    naive = apply(getattr(optimizers, name)(lr=0.01, **start), START, gradients)
 
     assert np.abs(naive - expected).max() > 100 * np.abs(migrated - expected).max()
 
