@@ -1,0 +1,139 @@
+"""The picture of schedules: first what is to be drawn, then the drawing."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+
+from keras_lr._checks import check_integer, complaint
+from keras_lr.schedules import Schedule
+
+_POINTS = 2000  # more than a figure has pixels across
+_MOST_MARKS = 60  # more lines than this hide the curve
+_LONGEST_LABEL = 70
+
+Schedules = Schedule | Sequence[Schedule] | Mapping[str, Schedule]
+
+
+@dataclass(frozen=True)
+class ScheduleLine:
+    """What is drawn of one schedule.
+
+    Attributes:
+        label: Its name, or the expression that makes it.
+        steps: int64[n], rising, with both sides of every jump at a cycle's end.
+        values: float32[n].
+        cycle_ends: The first steps of new cycles, or none if they are too many to mark.
+    """
+
+    label: str
+    steps: np.ndarray[Any, np.dtype[np.int64]]
+    values: np.ndarray[Any, np.dtype[np.float32]]
+    cycle_ends: tuple[int, ...]
+
+
+def schedule_lines(schedules: Schedules, steps: int | None = None) -> list[ScheduleLine]:
+    """Compute what is to be drawn.
+
+    Args:
+        schedules: One, several, or several by name.
+        steps: How far to draw. Default: to the end of the longest.
+
+    Returns:
+        A line for each.
+
+    Raises:
+        ValueError: If there is no schedule, or all are endless and `steps` is not given.
+    """
+    named = _named(schedules)
+    if steps is None:
+        lengths = [schedule.steps for schedule in named.values() if schedule.steps]
+        if not lengths:
+            rule, fix = "an endless schedule has no last step to draw", "Pass steps"
+            raise ValueError(complaint("plot_schedule", rule, fix, schedules=schedules))
+        steps = max(lengths)
+    check_integer("plot_schedule", "Pass a number of steps", at_least=1, steps=steps)
+    return [_line(label, schedule, steps) for label, schedule in named.items()]
+
+
+def plot_schedule(
+    schedules: Schedules,
+    *,
+    steps: int | None = None,
+    steps_per_epoch: int | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw schedules over the steps or epochs of a run, with the ends of their cycles marked.
+
+    Args:
+        schedules: One schedule, a list, or a dictionary from names to schedules.
+        steps: How many steps to draw. Default: to the end of the longest schedule.
+        steps_per_epoch: Steps in an epoch, to count epochs on the axis. Default: count steps.
+        ax: Where to draw. Default: a new figure.
+
+    Returns:
+        The axes, not yet shown.
+
+    Raises:
+        ValueError: If there is no schedule, all are endless and `steps` is not given, or a number
+            of steps is not positive.
+
+    Example:
+        >>> from keras_lr import schedules
+        >>> from keras_lr.plot.schedule import plot_schedule
+        >>> restarts = schedules.CosineRestarts(0.1, first_cycle_steps=100, cycle_mult=2)
+        >>> axes = plot_schedule(restarts, steps=1500, steps_per_epoch=100)
+        >>> axes.get_xlabel()
+        'epoch'
+    """
+    lines = schedule_lines(schedules, steps)
+    unit = 1
+    if steps_per_epoch is not None:
+        fix = "Pass the number of batches in an epoch"
+        check_integer("plot_schedule", fix, at_least=1, steps_per_epoch=steps_per_epoch)
+        unit = steps_per_epoch
+    if ax is None:
+        ax = plt.figure(layout="constrained").add_subplot()
+    for line in lines:
+        (drawn,) = ax.plot(line.steps / unit, line.values, label=line.label)
+        for end in line.cycle_ends:
+            ax.axvline(end / unit, color=drawn.get_color(), linestyle=":", linewidth=1, alpha=0.6)
+    ax.set_xlabel("step" if steps_per_epoch is None else "epoch")
+    ax.set_ylabel("learning rate")
+    ax.grid(alpha=0.2)
+    ax.legend(fontsize="small", frameon=False)
+    return ax
+
+
+def _named(schedules: Schedules) -> dict[str, Schedule]:
+    if isinstance(schedules, Mapping):
+        named = dict(schedules)
+    else:
+        listed = [schedules] if isinstance(schedules, Schedule) else list(schedules)
+        named = {_label(schedule, number): schedule for number, schedule in enumerate(listed, 1)}
+    if not named:
+        rule, fix = "there must be at least one schedule", "Pass one"
+        raise ValueError(complaint("plot_schedule", rule, fix, schedules=schedules))
+    for schedule in named.values():
+        if not isinstance(schedule, Schedule):
+            fix = "Wrap a function or a Keras schedule as schedules.FromCallable(function)"
+            rule = "only the schedules of this library can be drawn"
+            raise TypeError(complaint("plot_schedule", rule, fix, schedules=schedule))
+    return named
+
+
+def _label(schedule: Schedule, number: int) -> str:
+    expression = repr(schedule)
+    return expression if len(expression) <= _LONGEST_LABEL else f"schedule {number}"
+
+
+def _line(label: str, schedule: Schedule, steps: int) -> ScheduleLine:
+    ends = schedule.cycle_ends(steps)
+    marked = tuple(ends) if len(ends) <= _MOST_MARKS else ()
+    jumps = [step for end in ends[:_POINTS] for step in (end - 1, end)]
+    even = np.linspace(0, steps, min(steps + 1, _POINTS)).round().astype(np.int64)
+    drawn = np.unique(np.concatenate([even, np.array(jumps, np.int64)]))
+    return ScheduleLine(label, drawn, schedule.values(drawn), marked)
