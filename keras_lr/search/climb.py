@@ -11,6 +11,10 @@ from typing import NamedTuple
 
 from keras_lr._checks import check_integer, check_number, complaint
 
+_SMALLEST_FACTOR = 0.1
+_EPOCHS_WITHOUT_OVERFITTING = 8.0
+_REPETITION_EXPONENT = 0.4
+
 
 class Trial(NamedTuple):
     """One short training run.
@@ -140,21 +144,24 @@ def parabola_vertex(points: Sequence[tuple[float, float]], best: float) -> float
 
 
 def horizon_correction(
-    learning_rate: float, steps: int, total_steps: int, beta: float, limit: float = 0.1
+    learning_rate: float, steps: int, total_steps: int, beta: float, *, epochs: float = 1.0
 ) -> float:
-    """The learning rate for a whole run, from the one that suits its first steps.
+    r"""The learning rate for a whole run, from the one that suits its first steps.
 
-    `learning_rate * max(limit, (steps / total_steps) ** beta)`. A short trial is best at the edge
-    of stability, where noise has not yet piled up and curvature has not yet grown; a long run
-    wants less.
+    $$\eta = \eta_n \max(0.1, (n / T)^\beta \min(1, 8 / E)^{0.4})$$
+
+    for trials of n steps and a run of T steps that sees every sample E times. A short trial is
+    best at the edge of stability, where noise has not yet piled up; a longer run wants less. A
+    run that sees its samples often overfits, and the sooner the larger the learning rate. No more
+    than a decade is taken off, because nothing was measured beyond.
 
     Args:
         learning_rate: What suits a run of `steps` steps, > 0.
         steps: Steps of a trial, >= 1.
         total_steps: Steps of the whole run, >= `steps`.
         beta: How fast the best learning rate falls with the length of the run, >= 0.
-        limit: The smallest factor, in (0, 1]; a decade by default, because nothing was measured
-            beyond.
+        epochs: How often the run sees every sample, > 0. The default is for data that is always
+            new.
 
     Returns:
         A learning rate, at most `learning_rate`.
@@ -165,12 +172,18 @@ def horizon_correction(
     Example:
         >>> round(horizon_correction(0.1, steps=100, total_steps=10_000, beta=0.25), 4)
         0.0316
+        >>> round(horizon_correction(0.1, steps=100, total_steps=100, beta=0.25, epochs=80), 4)
+        0.0398
+
+    Reference:
+        The exponents are fitted: `benchmarks/lr_suggestion`.
     """
     owner = "horizon_correction"
     fix = "Pass positive numbers, total_steps at least steps"
-    check_number(owner, fix, above=0, learning_rate=learning_rate)
+    check_number(owner, fix, above=0, learning_rate=learning_rate, epochs=epochs)
     check_integer(owner, fix, at_least=1, steps=steps)
     check_integer(owner, fix, at_least=steps, total_steps=total_steps)
     check_number(owner, fix, at_least=0, beta=beta)
-    check_number(owner, fix, above=0, at_most=1, limit=limit)
-    return float(learning_rate * max(limit, (steps / total_steps) ** beta))
+    length = (steps / total_steps) ** beta
+    repetition = min(1.0, _EPOCHS_WITHOUT_OVERFITTING / epochs) ** _REPETITION_EXPONENT
+    return float(learning_rate * max(_SMALLEST_FACTOR, length * repetition))

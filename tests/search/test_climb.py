@@ -132,6 +132,14 @@ def test_the_horizon_correction_is_a_power_law_within_a_decade(steps, more, beta
     assert 0.03 - 1e-12 <= corrected <= 0.3
 
 
+@given(st.floats(0.01, 1e4), st.floats(0.01, 1e4))
+def test_seeing_samples_more_often_never_raises_the_learning_rate(fewer, more):
+    fewer, more = sorted((fewer, more))
+    few, many = (horizon_correction(1.0, 100, 500, 0.2, epochs=e) for e in (fewer, more))
+    assert many <= few
+    assert more > 8 or many == few == pytest.approx(0.2**0.2)
+
+
 @pytest.mark.parametrize(
     "bad",
     [
@@ -150,3 +158,10 @@ def test_bad_climbs_are_refused(bad):
 def test_a_run_shorter_than_a_trial_is_refused():
     with pytest.raises(ValueError, match=r"total_steps must be at least 100"):
         horizon_correction(0.1, steps=100, total_steps=99, beta=0.3)
+
+
+@pytest.mark.parametrize("bad", [{"learning_rate": 0.0}, {"beta": -0.1}, {"epochs": 0.0}])
+def test_a_correction_from_nonsense_is_refused(bad):
+    sound = {"learning_rate": 0.1, "steps": 10, "total_steps": 20, "beta": 0.3}
+    with pytest.raises(ValueError, match="horizon_correction"):
+        horizon_correction(**sound | bad)

@@ -1,0 +1,114 @@
+"""Several learning rates trained at once: one compiled step over a stack of model states (JAX)."""
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_lr._keras.batch_loss import has_custom_train_step
+from keras_lr._keras.evaluation import Batch
+from keras_lr._keras.learning_rate import current_learning_rate, leaf_optimizers
+from keras_lr._keras.state import read_variable
+from keras_lr._keras.training import ON_JAX
+from keras_lr._keras.trials import Trials
+
+_BYTES_AT_MOST = 2**30
+_KEPT_AS = "keras_lr_lanes"
+
+
+def is_compiled(model: Any, lanes: int) -> bool:
+    """Return whether so many lanes of this model have been compiled before."""
+    return lanes in vars(model.train_function).get(_KEPT_AS, {})
+
+
+def can_stack(model: Any, trials: Trials, lanes: int) -> bool:
+    """Return whether lanes can be trained at once: on JAX, compiled, on one device, in memory."""
+    if not ON_JAX or model.run_eagerly or not model.jit_compile:
+        return False
+    if keras.distribution.distribution() is not None:
+        return False
+    size = sum(int(value.nbytes) for group in trials.state.carried() for value in group)
+    return lanes * size <= _BYTES_AT_MOST
+
+
+class Lanes:
+    """A stack of K copies of a model's state, each trained at its own learning rate.
+
+    Args:
+        model: The model, in opened trials.
+        trials: The trials, at the state to start from.
+        count: The number of lanes.
+    """
+
+    def __init__(self, model: Any, trials: Trials, count: int) -> None:
+        import jax.numpy as jnp
+
+        def stack(value: Any) -> Any:
+            return jnp.repeat(jnp.asarray(value)[None], count, axis=0)
+
+        self._state = [[stack(value) for value in group] for group in trials.state.carried()]
+        self._no_metrics = [np.asarray(value) for value in self._state[3]]
+        self._step = _compiled_step(model, count)
+        self._logs: dict[str, Any] = {}
+
+    def step(self, batch: Batch, learning_rates: np.ndarray) -> np.ndarray:
+        """Make one step in every lane and return the losses of the batch, float[K]."""
+        rates = np.asarray(learning_rates, dtype="float32")
+        self._logs, self._state = self._step(self._state, batch, rates)
+        return np.asarray(self._logs["loss"], dtype=np.float64)
+
+    def reset_metrics(self) -> None:
+        """Empty the compiled metrics of every lane."""
+        self._state[3] = list(self._no_metrics)
+
+    def logs(self, lane: int) -> dict[str, float]:
+        """Return one lane's metrics of the steps since they were last emptied."""
+        return {name: float(values[lane]) for name, values in self._logs.items()}
+
+    def state(self, lane: int) -> tuple[list[Any], ...]:
+        """Return one lane's state, in the order that `fit` carries it."""
+        return tuple([value[lane] for value in group] for group in self._state)
+
+
+def _compiled_step(model: Any, count: int) -> Any:
+    """Return the step of `count` lanes, kept beside the compiled step it is made of.
+
+    A new `compile` drops both.
+    """
+    kept = vars(model.train_function).setdefault(_KEPT_AS, {})
+    if count not in kept:
+        kept[count] = _compile(model)
+    return kept[count]
+
+
+def _compile(model: Any) -> Any:
+    import jax
+
+    variables = model.optimizer.variables
+    leaves = leaf_optimizers(model.optimizer)
+    present = [current_learning_rate(leaf) for leaf in leaves]
+    shares = [rate / max(present) if max(present) > 0 else 1.0 for rate in present]
+    places = [
+        (index, share)
+        for leaf, share in zip(leaves, shares, strict=True)
+        for index, variable in enumerate(variables)
+        if variable is leaf._learning_rate
+    ]
+    watched = model.metrics if has_custom_train_step(model) else [model._loss_tracker]
+    tracked = {id(variable) for metric in watched for variable in metric.variables}
+    empty = [
+        (index, read_variable(variable))  # the trials have emptied all metrics
+        for index, variable in enumerate(model.metrics_variables)
+        if id(variable) in tracked
+    ]
+
+    def step(state: Any, batch: Batch, rate: Any) -> Any:
+        trainable, other, optimizer, metrics = (list(group) for group in state)
+        for index, share in places:
+            optimizer[index] = (rate * share).astype(optimizer[index].dtype)
+        for index, value in empty:  # so that the loss is this batch's own
+            metrics[index] = jax.numpy.asarray(value)
+        logs, state = model.train_step((trainable, other, optimizer, metrics), batch)
+        return logs, [list(group) for group in state]
+
+    return jax.jit(jax.vmap(step, in_axes=(0, None, 0)), donate_argnums=0)

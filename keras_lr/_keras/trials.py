@@ -1,0 +1,147 @@
+"""Short trainings of one model, each from the same state, on the model's own compiled step."""
+
+import contextlib
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_lr._checks import complaint
+from keras_lr._keras.batch_loss import BatchLoss, loss_value
+from keras_lr._keras.evaluation import Batch, LossFunction
+from keras_lr._keras.learning_rate import LearningRates, held_learning_rates
+from keras_lr._keras.state import (
+    ModelSnapshot,
+    RandomSnapshot,
+    fit_attributes_kept,
+    write_variable,
+)
+from keras_lr._keras.training import ON_JAX, ON_TENSORFLOW, TrainFunction, TrainingState
+
+ON_TORCH = keras.backend.backend() == "torch"
+
+
+class Trials:
+    """Trains a model again and again from the state it had when the trials were opened.
+
+    Made by `trials`, which puts everything back afterwards.
+    """
+
+    def __init__(self, model: Any, owner: str) -> None:
+        model.reset_metrics()
+        self._model, self._owner = model, owner
+        self.state = TrainingState(model)
+        if ON_JAX:
+            self.state.carry(_values(model))
+        self.rates = LearningRates(model)
+        self._snapshot = ModelSnapshot(model, self.state)
+        self._metrics = [(v, self.state.read(v)) for v in model.metrics_variables]
+        self._train = TrainFunction(model)
+        self._probe_loss = LossFunction(model, training=True)
+        self._batch_loss = BatchLoss(model)
+        self._logs: dict[str, Any] = {}
+
+    def begin(self) -> None:
+        """Go back to the state every trial starts from."""
+        self._snapshot.restore_values(self.state)
+        self.reset_metrics()
+        self.rates.hold_decay(self.state)
+
+    def reset_metrics(self) -> None:
+        """Empty the compiled metrics: from here on they count afresh."""
+        for variable, value in self._metrics:
+            self.state.write(variable, value)
+
+    def step(self, batch: Batch, learning_rate: float) -> float:
+        """Make one training step and return the loss of its batch."""
+        self._batch_loss.before_step(self.state)
+        self.rates.write(self.state, learning_rate)
+        data = keras.tree.map_structure(_tensor, batch)
+        if ON_JAX:
+            self._logs, values = self._train(self.state.carried(), iter([data]))
+            self.state.carry(values)
+        else:
+            self._logs = self._train(iter([data]) if ON_TENSORFLOW else [data])
+        if "loss" not in self._logs:
+            rule = "the model's train_step must report its loss"
+            fix = 'Return a dict with the entry "loss" from train_step'
+            raise ValueError(complaint(self._owner, rule, fix, logs=sorted(self._logs)))
+        return loss_value(self._logs)
+
+    def logs(self) -> dict[str, float]:
+        """Return the metrics of the steps since they were last emptied."""
+        return {name: loss_value(self._logs, name) for name in self._logs}
+
+    def probe(self, batch: Batch) -> float:
+        """Return the loss of a batch in training mode, without training on it."""
+        return self._probe_loss(self.state, [batch])
+
+    def evaluate(self, validation_data: Any) -> dict[str, float]:
+        """Return `Model.evaluate` of the present weights, the names with `val_` before them."""
+        if ON_JAX:
+            self.load(self.state.carried())
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(validation_data)
+        options = {"sample_weight": sample_weight, "verbose": 0, "return_dict": True}
+        logs = self._model.evaluate(x, y, **options)
+        if ON_TORCH:
+            self._model.train()
+        return {f"val_{name}": float(value) for name, value in logs.items()}
+
+    def load(self, values: Any) -> None:
+        """Write values in the order of `carried` into the model's variables (JAX)."""
+        for variables, group in zip(_variables(self._model), values, strict=True):
+            for variable, value in zip(variables, group, strict=True):
+                write_variable(variable, np.asarray(value))
+
+
+@contextlib.contextmanager
+def trials(model: Any, batch: Batch, owner: str) -> Iterator[Trials]:
+    """Open trials on a compiled model; whatever happens, leave it as it was.
+
+    Args:
+        model: A compiled model; an unbuilt one is built as `fit` would, and stays built.
+        batch: One batch of the training data, to build the model for.
+        owner: The public name the user called, for error messages.
+    """
+    before = RandomSnapshot()
+    random = contextlib.ExitStack()
+    random.callback(before.restore)
+    with random, fit_attributes_kept(model):
+        if hasattr(model, "jax_state_sync"):
+            model.jax_state_sync()
+        vars(model).setdefault("history", None)  # the steps are made as those of a fit
+        model._symbolic_build(data_batch=batch)
+        model.make_train_function()
+        with held_learning_rates(model):
+            if ON_TORCH:
+                model.train()
+            opened = Trials(model, owner)
+            try:
+                yield opened
+            finally:
+                opened._snapshot.restore()
+
+
+def is_finite(loss: float, first: float, factor: float) -> bool:
+    """Return whether a loss is neither NaN nor beyond `factor` times the first one."""
+    return math.isfinite(loss) and loss <= factor * max(abs(first), 1e-12)
+
+
+def _tensor(value: Any) -> Any:
+    return value if value is None or ON_JAX else keras.ops.convert_to_tensor(value)
+
+
+def _variables(model: Any) -> tuple[list[Any], ...]:
+    return (
+        model.trainable_variables,
+        model.non_trainable_variables,
+        model.optimizer.variables,
+        model.metrics_variables,
+    )
+
+
+def _values(model: Any) -> tuple[list[Any], ...]:
+    # Copies: the compiled step takes over the memory of what it is given.
+    return tuple([v.value.copy() for v in group] for group in _variables(model))

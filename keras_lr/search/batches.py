@@ -1,0 +1,145 @@
+"""The batches that every trial is trained on: drawn once, the same for all."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, overload
+
+import keras
+import numpy as np
+
+from keras_lr._checks import check_integer, complaint
+from keras_lr._keras.data import is_arrays, numpy_batches, pick_samples
+from keras_lr._keras.evaluation import Batch
+
+_PROBE_SEED = 2**31 - 1  # away from the seeds of the batches
+
+
+class TrainingData:
+    """Data as `Model.fit` takes it, from which fixed batches and a probe are drawn.
+
+    The global random generators are not touched.
+
+    Args:
+        owner: The public name the user called, for error messages.
+        x: As `Model.fit` takes it, but not a generator that can be gone through only once.
+        y: As `Model.fit` takes it.
+        sample_weight: As `Model.fit` takes it.
+        class_weight: As `Model.fit` takes it.
+        batch_size: Samples per batch of arrays; None for Keras' 32.
+
+    Raises:
+        ValueError: If there is no data, or it can be gone through only once.
+    """
+
+    def __init__(
+        self,
+        owner: str,
+        x: Any,
+        y: Any = None,
+        *,
+        sample_weight: Any = None,
+        class_weight: dict[int, float] | None = None,
+        batch_size: int | None = None,
+    ) -> None:
+        if isinstance(x, Iterator):
+            rule = "every trial needs the same batches, and a generator gives them only once"
+            fix = "Pass arrays, a tf.data.Dataset, a keras.utils.PyDataset or a DataLoader"
+            raise ValueError(complaint(owner, rule, fix, x=x))
+        self._owner, self._source = owner, (x, y, sample_weight)
+        self._class_weight = class_weight
+        self._arrays = x is not None and is_arrays(self._source)
+        self._length = len(keras.tree.flatten(x)[0]) if self._arrays else None
+        if x is None or self._length == 0:
+            rule = "x must hold at least one batch"
+            raise ValueError(complaint(owner, rule, "Pass the data to train on", x=x))
+        if batch_size is not None:
+            check_integer(owner, "32 is Keras' default", at_least=1, batch_size=batch_size)
+        self._batch_size = batch_size or 32
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """How many batches one epoch has."""
+        if self._length is not None:
+            return -(-self._length // self._batch_size)
+        epochs = self.epochs_in(1)
+        if epochs is None:
+            rule = "the number of steps of an epoch must be known"
+            raise ValueError(complaint(self._owner, rule, "Pass steps instead", epochs="given"))
+        return round(1 / epochs)
+
+    def epochs_in(self, steps: int) -> float | None:
+        """Return how often so many steps see every sample; None if the data's size is unknown."""
+        if self._length is not None:
+            return steps * self._batch_size / self._length
+        try:
+            length = len(self._source[0])
+        except TypeError:  # tf.data says so of an infinite or unknown length
+            length = 0
+        return steps / length if length > 0 else None
+
+    def batches(self, count: int, seed: int) -> Sequence[Batch]:
+        """Return `count` batches, over as many epochs as that takes.
+
+        Arrays are shuffled afresh for each epoch, and an incomplete last batch is left out, since
+        a step would be compiled for it alone. Other sources give what they give.
+        """
+        return self._shuffled(count, seed) if self._arrays else self._taken(count)
+
+    def probe(self, size: int) -> Batch:
+        """Return one batch of `size` samples: from arrays at random, else the first ones."""
+        options = {"size": size, "seed": _PROBE_SEED, "class_weight": self._class_weight}
+        return pick_samples(*self._source, **options)
+
+    def _shuffled(self, count: int, seed: int) -> "_Slices":
+        samples = self._length or 0
+        size = min(self._batch_size, samples)
+        per_epoch = samples // size
+        generator = np.random.default_rng(seed)
+        epochs = -(-count // per_epoch)
+        orders = [generator.permutation(samples)[: per_epoch * size] for _ in range(epochs)]
+        order = np.concatenate(orders)[: count * size]
+        needed, places = np.unique(order, return_inverse=True)
+
+        def pick(leaf: Any) -> Any:
+            return None if leaf is None else np.asarray(leaf)[needed]
+
+        data = keras.tree.map_structure(pick, self._source)
+        # Through Keras, which casts and folds in the class weights, as for a fit.
+        options = {"batch_size": len(needed), "class_weight": self._class_weight}
+        return _Slices(next(numpy_batches(*data, **options)), places.reshape(count, size))
+
+    def _taken(self, count: int) -> list[Batch]:
+        found: list[Batch] = []
+        while len(found) < count:
+            before = len(found)
+            for batch in numpy_batches(*self._source, class_weight=self._class_weight):
+                found.append(batch)
+                if len(found) == count:
+                    break
+            if len(found) == before:
+                rule = "the data must hold at least one batch, each time it is gone through"
+                fix = "Pass arrays or a dataset that starts again"
+                raise ValueError(complaint(self._owner, rule, fix, batches=before))
+        return found
+
+
+class _Slices(Sequence[Batch]):
+    """Batches picked from arrays only when they are asked for."""
+
+    def __init__(self, data: Batch, places: np.ndarray) -> None:
+        self._data, self._places = data, places
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    @overload
+    def __getitem__(self, index: int) -> Batch: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Batch]: ...
+    def __getitem__(self, index: int | slice) -> Batch | Sequence[Batch]:
+        if isinstance(index, slice):
+            return _Slices(self._data, self._places[index])
+        chosen = self._places[index]
+        picked: Batch = keras.tree.map_structure(
+            lambda leaf: None if leaf is None else leaf[chosen], self._data
+        )
+        return picked
