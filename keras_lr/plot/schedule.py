@@ -104,7 +104,7 @@ def plot_schedule(
     ax.set_xlabel("step" if steps_per_epoch is None else "epoch")
     ax.set_ylabel("learning rate")
     ax.grid(alpha=0.2)
-    ax.legend(fontsize="small", frameon=False)
+    ax.legend(fontsize="small", frameon=False, loc="lower left", bbox_to_anchor=(0.0, 1.0))
     return ax
 
 

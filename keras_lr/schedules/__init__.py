@@ -2,6 +2,13 @@
 
 from keras_lr.schedules.base import Schedule
 from keras_lr.schedules.cycles import CosineRestarts, Triangular
+from keras_lr.schedules.decays import (
+    Geometric,
+    InversePower,
+    InverseSqrt,
+    InverseTime,
+    Step,
+)
 from keras_lr.schedules.pieces import (
     FromCallable,
     Interpolated,
@@ -14,14 +21,9 @@ from keras_lr.schedules.shapes import (
     Constant,
     Cosine,
     Exponential,
-    Geometric,
-    InversePower,
-    InverseSqrt,
-    InverseTime,
     Linear,
     Polynomial,
     ScaledExponential,
-    Step,
     Tanh,
 )
 

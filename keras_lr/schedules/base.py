@@ -48,6 +48,8 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore
         [0.   0.05 0.1  0.05 0.  ]
     """
 
+    infix = False  # whether it prints with an operator, and needs brackets as an operand
+
     if TYPE_CHECKING:  # at run time a dataclass field would take the property for its default
 
         @property
@@ -182,7 +184,7 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore
         Returns:
             The bounded schedule.
         """
-        return operators.Clip(self, low, high)
+        return arithmetic.Clip(self, low, high)
 
     def noise(self, amount: float, *, seed: int = 0) -> Schedule:
         """Multiply by `1 + amount * u`, with `u` uniform in [-1, 1) and drawn anew at each step.
@@ -195,19 +197,19 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore
         Returns:
             The noisy schedule.
         """
-        return operators.Noise(self, amount, seed)
+        return arithmetic.Noise(self, amount, seed)
 
     def __mul__(self, factor: float | Schedule) -> Schedule:
-        return operators.Product(self, factor)
+        return arithmetic.Product(self, factor)
 
     def __rmul__(self, factor: float) -> Schedule:
-        return operators.Product(self, factor)
+        return arithmetic.Product(self, factor)
 
     def __add__(self, term: float | Schedule) -> Schedule:
-        return operators.Sum(self, term)
+        return arithmetic.Sum(self, term)
 
     def __radd__(self, term: float) -> Schedule:
-        return operators.Sum(self, term)
+        return arithmetic.Sum(self, term)
 
     # --- a value: saved, compared and printed by its fields -------------------------------------
 
@@ -313,4 +315,4 @@ def _unpack(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-from keras_lr.schedules import operators  # noqa: E402 - operators are schedules themselves
+from keras_lr.schedules import arithmetic, operators  # noqa: E402 - schedules themselves

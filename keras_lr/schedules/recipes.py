@@ -7,11 +7,11 @@ from functools import cached_property, reduce
 
 from keras_lr._checks import check_choice, check_number, complaint
 from keras_lr.schedules.base import Composed, Schedule, schedule
+from keras_lr.schedules.decays import InversePower
 from keras_lr.schedules.pieces import Interpolated
 from keras_lr.schedules.shapes import (
     Constant,
     Cosine,
-    InversePower,
     Linear,
     Polynomial,
     ScaledExponential,

@@ -1,0 +1,142 @@
+"""Schedules with the values of others changed: scaled, added to, bounded, noisy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from keras import ops
+
+from keras_lr._checks import check_integer, check_number, complaint
+from keras_lr.schedules.base import LAST_STEP, Schedule, real, schedule
+from keras_lr.schedules.operators import Modified, check_schedules, operand
+
+
+@schedule
+class Clip(Modified):
+    """A schedule between bounds: `schedule.clip(low, high)`."""
+
+    schedule: Schedule
+    low: float | None = None
+    high: float | None = None
+
+    def __post_init__(self) -> None:
+        check_schedules("clip", schedule=self.schedule)
+        for bound in ("low", "high"):
+            if getattr(self, bound) is not None:
+                self._check_rates(bound)
+        if self.low is not None and self.high is not None and self.low > self.high:
+            rule, fix = "low must not be greater than high", "Swap them"
+            raise ValueError(complaint("clip", rule, fix, low=self.low, high=self.high))
+
+    def value(self, step: Any) -> Any:
+        """Bound the value of the schedule."""
+        value = self.schedule(step)
+        if self.low is not None:
+            value = ops.maximum(value, self.low)
+        return value if self.high is None else ops.minimum(value, self.high)
+
+    def __repr__(self) -> str:
+        bounds = {"low": self.low, "high": self.high}
+        given = ", ".join(f"{name}={value}" for name, value in bounds.items() if value is not None)
+        return f"{operand(self.schedule)}.clip({given})"
+
+
+@schedule
+class Noise(Modified):
+    """A schedule with relative noise: `schedule.noise(amount, seed=0)`."""
+
+    schedule: Schedule
+    amount: float
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_schedules("noise", schedule=self.schedule)
+        fix = "Pass the largest relative change"
+        check_number("noise", fix, at_least=0.0, at_most=1.0, amount=self.amount)
+        check_integer("noise", "Pass any integer", seed=self.seed)
+        self._set("amount", float(self.amount))
+        self._set("seed", int(self.seed))
+
+    def value(self, step: Any) -> Any:
+        """Multiply the value of the schedule by its noise."""
+        return self.schedule(step) * (1.0 + self.amount * _uniform(step, self.seed))
+
+    def __repr__(self) -> str:
+        seed = "" if self.seed == 0 else f", seed={self.seed}"
+        return f"{operand(self.schedule)}.noise({self.amount}{seed})"
+
+
+class _Pair(Schedule):
+    """A schedule combined at each step with a second one, or with a number."""
+
+    infix = True
+
+    first: Schedule
+    second: float | Schedule
+    _sign = ""
+
+    def __post_init__(self) -> None:
+        check_schedules(self._sign, first=self.first)
+        if not isinstance(self.second, Schedule):
+            fix = "Pass a number that is not negative, or a schedule"
+            check_number(self._sign, fix, at_least=0.0, second=self.second)
+            self._set("second", float(self.second))
+
+    @property
+    def steps(self) -> int | None:
+        """The length of the longer one; a number has none."""
+        lengths = [part.steps for part in (self.first, self.second) if isinstance(part, Schedule)]
+        return None if None in lengths else max(length or 0 for length in lengths)
+
+    def cycle_ends(self, last: int = LAST_STEP) -> list[int]:
+        """Return the ends of the first schedule."""
+        return self.first.cycle_ends(last)
+
+    def _second(self, step: Any) -> Any:
+        return self.second(step) if isinstance(self.second, Schedule) else self.second
+
+    def __repr__(self) -> str:
+        return f"{operand(self.first)} {self._sign} {operand(self.second)}"
+
+
+@schedule
+class Product(_Pair):
+    """A schedule scaled by a number or by another schedule: `first * second`."""
+
+    first: Schedule
+    second: float | Schedule
+    _sign = "*"
+
+    def value(self, step: Any) -> Any:
+        """Multiply the two."""
+        return self.first(step) * self._second(step)
+
+
+@schedule
+class Sum(_Pair):
+    """A schedule raised by a number or by another schedule: `first + second`."""
+
+    first: Schedule
+    second: float | Schedule
+    _sign = "+"
+
+    def value(self, step: Any) -> Any:
+        """Add the two."""
+        return self.first(step) + self._second(step)
+
+
+def _uniform(step: Any, seed: int) -> Any:
+    """Hash each step to a number in [-1, 1).
+
+    Four rounds of a Feistel network on the two 16-bit halves of the step. No product exceeds 31
+    bits, so nothing overflows and every backend gives the same bits.
+    """
+    step = ops.cast(step, "int32")
+    left = ops.bitwise_and(ops.right_shift(step, 16), 0xFFFF)
+    right = ops.bitwise_and(step, 0xFFFF)
+    for key in range(4):
+        salt = (seed * 0x9E37 + key * 0x79B9 + (seed >> 16) * 0x7F4A + 0x1D) & 0xFFFF
+        mixed = ops.bitwise_xor(right, salt) * (0x6255 + 2 * key)
+        mixed = ops.bitwise_xor(mixed, ops.right_shift(mixed, 15))
+        left, right = right, ops.bitwise_and(ops.bitwise_xor(left, mixed), 0xFFFF)
+    return (real(left) + real(right) / 2.0**16) / 2.0**15 - 1.0
