@@ -100,6 +100,13 @@ def _check_limits(controller: PlateauController) -> None:
     if endless and controller.stop_after is not None:
         rule = "stop_after needs an end of the reductions"
         raise ValueError(complaint(name, rule, fix, stop_after=controller.stop_after))
+    if controller.restart and controller.stop_after is not None:
+        rule = "stop_after is never reached where restart begins again"
+        raise ValueError(
+            complaint(
+                name, rule, "Pass one of them", restart=True, stop_after=controller.stop_after
+            )
+        )
     if controller.increase_factor is None:
         return
     fix = "Pass both, such as increase_factor=1.05 and max_lr=0.1"

@@ -136,11 +136,11 @@ class PlateauController:
         metric = float(metric)
         before = state
         state = replace(state, evaluations=state.evaluations + 1)
-        if state.evaluations <= self.start_after:
-            return state, _decision("keep", "", metric, metric, before, state)
         if self.max_rescues and not math.isfinite(metric):
             action, reason, state = self._rescue(state, metric)
             return state, _decision(action, reason, metric, metric, before, state)
+        if state.evaluations <= self.start_after:
+            return state, _decision("keep", "", metric, metric, before, state)
 
         memory, value = self._smooth(state.memory, metric)
         improved = self._improves(value, state.best, self.min_delta)

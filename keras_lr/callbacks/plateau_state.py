@@ -41,9 +41,13 @@ class PlateauState:
     memory: tuple[float, ...] = ()
     ceilings: tuple[float, ...] | None = None
 
-    def moved(self, rates: Iterable[float]) -> Self:
+    def moved(self, rates: Iterable[float], starts: Iterable[float] | None = None) -> Self:
         """Return the state with other learning rates, as something else has set them."""
-        return replace(self, rates=tuple(rates))
+        return replace(
+            self,
+            rates=tuple(rates),
+            starts=self.starts if starts is None else tuple(starts),
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the state as plain numbers and lists, ready for JSON."""

@@ -1,0 +1,261 @@
+"""Learning rates that a plateau scales: held in a variable, given by a schedule, or driven."""
+
+from typing import Any, Protocol
+
+import keras
+
+from keras_lr._keras.learning_rate import is_scheduled, leaf_optimizers
+from keras_lr._keras.state import read_variable, write_variable
+from keras_lr._keras.training import TrainFunction
+
+
+class Access(Protocol):
+    """Where variables are read and written: `TrainingState` within a step, else `HOST`."""
+
+    def read(self, variable: Any) -> Any:
+        """Return a copy of a variable's value."""
+
+    def write(self, variable: Any, value: Any) -> None:
+        """Give a variable a value."""
+
+
+class _Host:
+    """Access between two epochs, when the variables hold their values on every backend."""
+
+    def read(self, variable: Any) -> Any:
+        return read_variable(variable)
+
+    def write(self, variable: Any, value: Any) -> None:
+        write_variable(variable, value)
+
+
+HOST: Access = _Host()
+
+
+class ScalableRate(Protocol):
+    """A learning rate as a plateau controller sees it: a number to read, and one to write."""
+
+    @property
+    def start(self) -> float:
+        """What bounds and restarts refer to, in the same unit as the rate."""
+
+    def read(self, access: Access) -> float:
+        """Return the rate."""
+
+    def write(self, access: Access, rate: float) -> None:
+        """Make `rate` the one of the next update."""
+
+    def applied(self, access: Access) -> float:
+        """Return the learning rate of the next update."""
+
+    def observe(self, access: Access) -> None:
+        """Look at where a schedule is now."""
+
+    def get_state(self) -> dict[str, float]:
+        """Return what must be remembered, beside the rate itself."""
+
+    def set_state(self, state: dict[str, float], access: Access, rate: float) -> None:
+        """Go on from `get_state()` at `rate`."""
+
+
+class HeldRate:
+    """A learning rate that an optimizer holds in a variable."""
+
+    def __init__(self, optimizer: Any) -> None:
+        self._variable = optimizer._learning_rate
+        self._start = float(read_variable(self._variable))
+
+    @property
+    def start(self) -> float:
+        """The variable's value when the fit began."""
+        return self._start
+
+    def read(self, access: Access) -> float:
+        """Return the variable's value."""
+        return float(access.read(self._variable))
+
+    def write(self, access: Access, rate: float) -> None:
+        """Set the variable."""
+        access.write(self._variable, rate)
+
+    def applied(self, access: Access) -> float:
+        """Return the variable's value."""
+        return self.read(access)
+
+    def observe(self, access: Access) -> None:
+        """Do nothing: a variable stands still."""
+
+    def get_state(self) -> dict[str, float]:
+        """Return the starting value."""
+        return {"start": self._start}
+
+    def set_state(self, state: dict[str, float], access: Access, rate: float) -> None:
+        """Set starting value and variable."""
+        self._start = state["start"]
+        self.write(access, rate)
+
+
+@keras.saving.register_keras_serializable(package="keras_lr")
+class Scaled(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
+    """A schedule times a constant: what a plateau makes of an optimizer's own schedule.
+
+    Args:
+        schedule: The schedule.
+        scale: The constant.
+    """
+
+    def __init__(self, schedule: Any, scale: float) -> None:
+        self.schedule = schedule
+        self.scale = scale
+
+    def __call__(self, step: Any) -> Any:
+        """Return the scaled value at `step`."""
+        return self.schedule(step) * self.scale
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        schedule = keras.saving.serialize_keras_object(self.schedule)
+        return {"schedule": schedule, "scale": self.scale}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "Scaled":
+        """Make it again from `get_config()`."""
+        return cls(keras.saving.deserialize_keras_object(config["schedule"]), config["scale"])
+
+
+class _ScheduleRate:
+    """The part that rates under a schedule share: a scale, and the schedule's peak as its unit.
+
+    A schedule may begin or end near zero. Its highest value seen so far is what says how large the
+    learning rate "is" when an absolute bound is asked about.
+    """
+
+    def __init__(self, scale: float) -> None:
+        self.scale = scale
+        self._first_scale = scale
+        self._peak = 0.0
+
+    @property
+    def start(self) -> float:
+        """The peak at the scale it had when the fit began."""
+        return self._peak * self._first_scale
+
+    def read(self, access: Access) -> float:
+        """Return the scaled peak."""
+        return self._peak * self.scale
+
+    def write(self, access: Access, rate: float) -> None:
+        """Scale the schedule so that its peak becomes `rate`."""
+        if self._peak > 0:
+            self.rescale(access, rate / self._peak)
+
+    def observe(self, access: Access) -> None:
+        """Note the schedule's value if it is the highest so far."""
+        self._peak = max(self._peak, self.applied(access) / self.scale)
+
+    def get_state(self) -> dict[str, float]:
+        """Return the scales and the peak."""
+        return {"scale": self.scale, "first_scale": self._first_scale, "peak": self._peak}
+
+    def set_state(self, state: dict[str, float], access: Access, rate: float) -> None:
+        """Go on at the scale saved, which is `rate` in other words but not to the last bit."""
+        self._first_scale, self._peak = state["first_scale"], state["peak"]
+        self.rescale(access, state["scale"])
+
+    def applied(self, access: Access) -> float:
+        """Return the scaled schedule's present value."""
+        raise NotImplementedError
+
+    def rescale(self, access: Access, scale: float) -> None:
+        """Change the scale."""
+        raise NotImplementedError
+
+
+class ScheduledRate(_ScheduleRate):
+    """A learning rate that an optimizer computes from a schedule, inside the training step.
+
+    The scale is a constant of the compiled step, so each change of it compiles the step anew. A
+    variable would change the optimizer's list of variables, and with it every checkpoint.
+    """
+
+    def __init__(self, model: Any, optimizer: Any) -> None:
+        self._model, self._optimizer = model, optimizer
+        present = optimizer._learning_rate
+        super().__init__(present.scale if isinstance(present, Scaled) else 1.0)
+        self.observe(HOST)
+
+    def rescale(self, access: Access, scale: float) -> None:
+        """Multiply the optimizer's schedule by `scale`."""
+        if scale == self.scale:
+            return
+        self.scale = scale
+        present = self._optimizer._learning_rate
+        raw = present.schedule if isinstance(present, Scaled) else present
+        self._optimizer.learning_rate = Scaled(raw, scale)
+        compile_anew(self._model)
+
+    def applied(self, access: Access) -> float:
+        """Return the scaled schedule's value at the coming update."""
+        step = access.read(self._optimizer._iterations)
+        return float(keras.ops.convert_to_numpy(self._optimizer._learning_rate(step)))
+
+
+class DrivenRate(_ScheduleRate):
+    """The learning rates of a model that another callback of the same fit drives."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__(1.0)
+        self._function = model.train_function
+        leaves = leaf_optimizers(model.optimizer)
+        self._variables = [leaf._learning_rate for leaf in leaves]
+
+    def rescale(self, access: Access, scale: float) -> None:
+        """Tell the driver what to multiply by from the next update on."""
+        for variable in self._variables:  # until then, what is read is what will be
+            access.write(variable, float(access.read(variable)) * (scale / self.scale))
+        self.scale = self._function._state.scale = scale
+
+    def applied(self, access: Access) -> float:
+        """Return the largest of the learning rates."""
+        return max(float(access.read(variable)) for variable in self._variables)
+
+
+def is_driven(model: Any) -> bool:
+    """Return whether another callback drives the learning rate in the running `fit`."""
+    function = model.train_function
+    return isinstance(function, TrainFunction) and any(
+        hook.drives_learning_rate for hook in function.hooks
+    )
+
+
+def scalable_rate(model: Any, optimizer: Any) -> ScalableRate:
+    """Return the handle on a leaf optimizer's learning rate."""
+    return ScheduledRate(model, optimizer) if is_scheduled(optimizer) else HeldRate(optimizer)
+
+
+def updates_made(model: Any, access: Access) -> int:
+    """Return how many updates a model's first optimizer has made."""
+    leaf = leaf_optimizers(model.optimizer)[0]
+    return int(access.read(leaf._iterations)) // (leaf.gradient_accumulation_steps or 1)
+
+
+def compile_anew(model: Any) -> None:
+    """Make the training step be traced again, also in the middle of `fit`."""
+    wrapper = model.train_function
+    step = model.train_step
+
+    def fresh_train_step(*arguments: Any, **named: Any) -> Any:
+        return step(*arguments, **named)  # JAX would find the old method in its cache
+
+    own = vars(model).get("train_step")
+    vars(model)["train_step"] = fresh_train_step
+    try:
+        model.train_function = None
+        model.make_train_function()
+    finally:
+        del vars(model)["train_step"]
+        if own is not None:
+            vars(model)["train_step"] = own
+    if isinstance(wrapper, TrainFunction):
+        wrapper.plain = model.train_function
+        model.train_function = wrapper

@@ -1,0 +1,323 @@
+"""`ReduceOnPlateauPlus`: the learning rate follows the loss, and the run survives it."""
+
+import os
+import warnings
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import keras
+import numpy as np
+
+from keras_lr._checks import check_choice, check_integer, complaint
+from keras_lr._keras.learning_rate import leaf_optimizers
+from keras_lr._keras.monitor import BATCH_LOSS, ValidationWatch
+from keras_lr._keras.training import attach, detach
+from keras_lr.callbacks.plateau_backup import PlateauBackup
+from keras_lr.callbacks.plateau_controller import PlateauController
+from keras_lr.callbacks.plateau_run import OWNER, PlateauEvent, PlateauRun, Policy
+from keras_lr.callbacks.plateau_steps import PlateauSteps, monitored
+
+
+class ReduceOnPlateauPlus(keras.callbacks.Callback):  # type: ignore[misc]
+    """Lower the learning rate when a metric stops improving; recover when training breaks.
+
+    Takes the place of `keras.callbacks.ReduceLROnPlateau`: the same arguments give the same
+    learning rates. After `patience` evaluations in a row without improvement
+
+        learning_rate = max(factor * learning_rate, min_lr, min_scale * starting learning rate),
+
+    and an evaluation improves if it is better than the best one so far by more than `min_delta`
+    (times the best one's size for `threshold_mode="rel"`).
+
+    On an optimizer with a schedule, or beside `LRScheduler` or another driver of this library in
+    the same `fit`, it is a factor on the schedule that is reduced; `min_lr` and `max_lr` then bound
+    the schedule's peak. Each reduction of an optimizer's own schedule compiles the training step
+    anew.
+
+    Args:
+        monitor: Anything in `logs`. With a number as `frequency` only what training steps report,
+            or `"batch_loss"`, the mean of the exact losses of the batches since the last
+            evaluation.
+        factor: What a reduction multiplies the learning rate by, between 0 and 1. A sequence gives
+            one factor per reduction, the last one again and again.
+        patience: Evaluations without improvement before a reduction. Epochs without validation are
+            not evaluations of a `val_` metric.
+        verbose: 1 prints each event, 0 nothing.
+        mode: `"min"`, `"max"`, or `"auto"` to infer it from the metric.
+        min_delta: Smallest change that counts as an improvement; its size is what matters.
+        cooldown: As in Keras: evaluations after a change before counting begins again, that one
+            included.
+        min_lr: Lowest learning rate.
+        threshold_mode: `"abs"`, or `"rel"` for `min_delta` as a fraction of the best value's size.
+        min_scale: Lowest learning rate as a fraction of the starting one.
+        eps: A reduction by no more than this is not made.
+        max_reductions: Most reductions; None for no limit.
+        stop_after: Stop training when nothing is left to reduce and so many evaluations in a row
+            brought no improvement; None never stops.
+        smoothing: What is judged: None for the raw values, a float between 0 and 1 for their
+            exponential moving average with this weight on the past, an integer for the average
+            over so many last values.
+        window_average: `"median"` or `"mean"`: how an integer `smoothing` averages.
+        start_after: Evaluations ignored at the start.
+        increase_factor: Above 1: multiply after `patience` improvements in a row, up to `max_lr`.
+        max_lr: Highest learning rate an increase leads to.
+        restart: Where nothing is left to reduce, jump back up instead.
+        restart_decay: What the peak is multiplied by at each restart.
+        max_rescues: How often a NaN or infinite metric or loss is answered by going back to the
+            best state so far, optimizer included, with the learning rate cut by the factor. One
+            more stops training there. With 0 a bad metric is no improvement, as in Keras. Above
+            0, the best weights are kept in memory.
+        restore_best_weights: Go back to the best weights at each reduction and when stopping.
+        restore_optimizer: Then put the optimizer's variables back too, momenta for example.
+        frequency: `"epoch"`, or evaluate every so many training steps.
+        optimizers: Names of the optimizers inside a `MultiOptimizer` to scale; None for all.
+        backup_dir: Keep the memory in this directory, so that a killed run goes on without a seam;
+            use the one of `keras.callbacks.BackupAndRestore` and list that callback second.
+        reset: Whether each `fit` starts afresh. False goes on where the last one ended.
+        strict: False warns, as Keras does, where `monitor` is not in the logs; True raises.
+
+    Attributes:
+        events: What happened, in order: a list of `PlateauEvent`.
+
+    Raises:
+        TypeError: At construction if an argument is not of the kind asked for.
+        ValueError: At construction if an argument is out of bounds. In `fit` if `monitor` is not in
+            the logs or not a scalar, if its direction is not known, or if an optimizer's name is.
+
+    Example:
+        >>> import keras, numpy as np
+        >>> model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+        >>> model.compile(keras.optimizers.SGD(0.1), "mse")
+        >>> plateau = ReduceOnPlateauPlus("loss", factor=0.5, patience=2, min_delta=1e9)
+        >>> history = model.fit(
+        ...     np.ones((8, 1)), np.ones((8, 1)), epochs=4, verbose=0, callbacks=[plateau]
+        ... )
+        >>> [(event.epoch, event.action, round(event.lr_after, 4)) for event in plateau.events]
+        [(2, 'reduce', 0.05)]
+        >>> np.round(history.history["learning_rate"], 4).tolist()
+        [0.1, 0.1, 0.1, 0.05]
+
+    Reference:
+        `keras.callbacks.ReduceLROnPlateau`; `PlateauController` names the others it follows.
+    """
+
+    def __init__(
+        self,
+        monitor: str = "val_loss",
+        factor: float | Sequence[float] = 0.1,
+        patience: int = 10,
+        verbose: int = 0,
+        mode: Literal["auto", "min", "max"] = "auto",
+        min_delta: float = 1e-4,
+        cooldown: int = 0,
+        min_lr: float = 0.0,
+        *,
+        threshold_mode: Literal["abs", "rel"] = "abs",
+        min_scale: float = 0.0,
+        eps: float = 0.0,
+        max_reductions: int | None = None,
+        stop_after: int | None = None,
+        smoothing: float | int | None = None,
+        window_average: Literal["median", "mean"] = "median",
+        start_after: int = 0,
+        increase_factor: float | None = None,
+        max_lr: float | None = None,
+        restart: bool = False,
+        restart_decay: float = 0.5,
+        max_rescues: int = 0,
+        restore_best_weights: bool = False,
+        restore_optimizer: bool = False,
+        frequency: Literal["epoch"] | int = "epoch",
+        optimizers: Sequence[str] | None = None,
+        backup_dir: str | os.PathLike[str] | None = None,
+        reset: bool = True,
+        strict: bool = True,
+    ) -> None:
+        super().__init__()
+        check_choice(OWNER, ("auto", "min", "max"), mode=mode)
+        if frequency != "epoch":
+            check_integer(OWNER, 'Pass "epoch" or steps', at_least=1, frequency=frequency)
+        elif monitor == BATCH_LOSS:
+            rule, fix = "batch_loss needs a frequency in steps", "Pass frequency=100, for example"
+            raise ValueError(complaint(OWNER, rule, fix, frequency=frequency))
+        self.monitor = monitor
+        self.mode = mode
+        self.controller = PlateauController(
+            factor=factor,
+            patience=patience,
+            mode="min" if mode == "auto" else mode,
+            min_delta=abs(min_delta),  # as Keras does
+            threshold_mode=threshold_mode,
+            cooldown=cooldown,
+            min_lr=min_lr,
+            min_scale=min_scale,
+            eps=eps,
+            max_reductions=max_reductions,
+            stop_after=stop_after,
+            smoothing=smoothing,
+            window_average=window_average,
+            start_after=start_after,
+            increase_factor=increase_factor,
+            max_lr=max_lr,
+            restart=restart,
+            restart_decay=restart_decay,
+            max_rescues=max_rescues,
+            name=OWNER,
+        )
+        self._policy = Policy(restore_best_weights, restore_optimizer, bool(verbose))
+        self._every = None if frequency == "epoch" else int(frequency)
+        self._optimizers = optimizers
+        labels = [monitor, *(optimizers or [])]
+        self._backup = None if backup_dir is None else PlateauBackup(backup_dir, labels)
+        self._reset = reset
+        self._strict = strict
+        self._run: PlateauRun | None = None
+        self._steps: PlateauSteps | None = None
+        self._validation: ValidationWatch | None = None
+        self._begun = False
+        self._to_load: dict[str, Any] | None = None
+
+    @property
+    def events(self) -> list[PlateauEvent]:
+        """What happened since the first epoch of the present or last `fit`."""
+        return [] if self._run is None else list(self._run.events)
+
+    def get_state(self) -> dict[str, Any]:
+        """Return what the callback remembers, as plain values that JSON can hold.
+
+        The best weights are not among them.
+
+        Raises:
+            RuntimeError: Before the first epoch of a `fit`.
+        """
+        if self._run is None or self._steps is None:
+            rule = "there is a state only once a fit has begun"
+            raise RuntimeError(complaint(OWNER, rule, "Call fit first", state=None))
+        return {**self._run.get_state(), "steps": self._steps.get_state()}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Make the next `fit` go on from a state, learning rate and events included.
+
+        Args:
+            state: What `get_state` returned, in this process or another one.
+        """
+        self._to_load = state
+
+    # --- what fit calls -------------------------------------------------------------------------
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Get ready. Called by `fit`."""
+        self._clean_up()  # after a fit that was cut off
+        self._validation = ValidationWatch(self.model)
+        self._begun = False
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Begin, at the first epoch: only now has every other callback begun. Called by `fit`."""
+        if not self._begun:
+            self._begin(epoch)
+            self._begun = True
+        self._current.epoch = epoch
+        self._current.observe()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Log the learning rate and evaluate. Called by `fit`."""
+        logs = {} if logs is None else logs
+        run = self._current
+        for name, rate in run.applied().items():
+            if not run.driven:
+                logs[name] = rate
+            else:
+                logs.setdefault(name, rate)  # the driver knows better
+        if self._every is None and self._is_evaluation(logs):
+            run.evaluate(monitored(logs, self.monitor, watch_loss=run.rescues))
+        if self._backup is not None:
+            self._backup.save(epoch + 1, self.get_state(), run.best)
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Leave nothing behind but the learning rate. Called by `fit`."""
+        self._clean_up()
+        if self._backup is not None:
+            self._backup.remove()
+
+    # --------------------------------------------------------------------------------------------
+
+    @property
+    def _current(self) -> PlateauRun:
+        if self._run is None:
+            raise RuntimeError(f"{OWNER}: an epoch ended that has not begun.")
+        return self._run
+
+    def _begin(self, epoch: int) -> None:
+        earlier, earlier_steps = self._run, self._steps
+        kept = None
+        if not self._reset and earlier is not None and earlier_steps is not None:
+            kept = self.get_state(), earlier.best
+        model = self.model
+        self._run = PlateauRun(
+            model,
+            self.monitor,
+            self.controller,
+            self.mode != "auto",
+            self._policy,
+            self._chosen(model),
+        )
+        self._steps = PlateauSteps(model, self._run, self.monitor, self._every)
+        if self._to_load is not None:
+            kept, self._to_load = (self._to_load, None), None
+        if self._backup is not None and epoch > 0:
+            kept = self._backup.load(epoch) or kept
+        if kept is not None:
+            state, best = kept
+            self._run.set_state(state, best)
+            self._steps.set_state(state["steps"])
+        else:
+            self._check_floor(self._run)
+        if self._every or self._run.driven or self._run.keeps_weights:
+            attach(model, self._steps)
+
+    def _chosen(self, model: Any) -> dict[str, Any]:
+        """Return the optimizers to scale, by the ending of their names in logs and messages."""
+        leaves = leaf_optimizers(model.optimizer)
+        if len(leaves) == 1 and not self._optimizers:
+            return {"": leaves[0]}
+        named = {leaf.name: leaf for leaf in leaves}
+        if len(named) < len(leaves):
+            rule = "optimizers of one model must have different names"
+            fix = "Pass name=... to each of them"
+            raise ValueError(complaint(OWNER, rule, fix, names=[leaf.name for leaf in leaves]))
+        for name in self._optimizers or ():
+            check_choice(OWNER, tuple(named), optimizers=name)
+        return {name: named[name] for name in self._optimizers or named}
+
+    def _is_evaluation(self, logs: dict[str, Any]) -> bool:
+        """Tell an epoch without validation from a monitor that is not there, and complain of it."""
+        if self.monitor in logs:
+            return True
+        validated = any(name.startswith("val_") for name in logs)
+        has_validation = self._validation is not None and self._validation.has_data
+        if self.monitor.startswith("val_") and has_validation and not validated:
+            return self._current.rescues and not np.isfinite(logs.get("loss", 0.0))
+        if not self._strict:
+            warnings.warn(
+                "Learning rate reduction is conditioned on metric "
+                f"`{self.monitor}` which is not available. Available metrics "
+                f"are: {','.join(logs)}.",
+                stacklevel=2,
+            )
+            return False
+        return True  # reading it will say what is wrong
+
+    def _check_floor(self, run: PlateauRun) -> None:
+        highest = max(run.applied().values())
+        if not run.driven and 0 < highest < self.controller.min_lr:
+            rule = "min_lr should be below the learning rate, or nothing is ever reduced"
+            fix = "Lower min_lr, or use min_scale, which is relative"
+            received = {"min_lr": self.controller.min_lr, "learning_rate": highest}
+            warnings.warn(complaint(OWNER, rule, fix, **received), stacklevel=2)
+
+    def _clean_up(self) -> None:
+        if self._validation is not None:
+            self._validation.stop()
+            self._validation = None
+        if self._steps is not None and self._begun:
+            detach(self.model, self._steps)

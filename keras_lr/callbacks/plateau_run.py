@@ -1,0 +1,248 @@
+"""One `fit` under a plateau controller: decisions turned into learning rates and weights."""
+
+import math
+import warnings
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from keras_lr._checks import complaint
+from keras_lr._keras.monitor import metric_direction
+from keras_lr._keras.rollback import Rollback
+from keras_lr._keras.scaled_rates import (
+    HOST,
+    Access,
+    DrivenRate,
+    ScalableRate,
+    is_driven,
+    scalable_rate,
+    updates_made,
+)
+from keras_lr.callbacks.plateau_controller import PlateauController
+from keras_lr.callbacks.plateau_state import Action, Decision, PlateauState
+
+OWNER = "ReduceOnPlateauPlus"
+
+
+@dataclass(frozen=True)
+class PlateauEvent:
+    """Something a plateau callback did.
+
+    Attributes:
+        epoch: The epoch in or after which it happened, counted from 0.
+        step: Updates the optimizer had then made in its life.
+        action: `"reduce"`, `"increase"`, `"restart"`, `"rescue"` or `"stop"`.
+        metric: The monitored value.
+        best: The best judged value before; None if there was none.
+        lr_before: The learning rate before, the largest one if there are several.
+        lr_after: The learning rate from then on, the largest one if there are several.
+        reason: Why, in a few words.
+    """
+
+    epoch: int
+    step: int
+    action: Action
+    metric: float
+    best: float | None
+    lr_before: float
+    lr_after: float
+    reason: str
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What is done beside changing the learning rate.
+
+    Attributes:
+        restore_weights: Whether a reduction goes back to the best weights.
+        restore_optimizer: Whether the optimizer's variables then go back too.
+        verbose: Whether to print each event.
+    """
+
+    restore_weights: bool
+    restore_optimizer: bool
+    verbose: bool
+
+
+class PlateauRun:
+    """The state of one `fit` and the handles on what a decision changes.
+
+    Args:
+        model: The model in `fit`.
+        monitor: The name of the metric.
+        controller: What decides.
+        direction_known: Whether the controller's mode is meant, or to be inferred.
+        policy: What else is done.
+        optimizers: The optimizers whose learning rates are scaled, by the ending of their names in
+            logs. A driver's rates are scaled as one.
+
+    Attributes:
+        driven: Whether another callback of the fit drives the learning rate.
+        state: The controller's state.
+        events: What happened, in order.
+        epoch: The present epoch, counted from 0.
+        best: The weights to go back to.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        monitor: str,
+        controller: PlateauController,
+        direction_known: bool,
+        policy: Policy,
+        optimizers: dict[str, Any],
+    ) -> None:
+        self.driven = is_driven(model)
+        self.events: list[PlateauEvent] = []
+        self.epoch = 0
+        self.best: Rollback | None = None
+        self._model = model
+        self._monitor = monitor
+        self._controller = controller
+        self._direction_known = direction_known
+        self._policy = policy
+        self._went_back = False
+        self._names = [""] if self.driven else list(optimizers)
+        self._rates: list[ScalableRate] = (
+            [DrivenRate(model)]
+            if self.driven
+            else [scalable_rate(model, optimizer) for optimizer in optimizers.values()]
+        )
+        self.state: PlateauState = controller.start([rate.read(HOST) for rate in self._rates])
+
+    @property
+    def rescues(self) -> bool:
+        """Whether a bad metric is answered."""
+        return self._controller.max_rescues > 0
+
+    @property
+    def keeps_weights(self) -> bool:
+        """Whether there may be a need to go back to the best weights."""
+        return self._policy.restore_weights or self.rescues
+
+    def applied(self, access: Access = HOST) -> dict[str, float]:
+        """Return the learning rates of the next update, by the names they are logged under."""
+        return {
+            f"learning_rate_{name}" if name else "learning_rate": rate.applied(access)
+            for name, rate in zip(self._names, self._rates, strict=True)
+        }
+
+    def observe(self, access: Access = HOST) -> None:
+        """Look at where the schedules are."""
+        for rate in self._rates:
+            rate.observe(access)
+
+    def evaluate(self, metric: float, access: Access = HOST) -> Decision:
+        """Judge one value of the metric and do what is decided.
+
+        Args:
+            metric: The value.
+            access: How to reach the variables now.
+
+        Returns:
+            The decision.
+        """
+        self._find_direction()
+        self.observe(access)
+        state = self.state.moved(
+            [rate.read(access) for rate in self._rates],
+            [rate.start for rate in self._rates],
+        )
+        self.state, decision = self._controller.update(state, metric)
+        self._went_back = False
+        if decision.record and self.keeps_weights:
+            self.best = Rollback.take(self._model, access)
+        if decision.action != "keep":
+            self._act(decision, access)
+        return decision
+
+    def get_state(self) -> dict[str, Any]:
+        """Return everything but the best weights, as plain values."""
+        return {
+            "controller": self.state.to_dict(),
+            "rates": [rate.get_state() for rate in self._rates],
+            "events": [asdict(event) for event in self.events],
+            "went_back": self._went_back,
+        }
+
+    def set_state(self, state: dict[str, Any], best: Rollback | None = None) -> None:
+        """Go on from `get_state()`, between two epochs.
+
+        Args:
+            state: What `get_state` returned.
+            best: The best weights then; None if none are known.
+
+        Raises:
+            ValueError: If the state is that of another number of optimizers.
+        """
+        if len(state["rates"]) != len(self._rates):
+            rule = "a state fits only a model with as many optimizers"
+            fix = f"Load a state of {len(self._rates)}"
+            raise ValueError(complaint(OWNER, rule, fix, optimizers=len(state["rates"])))
+        self.state = PlateauState.from_dict(state["controller"])
+        self.events = [PlateauEvent(**event) for event in state["events"]]
+        for rate, saved, present in zip(self._rates, state["rates"], self.state.rates, strict=True):
+            rate.set_state(saved, HOST, present)
+        self.best = best
+        if state["went_back"] and best is not None:
+            # Keras' backup may hold the weights from before going back.
+            best.restore(self._model, HOST, optimizer=self._restores_optimizer(self.events[-1]))
+
+    def _find_direction(self) -> None:
+        """Infer from the metric which way is better, which cannot be done before it is built."""
+        if self._direction_known:
+            return
+        mode = metric_direction(self._model, self._monitor)
+        if mode is None:
+            rule = "the direction of this metric is not known"
+            fix = 'Pass mode="min" or mode="max"'
+            raise ValueError(complaint(OWNER, rule, fix, monitor=self._monitor, mode="auto"))
+        self._controller = replace(self._controller, mode=mode)
+        self._direction_known = True
+
+    def _act(self, decision: Decision, access: Access) -> None:
+        before = max(self.applied(access).values())
+        for rate, old, new in zip(self._rates, decision.before, decision.after, strict=True):
+            if new != old:
+                rate.write(access, new)
+        event = PlateauEvent(
+            epoch=self.epoch,
+            step=updates_made(self._model, access),
+            action=decision.action,
+            metric=decision.metric,
+            best=decision.best,
+            lr_before=before,
+            lr_after=max(self.applied(access).values()),
+            reason=decision.reason,
+        )
+        self.events.append(event)
+        if self.best is not None and self._goes_back(event):
+            self.best.restore(self._model, access, optimizer=self._restores_optimizer(event))
+            self._went_back = access is HOST
+        if decision.action == "stop":
+            self._model.stop_training = True
+        self._tell(event, decision)
+
+    def _goes_back(self, event: PlateauEvent) -> bool:
+        if event.action in ("reduce", "stop") and self._policy.restore_weights:
+            return True
+        return self.rescues and not math.isfinite(event.metric)
+
+    def _restores_optimizer(self, event: PlateauEvent) -> bool:
+        return self._policy.restore_optimizer or not math.isfinite(event.metric)
+
+    def _tell(self, event: PlateauEvent, decision: Decision) -> None:
+        if event.action == "stop" and not math.isfinite(event.metric):
+            rule = "the metric must become finite again after max_rescues cuts of the learning rate"
+            fix = "Training stops at the best weights. Begin with a lower learning rate"
+            warnings.warn(complaint(OWNER, rule, fix, metric=event.metric), stacklevel=2)
+        if not self._policy.verbose:
+            return
+        head = f"\nEpoch {event.epoch + 1}: {OWNER}"
+        if event.action == "stop":
+            print(f"{head} stopping: {event.reason}.")
+        for name, old, new in zip(self._names, decision.before, decision.after, strict=True):
+            if new != old:
+                doing = "reducing" if new < old else "raising"
+                applied = new if not self.driven else event.lr_after
+                print(f"{head} {doing} {name} learning rate to {applied}.".replace("  ", " "))

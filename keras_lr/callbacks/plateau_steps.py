@@ -1,0 +1,102 @@
+"""A plateau's look at single training steps: evaluations within an epoch, a first good state."""
+
+import math
+from typing import Any
+
+import keras
+
+from keras_lr._checks import complaint
+from keras_lr._keras.batch_loss import loss_value
+from keras_lr._keras.monitor import BATCH_LOSS, ExactLoss
+from keras_lr._keras.rollback import Rollback
+from keras_lr._keras.training import TrainingState
+from keras_lr.callbacks.plateau_run import OWNER, PlateauRun
+
+
+class PlateauSteps:
+    """The hook around each training step.
+
+    Args:
+        model: The model in `fit`.
+        run: The run it belongs to.
+        monitor: The name of what is monitored.
+        every: Evaluate after so many steps; None for not at all.
+    """
+
+    owner = OWNER
+    drives_learning_rate = False
+
+    def __init__(self, model: Any, run: PlateauRun, monitor: str, every: int | None) -> None:
+        self._model = model
+        self._run = run
+        self._monitor = monitor
+        self._every = every
+        self._exact = ExactLoss(model) if every and monitor == BATCH_LOSS else None
+        self._total, self._count = 0.0, 0
+        self._epoch = -1
+
+    def before_step(self, state: TrainingState) -> None:
+        """Keep the starting weights, until there are better ones."""
+        if self._run.keeps_weights and self._run.best is None:
+            self._run.best = Rollback.take(self._model, state)
+        if self._exact:
+            self._exact.before_step(state)
+
+    def after_step(self, state: TrainingState, logs: dict[str, Any]) -> None:
+        """Take a driver's first rate of an epoch; evaluate if it is time to."""
+        if self._epoch != self._run.epoch:
+            self._epoch = self._run.epoch
+            self._run.observe(state)
+        if self._every is None:
+            return
+        if self._exact:
+            self._total += self._exact.after_step(state, logs)
+        self._count += 1
+        if self._count < self._every:
+            return
+        if self._exact:
+            metric = self._total / self._count
+        else:
+            metric = monitored(logs, self._monitor, watch_loss=self._run.rescues)
+        self._total, self._count = 0.0, 0
+        self._run.evaluate(metric, state)
+
+    def on_interrupt(self) -> None:
+        """Leave everything as it is."""
+
+    def get_state(self) -> dict[str, float]:
+        """Return how far the present evaluation has come."""
+        return {"total": self._total, "count": self._count}
+
+    def set_state(self, state: dict[str, float]) -> None:
+        """Go on from `get_state()`."""
+        self._total, self._count = state["total"], int(state["count"])
+
+
+def monitored(logs: dict[str, Any], monitor: str, *, watch_loss: bool) -> float:
+    """Return one entry of the logs as a float.
+
+    Args:
+        logs: What Keras hands to callbacks.
+        monitor: The entry's name.
+        watch_loss: Whether a loss that is not finite takes the place of the value: accuracy, for
+            one, is finite however broken the model.
+
+    Returns:
+        Its value.
+
+    Raises:
+        ValueError: If there is no such entry, or if it is not a scalar.
+    """
+    if watch_loss and "loss" in logs and not math.isfinite(loss_value(logs)):
+        return loss_value(logs)
+    if monitor not in logs:
+        rule = "monitor must be in the logs"
+        fix = f"Pass one of {', '.join(map(repr, sorted(logs)))}, or validation data to fit"
+        raise ValueError(complaint(OWNER, rule, fix, monitor=monitor))
+    value = keras.ops.convert_to_numpy(logs[monitor])
+    if value.size != 1:
+        rule = "the monitored metric must be a scalar"
+        fix = "Monitor another one, or make its result a single number"
+        raise ValueError(complaint(OWNER, rule, fix, monitor=monitor, shape=value.shape))
+    return float(value.item())

@@ -1,0 +1,597 @@
+import json
+import math
+
+import keras
+import numpy as np
+import pytest
+
+from keras_lr._keras.learning_rate import LearningRates
+from keras_lr._keras.scaled_rates import Scaled
+from keras_lr._keras.training import attach, detach
+from keras_lr.callbacks.plateau import ReduceOnPlateauPlus
+
+# Keras on JAX warns so in every call of `get_weights`, its own included.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+X = np.random.default_rng(0).normal(size=(32, 4)).astype("float32")
+Y = (X @ np.array([[1.0], [-2.0], [0.5], [0.0]]) + 0.3).astype("float32")
+
+
+def make_model(optimizer=None, *, seed=0, **compile_arguments):
+    keras.utils.set_random_seed(seed)
+    model = keras.Sequential(
+        [keras.Input((4,)), keras.layers.Dense(5, activation="tanh"), keras.layers.Dense(1)]
+    )
+    optimizer = keras.optimizers.SGD(0.1) if optimizer is None else optimizer
+    model.compile(optimizer, "mse", **compile_arguments)
+    return model
+
+
+def fit(model, callbacks, epochs=6, **arguments):
+    arguments = {"batch_size": 8, "shuffle": False, "verbose": 0, **arguments}
+    return model.fit(X, Y, epochs=epochs, callbacks=callbacks, **arguments)
+
+
+def learning_rate(model):
+    return float(keras.ops.convert_to_numpy(model.optimizer.learning_rate))
+
+
+class Scripted(keras.callbacks.Callback):
+    """Gives the epochs' logs a metric with chosen values, to be listed before the plateau."""
+
+    def __init__(self, values, name="metric"):
+        super().__init__()
+        self.values, self.name = values, name
+
+    def on_epoch_end(self, epoch, logs=None):
+        if self.values[epoch] is not None:
+            logs[self.name] = self.values[epoch]
+
+
+def scripted(values, optimizer=None, execution=1, **arguments):
+    """Fit on a scripted metric; return the model, the plateau and the history."""
+    model = make_model(optimizer, steps_per_execution=execution)
+    plateau = ReduceOnPlateauPlus("metric", mode="min", **arguments)
+    history = fit(model, [Scripted(values), plateau], epochs=len(values))
+    return model, plateau, history.history
+
+
+NOISY = np.random.default_rng(7).normal(size=12).round(2).tolist()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"factor": 0.5, "patience": 2},
+        {"factor": 0.3, "patience": 1, "cooldown": 2, "min_lr": 0.005},
+        {"factor": 0.5, "patience": 2, "min_delta": -0.4},
+    ],
+)
+def test_takes_the_place_of_keras_callback(arguments, capsys):
+    rates, weights, printed = [], [], []
+    for callback in (keras.callbacks.ReduceLROnPlateau, ReduceOnPlateauPlus):
+        model = make_model()
+        plateau = callback("metric", mode="min", verbose=1, **arguments)
+        history = fit(model, [Scripted(NOISY), plateau], epochs=len(NOISY))
+        rates.append(history.history["learning_rate"])
+        weights.append(model.get_weights())
+        printed.append(capsys.readouterr().out.replace("ReduceLROnPlateau", "ReduceOnPlateauPlus"))
+    assert rates[0] == rates[1]
+    assert len(set(rates[0])) > 2
+    for ours, theirs in zip(*weights, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert printed[0] == printed[1]
+
+
+def test_takes_keras_positional_arguments():
+    positional = ReduceOnPlateauPlus("loss", 0.2, 3, 0, "min", 0.01, 2, 1e-5)
+    assert (
+        positional.controller
+        == ReduceOnPlateauPlus(
+            "loss", factor=0.2, patience=3, mode="min", min_delta=0.01, cooldown=2, min_lr=1e-5
+        ).controller
+    )
+
+
+@pytest.mark.parametrize(
+    ("monitor", "metrics", "rising"),
+    [
+        ("loss", [], False),
+        ("mean_absolute_error", ["mean_absolute_error"], False),
+        ("r2_score", ["r2_score"], True),
+    ],
+)
+def test_infers_the_direction(monitor, metrics, rising):
+    model = make_model(keras.optimizers.SGD(0.0), metrics=metrics)
+    plateau = ReduceOnPlateauPlus(monitor, patience=1, min_delta=0.0)
+
+    class Falling(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            logs[monitor] = -float(epoch)
+
+    fit(model, [Falling(), plateau], epochs=3)
+    assert not plateau.events  # a rate of 0 cannot be reduced, so waiting goes on
+    assert plateau.get_state()["controller"]["wait"] == (2 if rising else 0)
+
+
+def test_an_event_tells_what_happened():
+    _, plateau, history = scripted([1.0, 0.5, 0.7], factor=0.5, patience=1)
+    (event,) = plateau.events
+    assert (event.epoch, event.step, event.action) == (2, 12, "reduce")
+    assert (event.metric, event.best) == (0.7, 0.5)
+    np.testing.assert_allclose([event.lr_before, event.lr_after], [0.1, 0.05], rtol=1e-6)
+    assert event.reason == "no improvement in 1"
+    np.testing.assert_allclose(history["learning_rate"], [0.1, 0.1, 0.1], rtol=1e-6)
+
+
+def test_epochs_without_validation_are_no_evaluations():
+    model = make_model(keras.optimizers.SGD(0.0))
+    model.optimizer.learning_rate = 1e-9
+    plateau = ReduceOnPlateauPlus("val_loss", factor=0.5, patience=2)
+    fit(model, [plateau], epochs=8, validation_data=(X, Y), validation_freq=2)
+    assert [event.epoch for event in plateau.events] == [5]
+    assert plateau.get_state()["controller"]["evaluations"] == 4
+
+
+@pytest.mark.parametrize("steps", [1, 4])
+def test_scales_a_schedule_inside_the_optimizer(steps, backend):
+    # Gradient 1 in one weight: the distance gone is the sum of the rates applied.
+    execution = 1 if backend == "torch" else steps
+    schedule = keras.optimizers.schedules.ExponentialDecay(0.1, 4, 0.9)
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False)])
+    model.compile(keras.optimizers.SGD(schedule), lambda y, z: -z, steps_per_execution=execution)
+    before = model.get_weights()[0].item()
+    plateau = ReduceOnPlateauPlus("metric", mode="min", factor=0.5, patience=1)
+    ones = np.ones((16, 1), "float32")
+    history = model.fit(
+        ones,
+        ones,
+        batch_size=2,
+        epochs=4,
+        verbose=0,
+        callbacks=[Scripted([1.0, 1.0, 0.5, 0.5]), plateau],
+    )
+    rates = np.array([0.1 * 0.9 ** (step / 4) for step in range(32)])
+    scale = np.repeat([1.0, 1.0, 0.5, 0.5], 8)
+    assert model.get_weights()[0].item() - before == pytest.approx((rates * scale).sum(), rel=1e-5)
+    assert [event.epoch for event in plateau.events] == [1, 3]
+    np.testing.assert_allclose(
+        history.history["learning_rate"],
+        [0.1 * 0.9 ** (2 * epoch) * scale for epoch, scale in [(1, 1), (2, 1), (3, 0.5), (4, 0.5)]],
+        rtol=1e-5,
+    )
+
+
+def test_a_scaled_schedule_is_saved_and_loaded(tmp_path):
+    schedule = keras.optimizers.schedules.CosineDecay(0.1, 100)
+    model, _, _ = scripted([1.0, 1.0], keras.optimizers.SGD(schedule), factor=0.5, patience=1)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert isinstance(loaded.optimizer._learning_rate, Scaled)
+    assert learning_rate(loaded) == learning_rate(model)
+    assert len(loaded.optimizer.variables) == len(model.optimizer.variables)
+
+
+def test_a_bound_under_a_schedule_is_one_on_its_peak():
+    schedule = keras.optimizers.schedules.CosineDecay(0.0, 12, warmup_target=0.1, warmup_steps=4)
+    _, plateau, _ = scripted(
+        [1.0] * 4, keras.optimizers.SGD(schedule), factor=0.1, patience=1, min_lr=0.02
+    )
+    assert plateau.get_state()["rates"][0]["scale"] == pytest.approx(0.2, rel=1e-5)
+
+
+def two_optimizers():
+    body, head = keras.optimizers.SGD(0.1, name="body"), keras.optimizers.Adam(0.01, name="head")
+    return keras.optimizers.MultiOptimizer(keras.optimizers.OptimizerMap(head, {".*_body.*": body}))
+
+
+@pytest.mark.parametrize("chosen", [None, ["body"]])
+def test_scales_all_of_several_optimizers_or_those_named(chosen):
+    optimizer = two_optimizers()
+    _, plateau, history = scripted([1.0] * 3, optimizer, factor=0.5, patience=1, optimizers=chosen)
+    np.testing.assert_allclose(history["learning_rate_body"], [0.1, 0.1, 0.05], rtol=1e-6)
+    if chosen is None:
+        np.testing.assert_allclose(history["learning_rate_head"], [0.01, 0.01, 0.005], rtol=1e-6)
+    rates = {leaf.name: leaf.learning_rate.value for leaf in optimizer.optimizers}
+    rates = {name: float(keras.ops.convert_to_numpy(rate)) for name, rate in rates.items()}
+    expected = {"body": 0.025, "head": 0.01 if chosen else 0.0025}
+    assert rates == pytest.approx(expected)
+    assert [event.lr_after for event in plateau.events] == pytest.approx([0.05, 0.025])
+
+
+def test_an_unknown_optimizer_is_an_error():
+    with pytest.raises(ValueError, match="optimizers must be one of 'body', 'head'"):
+        scripted([1.0], two_optimizers(), optimizers=["tail"])
+
+
+def test_loss_scaling_is_looked_through():
+    optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.1))
+    model, _, history = scripted([1.0, 1.0, 1.0], optimizer, factor=0.5, patience=1)
+    np.testing.assert_allclose(history["learning_rate"], [0.1, 0.1, 0.05], rtol=1e-6)
+    assert learning_rate(model) == pytest.approx(0.025)
+
+
+def test_steps_per_execution(backend):
+    if backend == "torch":  # Keras itself refuses there
+        return
+    model, _, _ = scripted([1.0] * 3, factor=0.5, patience=1, execution=4)
+    twin, _, _ = scripted([1.0] * 3, factor=0.5, patience=1)
+    for one, other in zip(model.get_weights(), twin.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+class Watch(keras.callbacks.Callback):
+    """Keeps the weights and the optimizer's variables at the beginning of each epoch."""
+
+    def __init__(self):
+        super().__init__()
+        self.weights, self.slots = [], []
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.keep()
+
+    def on_train_end(self, logs=None):
+        self.keep()
+
+    def keep(self):
+        self.weights.append(self.model.get_weights())
+        variables = self.model.optimizer.variables
+        self.slots.append([keras.ops.convert_to_numpy(v.value).copy() for v in variables])
+
+
+def same(left, right):
+    return all(np.array_equal(a, b) for a, b in zip(left, right, strict=True))
+
+
+@pytest.mark.parametrize("restore_optimizer", [False, True])
+def test_a_reduction_goes_back_to_the_best_weights(restore_optimizer):
+    model = make_model(keras.optimizers.SGD(0.1, momentum=0.9))
+    watch = Watch()
+    plateau = ReduceOnPlateauPlus(
+        "metric",
+        mode="min",
+        patience=2,
+        restore_best_weights=True,
+        restore_optimizer=restore_optimizer,
+    )
+    fit(model, [Scripted([1.0, 0.5, 0.7, 0.8]), plateau, watch], epochs=4)
+    best = 2  # the beginning of the epoch after the best one
+    assert not same(watch.weights[3], watch.weights[best])
+    assert same(watch.weights[4], watch.weights[best])
+    momenta = slice(2, None)  # after the step count and the learning rate
+    assert same(watch.slots[4][momenta], watch.slots[best][momenta]) == restore_optimizer
+
+
+class Poison(keras.callbacks.Callback):
+    """Makes a weight NaN before the given epochs' second batch, once each."""
+
+    def __init__(self, *epochs):
+        super().__init__()
+        self.epochs = list(epochs)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch in self.epochs:
+            self.epochs.remove(epoch)
+            weights = self.model.get_weights()
+            weights[0][0, 0] = math.nan
+            self.model.set_weights(weights)
+
+
+def test_a_bad_loss_is_rescued_with_the_best_state_and_a_lower_rate():
+    model = make_model(keras.optimizers.Adam(0.01))
+    watch = Watch()
+    plateau = ReduceOnPlateauPlus("loss", factor=0.5, max_rescues=1)
+    history = fit(model, [plateau, watch, Poison(3)], epochs=5)
+    assert [event.action for event in plateau.events] == ["rescue"]
+    assert math.isnan(history.history["loss"][3])
+    assert same(watch.weights[4], watch.weights[3])
+    index = [v is model.optimizer._learning_rate for v in model.optimizer.variables].index(True)
+    for slots in watch.slots:
+        del slots[index]
+    assert same(watch.slots[4], watch.slots[3])  # Adam's moments and its step count too
+    assert learning_rate(model) == pytest.approx(0.005)
+    assert history.history["loss"][4] < history.history["loss"][0]
+
+
+def test_a_bad_start_goes_back_to_the_starting_weights():
+    model = make_model()
+    start = model.get_weights()
+    plateau = ReduceOnPlateauPlus("loss", factor=0.5, max_rescues=5)
+
+    class Break(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            logs["loss"] = math.inf
+
+    fit(model, [Break(), plateau], epochs=2)
+    assert [event.action for event in plateau.events] == ["rescue", "rescue"]
+    assert same(model.get_weights(), start)
+
+
+def test_rescues_come_to_an_end_at_the_best_weights():
+    model = make_model()
+    watch = Watch()
+    plateau = ReduceOnPlateauPlus("loss", factor=0.5, max_rescues=1)
+    with pytest.warns(UserWarning, match="metric must become finite again"):
+        history = fit(model, [plateau, watch, Poison(1, 2)], epochs=9)
+    assert len(history.epoch) == 3
+    assert [event.action for event in plateau.events] == ["rescue", "stop"]
+    assert same(model.get_weights(), watch.weights[1])
+
+
+def test_a_broken_loss_is_seen_behind_a_fine_metric():
+    model = make_model()
+    plateau = ReduceOnPlateauPlus("metric", mode="max", max_rescues=1)
+    fit(model, [Scripted([0.9, 0.9, 0.9]), plateau, Poison(1)], epochs=3)
+    assert [(event.epoch, event.action) for event in plateau.events] == [(1, "rescue")]
+
+
+def test_training_stops_when_nothing_is_left():
+    model, plateau, history = scripted(
+        [1.0] * 9, factor=0.5, patience=1, max_reductions=2, stop_after=2
+    )
+    assert [event.action for event in plateau.events] == ["reduce", "reduce", "stop"]
+    assert len(history["loss"]) == 5
+    assert learning_rate(model) == pytest.approx(0.025)
+
+
+def test_restarts_jump_back_up():
+    _, plateau, history = scripted(
+        [1.0] * 5, factor=0.1, patience=1, max_reductions=1, restart=True
+    )
+    assert [event.action for event in plateau.events] == ["reduce", "restart", "reduce"]
+    np.testing.assert_allclose(history["learning_rate"], [0.1, 0.1, 0.01, 0.05, 0.05], rtol=1e-6)
+
+
+@pytest.mark.parametrize("monitor", ["loss", "batch_loss"])
+def test_evaluates_every_so_many_steps(monitor):
+    model = make_model(keras.optimizers.SGD(0.0))
+    model.optimizer.learning_rate = 1e-12
+    losses = [float(model.evaluate(X[i : i + 8], Y[i : i + 8], verbose=0)) for i in range(0, 32, 8)]
+    seen = []
+    plateau = ReduceOnPlateauPlus(monitor, patience=1, min_delta=0.0, frequency=2, mode="min")
+    judged = plateau.controller.update
+
+    def spy(self, state, metric):
+        seen.append(metric)
+        return judged(state, metric)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(plateau.controller), "update", spy)
+        history = fit(model, [plateau], epochs=2)
+    exact = [np.mean(losses[:2]), np.mean(losses[2:])] * 2
+    running = [np.mean(losses[:2]), np.mean(losses)] * 2
+    np.testing.assert_allclose(seen, running if monitor == "loss" else exact, rtol=1e-5)
+    np.testing.assert_allclose(history.history["loss"], [np.mean(losses)] * 2, rtol=1e-5)
+
+
+def test_a_step_can_reduce_a_schedule_at_once():
+    schedule = keras.optimizers.schedules.CosineDecay(1e-9, 1000)
+    model = make_model(keras.optimizers.SGD(schedule))
+    plateau = ReduceOnPlateauPlus("batch_loss", factor=0.5, patience=1, min_delta=9e9, frequency=3)
+    fit(model, [plateau], epochs=3)
+    assert [(event.epoch, event.step) for event in plateau.events] == [(1, 6), (2, 9), (2, 12)]
+    assert learning_rate(model) == pytest.approx(1e-9 / 8, rel=1e-2)
+
+
+LAST = 7
+KILLS = [
+    ({}, False, range(LAST)),
+    ({}, True, [4]),
+    ({"restore_best_weights": True, "smoothing": 3, "cooldown": 1}, False, [2, 4]),
+    ({"max_rescues": 3, "restore_best_weights": True, "restore_optimizer": True}, False, [3, 5]),
+    ({"max_rescues": 3}, True, [3]),
+    ({"frequency": 3}, False, [3]),
+]
+
+
+class KilledError(Exception):
+    """Stands for a power cut."""
+
+
+class Kill(keras.callbacks.Callback):
+    def __init__(self, epoch):
+        super().__init__()
+        self.epoch = epoch
+
+    def on_epoch_end(self, epoch, logs=None):
+        if epoch == self.epoch:
+            raise KilledError
+
+
+@pytest.mark.parametrize(("arguments", "scheduled", "epochs"), KILLS)
+def test_a_killed_run_goes_on_bit_for_bit(tmp_path, arguments, scheduled, epochs):
+    values = [1.0, 0.5, 0.7, math.nan if "max_rescues" in arguments else 0.8, 0.6, 0.9, 0.9, 0.4]
+    monitor = "loss" if "frequency" in arguments else "metric"
+
+    def run(directory, *killed):
+        rate = keras.optimizers.schedules.CosineDecay(0.05, 60) if scheduled else 0.05
+        model = make_model(keras.optimizers.Adam(rate))
+        plateau = ReduceOnPlateauPlus(
+            monitor, factor=0.5, patience=2, mode="min", backup_dir=directory, **arguments
+        )
+        backup = keras.callbacks.BackupAndRestore(directory)
+        history = fit(model, [Scripted(values), plateau, backup, *killed], epochs=LAST + 1)
+        return model, plateau, history.history["learning_rate"]
+
+    whole, expected, rates = run(tmp_path / "whole")
+    assert expected.events
+    for epoch in epochs:
+        directory = tmp_path / f"killed{epoch}"
+        with pytest.raises(KilledError):
+            run(directory, Kill(epoch))
+        resumed, plateau, rest = run(directory)
+        assert rest == rates[epoch + 1 :]
+        assert same(resumed.get_weights(), whole.get_weights())
+        assert repr(plateau.events) == repr(expected.events)
+        assert not directory.exists()
+
+
+@pytest.mark.parametrize("plateau_first", [True, False])
+def test_a_kill_between_two_backups_loses_nothing_or_says_so(tmp_path, plateau_first):
+    values = [1.0, 0.5, 0.7, 0.8, 0.6, 0.9, 0.9, 0.4]
+
+    def run(directory, *killed):
+        model = make_model()
+        plateau = ReduceOnPlateauPlus(
+            "metric", 0.5, 2, mode="min", backup_dir=directory, restore_best_weights=True
+        )
+        saving = [plateau, *killed, keras.callbacks.BackupAndRestore(directory)]
+        order = 1 if plateau_first else -1
+        history = fit(model, [Scripted(values), *saving[::order]], epochs=LAST + 1)
+        return model, history.history["learning_rate"]
+
+    whole, rates = run(tmp_path / "whole")
+    with pytest.raises(KilledError):
+        run(tmp_path / "killed", Kill(4))
+    if plateau_first:  # Keras' backup is one epoch behind: that epoch is run again
+        resumed, rest = run(tmp_path / "killed")
+        assert rest == rates[4:]
+        assert same(resumed.get_weights(), whole.get_weights())
+    else:
+        with pytest.warns(UserWarning, match="List the callback before BackupAndRestore"):
+            run(tmp_path / "killed")
+
+
+def test_a_backup_written_before_going_back_goes_back_too(tmp_path):
+    values = [1.0, 0.5, 0.7, 0.8, 0.6, 0.9, 0.9, 0.4]
+
+    def run(directory, *killed):
+        model = make_model()
+        plateau = ReduceOnPlateauPlus(
+            "metric", 0.5, 2, mode="min", backup_dir=directory, restore_best_weights=True
+        )
+        backup = keras.callbacks.BackupAndRestore(directory)
+        fit(model, [Scripted(values), backup, plateau, *killed], epochs=LAST + 1)
+        return model
+
+    whole = run(tmp_path / "whole")
+    with pytest.raises(KilledError):
+        run(tmp_path / "killed", Kill(3))  # the epoch of the first reduction
+    assert same(run(tmp_path / "killed").get_weights(), whole.get_weights())
+
+
+def test_a_state_goes_to_another_process_through_json():
+    values = [1.0, 0.5, 0.7, 0.8, 0.6, 0.9]
+    whole, _, rates = scripted(values, factor=0.5, patience=2)
+    model = make_model()
+    first = ReduceOnPlateauPlus("metric", mode="min", factor=0.5, patience=2)
+    fit(model, [Scripted(values), first], epochs=3)
+    second = ReduceOnPlateauPlus("metric", mode="min", factor=0.5, patience=2)
+    second.set_state(json.loads(json.dumps(first.get_state())))
+    history = fit(model, [Scripted(values), second], epochs=6, initial_epoch=3)
+    assert history.history["learning_rate"] == rates["learning_rate"][3:]
+    assert same(model.get_weights(), whole.get_weights())
+
+
+@pytest.mark.parametrize("reset", [True, False])
+def test_a_second_fit_starts_afresh_or_goes_on(reset):
+    model = make_model()
+    plateau = ReduceOnPlateauPlus("metric", mode="min", factor=0.5, patience=3, reset=reset)
+    for _ in range(2):
+        fit(model, [Scripted([1.0, 1.0]), plateau], epochs=2)
+    assert [event.epoch for event in plateau.events] == ([] if reset else [1])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"factor": 1.0}, "factor must be"),
+        ({"factor": 0}, "factor must be"),
+        ({"patience": -1}, "patience must be"),
+        ({"cooldown": -1}, "cooldown must be"),
+        ({"mode": "best"}, "mode must be one of"),
+        ({"frequency": 0}, "frequency must be"),
+        ({"monitor": "batch_loss"}, "batch_loss needs a frequency"),
+    ],
+)
+def test_refuses(arguments, message):
+    with pytest.raises(ValueError, match=f"ReduceOnPlateauPlus: {message}"):
+        ReduceOnPlateauPlus(**arguments)
+
+
+class Driver(keras.callbacks.Callback):
+    """Drives the learning rate as this library's schedules do: it halves with each epoch."""
+
+    owner, drives_learning_rate = "Driver", True
+
+    def on_train_begin(self, logs=None):
+        self.rates, self.epoch, self.seen = LearningRates(self.model), 0, []
+        attach(self.model, self)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+
+    def on_train_end(self, logs=None):
+        detach(self.model, self)
+
+    def before_step(self, state):
+        self.rates.write(state, 0.1 * 0.5**self.epoch)
+        self.seen.append(float(state.read(self.model.optimizer._learning_rate)))
+
+    def after_step(self, state, logs):
+        pass
+
+    def on_interrupt(self):
+        pass
+
+
+@pytest.mark.parametrize("plateau_first", [True, False])
+def test_multiplies_what_another_callback_drives(plateau_first):
+    model, driver = make_model(), Driver()
+    plateau = ReduceOnPlateauPlus("metric", mode="min", factor=0.1, patience=1, min_lr=0.002)
+    pair = [plateau, driver][:: 1 if plateau_first else -1]
+    history = fit(model, [Scripted([1.0] * 4), *pair], epochs=4)
+    scale = np.array([1.0, 1.0, 0.1, 0.02])  # the peak is 0.1, and its floor 0.002
+    expected = 0.1 * 0.5 ** np.arange(4) * scale
+    np.testing.assert_allclose(driver.seen[::4], expected, rtol=1e-5)
+    np.testing.assert_allclose(history.history["learning_rate"], expected, rtol=1e-5)
+
+
+def test_a_monitor_that_is_not_there_is_an_error_at_the_first_epoch():
+    for arguments in [{}, {"validation_data": (X, Y)}]:
+        monitor = "val_accuracy" if arguments else "val_loss"
+        plateau = ReduceOnPlateauPlus(monitor, mode="min")
+        with pytest.raises(ValueError, match=r"monitor must be in the logs.*'loss'"):
+            fit(make_model(), [plateau], **arguments)
+
+
+def test_or_a_warning_as_in_keras():
+    messages = []
+    for plateau in (
+        keras.callbacks.ReduceLROnPlateau("accuracy", mode="max"),
+        ReduceOnPlateauPlus("accuracy", mode="max", strict=False),
+    ):
+        with pytest.warns(UserWarning, match="not available") as caught:
+            fit(make_model(), [plateau], epochs=1)
+        messages.append(str(caught[0].message))
+    assert len(messages) == 2
+    assert messages[0] == messages[1]
+
+
+def test_a_metric_must_be_a_scalar():
+    with pytest.raises(ValueError, match=r"must be a scalar. Received: .*shape=\(2,\)"):
+        scripted([np.ones(2)])
+
+
+def test_a_floor_above_the_rate_is_worth_a_warning():
+    with pytest.warns(UserWarning, match="min_lr should be below"):
+        scripted([1.0], min_lr=0.5)
+
+
+def test_an_unknown_direction_is_an_error():
+    with pytest.raises(ValueError, match="direction of this metric is not known"):
+        fit(make_model(), [Scripted([1.0] * 2), ReduceOnPlateauPlus("metric")], epochs=2)
+
+
+def test_the_state_needs_a_fit():
+    with pytest.raises(RuntimeError, match="once a fit has begun"):
+        ReduceOnPlateauPlus().get_state()
+
+
+def test_the_model_is_left_clean():
+    model, _, _ = scripted([1.0] * 3, factor=0.5, patience=1, max_rescues=1)
+    assert "_should_eval" not in vars(model)
+    assert "train_step" not in vars(model)
+    with pytest.raises(ValueError, match="monitor must be in the logs"):
+        fit(model, [ReduceOnPlateauPlus("nothing", mode="min", max_rescues=1)])
+    fit(model, [])
