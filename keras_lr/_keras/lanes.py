@@ -8,7 +8,6 @@ import numpy as np
 from keras_lr._keras.batch_loss import has_custom_train_step
 from keras_lr._keras.evaluation import Batch
 from keras_lr._keras.learning_rate import current_learning_rate, leaf_optimizers
-from keras_lr._keras.state import read_variable
 from keras_lr._keras.training import ON_JAX
 from keras_lr._keras.trials import Trials
 
@@ -48,7 +47,7 @@ class Lanes:
 
         self._state = [[stack(value) for value in group] for group in trials.state.carried()]
         self._no_metrics = [np.asarray(value) for value in self._state[3]]
-        self._step = _compiled_step(model, count)
+        self._step = _compiled_step(model, trials, count)
         self._logs: dict[str, Any] = {}
 
     def step(self, batch: Batch, learning_rates: np.ndarray) -> np.ndarray:
@@ -70,18 +69,18 @@ class Lanes:
         return tuple([value[lane] for value in group] for group in self._state)
 
 
-def _compiled_step(model: Any, count: int) -> Any:
+def _compiled_step(model: Any, trials: Trials, count: int) -> Any:
     """Return the step of `count` lanes, kept beside the compiled step it is made of.
 
     A new `compile` drops both.
     """
     kept = vars(model.train_function).setdefault(_KEPT_AS, {})
     if count not in kept:
-        kept[count] = _compile(model)
+        kept[count] = _compile(model, trials)
     return kept[count]
 
 
-def _compile(model: Any) -> Any:
+def _compile(model: Any, trials: Trials) -> Any:
     import jax
 
     variables = model.optimizer.variables
@@ -97,8 +96,8 @@ def _compile(model: Any) -> Any:
     watched = model.metrics if has_custom_train_step(model) else [model._loss_tracker]
     tracked = {id(variable) for metric in watched for variable in metric.variables}
     empty = [
-        (index, read_variable(variable))  # the trials have emptied all metrics
-        for index, variable in enumerate(model.metrics_variables)
+        (index, value)
+        for index, (variable, value) in enumerate(trials.empty_metrics)
         if id(variable) in tracked
     ]
 

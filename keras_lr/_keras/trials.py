@@ -37,7 +37,7 @@ class Trials:
             self.state.carry(_values(model))
         self.rates = LearningRates(model)
         self._snapshot = ModelSnapshot(model, self.state)
-        self._metrics = [(v, self.state.read(v)) for v in model.metrics_variables]
+        self.empty_metrics = [(v, self.state.read(v)) for v in model.metrics_variables]
         self._train = TrainFunction(model)
         self._probe_loss = LossFunction(model, training=True)
         self._batch_loss = BatchLoss(model)
@@ -51,7 +51,7 @@ class Trials:
 
     def reset_metrics(self) -> None:
         """Empty the compiled metrics: from here on they count afresh."""
-        for variable, value in self._metrics:
+        for variable, value in self.empty_metrics:
             self.state.write(variable, value)
 
     def step(self, batch: Batch, learning_rate: float) -> float:

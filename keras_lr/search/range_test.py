@@ -277,6 +277,7 @@ def lr_find(
         # The sweep takes as many epochs as it needs; where that is too much for the data, an error
         # says so below.
         warnings.filterwarnings("ignore", message="Your input ran out of data")
+        warnings.filterwarnings("ignore", message="`shuffle=True` was passed")
         warnings.filterwarnings("ignore", message="LRRangeTest: the fit must be long enough")
         model.fit(
             x,
@@ -308,14 +309,16 @@ def _check_model(model: Any) -> None:
 
 
 def _check_data(x: Any) -> None:
-    leaves = keras.tree.flatten(x) if is_arrays(x) else [x]
+    leaves = keras.tree.flatten(x) if x is not None and is_arrays(x) else [x]
     if x is None or any(operator.length_hint(leaf, 1) == 0 for leaf in leaves):
         rule = "x must hold at least one batch"
         raise ValueError(complaint("lr_find", rule, "Pass the data to train on", x=_summary(x)))
 
 
 def _summary(x: Any) -> object:
-    return keras.tree.map_structure(lambda leaf: f"array{leaf.shape}", x) if is_arrays(x) else x
+    if x is None or not is_arrays(x):
+        return x
+    return keras.tree.map_structure(lambda leaf: f"array of shape {leaf.shape}", x)
 
 
 def _probe_batch(x: Any, y: Any, sample_weight: Any, class_weight: Any, size: int) -> Batch:

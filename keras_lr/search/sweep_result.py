@@ -72,11 +72,14 @@ class SweepResult:
         """What `best_lr` goes by: `"val_loss"` or `"loss"`."""
         return "val_loss" if "val_loss" in self.final else "loss"
 
-    def plot(self, axes: "Mapping[str, Axes] | None" = None) -> "Mapping[str, Axes]":
+    def plot(self, axes: "tuple[Axes, Axes] | None" = None) -> "tuple[Axes, Axes]":
         """Draw the U-curve and the fan of losses: see `keras_lr.plot_sweep`.
 
         Args:
-            axes: Where to draw, as `plot_sweep` returns it; None makes a figure.
+            axes: Where to draw the two; None makes a figure.
+
+        Returns:
+            The two matplotlib Axes.
         """
         from keras_lr.plot.sweep import plot_sweep
 

@@ -116,7 +116,8 @@ class Sweeper:
                 lanes.reset_metrics()
             alive = going == len(batches)
             losses[alive, index] = lanes.step(batch, rates[:, index])[alive]
-            self._count(int(alive.sum()), float(np.nanmin(losses[:, index])), rates[0, index])
+            lowest = int(np.argmin(np.where(np.isnan(losses[:, index]), np.inf, losses[:, index])))
+            self._count(int(alive.sum()), losses[lowest, index], rates[lowest, index])
             for lane in np.flatnonzero(alive):
                 if not is_finite(losses[lane, index], losses[lane, 0], STOP_FACTOR):
                     going[lane] = index + 1

@@ -127,9 +127,7 @@ def tune_lr(
     usual = _checked_start(start, family.learning_rate)
     most = ProbeClimb.max_trials * length + ranged
     if verbose in ("auto", 1):
-        keras.utils.io_utils.print_msg(
-            f"tune_lr: at most {most} training steps, {most / total:.0%} of the run's {total}."
-        )
+        print(f"tune_lr: at most {most} training steps, {most / total:.0%} of the run's {total}.")
     if usual is None:
         found = lr_find(
             model, x, y, batch_size=batch_size, steps=ranged, probe=_PROBE_SAMPLES,

@@ -1,0 +1,129 @@
+"""The picture of a sweep: how every learning rate ended, and how it got there."""
+
+from dataclasses import dataclass
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import LogNorm
+
+from keras_lr.search.curve import Floats
+from keras_lr.search.sweep_result import SweepResult
+
+_NAMES = {"loss": "training (last quarter)", "val_loss": "validation"}
+_COLORS = {"loss": "C0", "val_loss": "C1"}
+_WINDOW_SHARE = 0.05  # of the steps: what a point of the fan is the mean of
+
+
+@dataclass(frozen=True)
+class SweepPicture:
+    """What `plot_sweep` draws.
+
+    Attributes:
+        final: float64[K] by name, NaN where a lane ended above `limits`.
+        beyond: bool[K], the lanes that ended above `limits` or diverged.
+        fan: float64[K, steps], the losses as running means, NaN above `limits`.
+        limits: The lowest and the highest loss worth showing.
+    """
+
+    final: dict[str, Floats]
+    beyond: np.ndarray
+    fan: Floats
+    limits: tuple[float, float]
+
+
+def picture(result: SweepResult) -> SweepPicture:
+    """Compute what is to be drawn: a loss twice the first one is out of the picture."""
+    first = float(result.losses[0, 0])
+    final = {name: result.final[name] for name in _NAMES if name in result.final}
+    kept = np.concatenate([values[values <= first + abs(first)] for values in final.values()])
+    low, high = float(kept.min()), max(float(kept.max()), first)
+    room = 0.05 * (high - low or abs(high) or 1.0)
+    limits = low - room, high + room
+    beyond = result.diverged | ~(final["loss"] <= limits[1])
+    window = max(1, round(_WINDOW_SHARE * result.losses.shape[1]))
+    return SweepPicture(
+        final={name: np.where(v <= limits[1], v, np.nan) for name, v in final.items()},
+        beyond=beyond,
+        fan=_running_mean(result.losses, window),
+        limits=limits,
+    )
+
+
+def plot_sweep(result: SweepResult, axes: tuple[Axes, Axes] | None = None) -> tuple[Axes, Axes]:
+    """Draw a sweep: the U-curve of final losses, and the fan of losses over the steps.
+
+    Left, what each learning rate ended at, with crosses at the top for those that diverged and
+    quartiles shaded if the sweep was repeated. Right, the running means on the way, coloured by
+    learning rate. The best one is marked in both.
+
+    Args:
+        result: What `lr_sweep` returned.
+        axes: Where to draw the two; None makes a figure. Nothing is shown and no global style
+            changed.
+
+    Returns:
+        The two Axes, U-curve and fan.
+
+    Example:
+        >>> from keras_lr.search.sweep_result import SweepResult
+        >>> rates = np.geomspace(1e-3, 1.0, 4)
+        >>> losses = np.exp(-np.outer(rates, np.arange(50.0)))
+        >>> result = SweepResult(
+        ...     learning_rates=rates, losses=losses, repeat_losses=losses[None],
+        ...     final={"loss": losses[:, -12:].mean(axis=1)}, diverged=np.zeros(4, bool),
+        ...     stopped_at=np.full(4, 50), cost_steps=200)
+        >>> [ax.get_xscale() for ax in plot_sweep(result)]
+        ['log', 'linear']
+    """
+    if axes is None:
+        _, made = plt.subplots(1, 2, figsize=(10, 4), layout="constrained", sharey=True)
+        axes = made[0], made[1]
+    drawn = picture(result)
+    _draw_u_curve(axes[0], result, drawn)
+    _draw_fan(axes[1], result, drawn)
+    for ax in axes:
+        ax.set_ylim(*drawn.limits)
+        ax.set_ylabel("Loss (mean per sample)")
+    return axes
+
+
+def _draw_u_curve(ax: Axes, result: SweepResult, drawn: SweepPicture) -> None:
+    rates = result.learning_rates
+    ax.set_xscale("log")
+    for name, values in drawn.final.items():
+        ax.plot(rates, values, "o-", color=_COLORS[name], ms=4, label=_NAMES[name])
+    if len(result.repeat_losses) > 1:
+        quarter = max(1, result.losses.shape[1] // 4)
+        ends = result.repeat_losses[:, :, -quarter:].mean(axis=2)
+        lower, upper = np.quantile(ends, (0.25, 0.75), axis=0)
+        ax.fill_between(rates, lower, upper, color="C0", alpha=0.2, lw=0, label="quartiles")
+    if drawn.beyond.any():
+        top = np.full(int(drawn.beyond.sum()), 0.98)
+        place = {"transform": ax.get_xaxis_transform(), "clip_on": False}
+        ax.plot(rates[drawn.beyond], top, "x", color="0.4", label="diverged", **place)
+    label = f"best {result.best_lr:.1e}"
+    ax.axvline(result.best_lr, color="C3", lw=1, ls="--", label=label)
+    ax.set_xlabel("Learning rate (per update, log scale)")
+    ax.legend(fontsize=8.5, loc="lower left")
+
+
+def _draw_fan(ax: Axes, result: SweepResult, drawn: SweepPicture) -> None:
+    rates = result.learning_rates
+    norm = LogNorm(rates[0], rates[-1]) if len(rates) > 1 else LogNorm(rates[0] / 2, rates[0] * 2)
+    colors = ScalarMappable(norm, "viridis")
+    steps = np.arange(drawn.fan.shape[1])
+    for rate, losses in zip(rates, drawn.fan, strict=True):
+        best = rate == result.best_lr
+        color = "C3" if best else colors.to_rgba(rate)
+        ax.plot(steps, losses, color=color, lw=2.2 if best else 1.0, zorder=3 if best else 2)
+    ax.set_xlabel("Step (updates)")
+    ax.figure.colorbar(colors, ax=ax, label="Learning rate (per update)")
+
+
+def _running_mean(losses: Floats, window: int) -> Floats:
+    """The mean of the last `window` losses; of as many as there are at the start."""
+    steps = np.arange(losses.shape[1])
+    means = [losses[:, max(0, step - window + 1) : step + 1].mean(axis=1) for step in steps]
+    return np.stack(means, axis=1)

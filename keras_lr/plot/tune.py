@@ -1,0 +1,96 @@
+"""The picture of a tuning: trials, parabola, correction and choice."""
+
+from dataclasses import dataclass
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+
+from keras_lr.search.curve import Floats
+from keras_lr.search.tune_result import TuneResult
+
+
+@dataclass(frozen=True)
+class TunePicture:
+    """What `plot_tune` draws, x in learning rates.
+
+    Attributes:
+        rates: float64[n], the learning rates of the trials, increasing.
+        scores: float64[n], the probe's loss after each; the untrained model's where it was above.
+        beyond: bool[n], the trials that ended above the untrained model.
+        parabola: Learning rates and losses of the fitted curve, float64[2, m]; empty if the best
+            trial has only one neighbour.
+    """
+
+    rates: Floats
+    scores: Floats
+    beyond: np.ndarray
+    parabola: Floats
+
+
+def picture(result: TuneResult) -> TunePicture:
+    """Compute what is to be drawn."""
+    ordered = sorted(result.trials)
+    x = np.array([trial.x for trial in ordered])
+    raw = np.array([trial.score for trial in ordered])
+    scores = np.minimum(raw, result.untrained)
+    best = int(np.argmin(scores))
+    parabola = np.empty((2, 0))
+    if 0 < best < len(x) - 1:
+        near = slice(best - 1, best + 2)
+        curve = np.polyfit(x[near], scores[near], 2)
+        grid = np.linspace(x[best - 1], x[best + 1], 101)
+        parabola = np.stack([10**grid, np.polyval(curve, grid)])
+    return TunePicture(10**x, scores, raw > result.untrained, parabola)
+
+
+def plot_tune(result: TuneResult, ax: Axes | None = None) -> Axes:
+    """Draw how a learning rate was found: the trials, the parabola, the correction, the choice.
+
+    Args:
+        result: What `tune_lr` returned.
+        ax: Where to draw; None makes a figure. Nothing is shown and no global style changed.
+
+    Returns:
+        The Axes.
+
+    Example:
+        >>> from keras_lr.search.climb import Trial
+        >>> result = TuneResult(
+        ...     learning_rate=0.006, trials=(Trial(-2.0, 0.5), Trial(-1.1, 0.9), Trial(-2.9, 0.8)),
+        ...     untrained=1.0, short_run_learning_rate=0.01, trial_steps=100, total_steps=500,
+        ...     beta=0.3, cost_steps=300)
+        >>> plot_tune(result).get_xscale()
+        'log'
+    """
+    if ax is None:
+        _, ax = plt.subplots(layout="constrained")
+    drawn = picture(result)
+    ax.set_xscale("log")
+    ax.axhline(result.untrained, color="0.6", lw=1, ls=":", label="untrained model")
+    ax.plot(*drawn.parabola, color="C0", lw=1.5, label="parabola")
+    inside = ~drawn.beyond
+    name = f"trials of {result.trial_steps} steps"
+    ax.plot(drawn.rates[inside], drawn.scores[inside], "o", color="C0", label=name)
+    if drawn.beyond.any():
+        rates, scores = drawn.rates[drawn.beyond], drawn.scores[drawn.beyond]
+        ax.plot(rates, scores, "x", color="0.4", ms=8, label="trial diverged or got worse")
+    _draw_choice(ax, result, drawn)
+    ax.set_xlabel("Learning rate (per update, log scale)")
+    ax.set_ylabel("Probe loss after the trial (mean per sample)")
+    ax.legend(fontsize=8.5)
+    return ax
+
+
+def _draw_choice(ax: Axes, result: TuneResult, drawn: TunePicture) -> None:
+    losses = np.concatenate([drawn.scores, drawn.parabola[1]])
+    low, high = float(losses.min()), result.untrained
+    room = (high - low) or 1.0
+    ax.set_ylim(low - 0.15 * room, high + 0.08 * room)
+    height = low - 0.07 * room
+    short, choice = result.short_run_learning_rate, result.learning_rate
+    label = f"chosen for {result.total_steps} steps: {choice:.1e}"
+    ax.plot(short, height, "o", mfc="none", color="C3", label=f"best for a trial: {short:.1e}")
+    ax.plot(choice, height, "o", color="C3", ms=8, label=label)
+    arrow = {"arrowstyle": "->", "color": "C3", "shrinkA": 4, "shrinkB": 5}
+    ax.annotate("", xy=(choice, height), xytext=(short, height), arrowprops=arrow)
