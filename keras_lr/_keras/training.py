@@ -132,10 +132,22 @@ class TrainFunction:
         except StopIteration:
             raise
         except BaseException:
+            if ON_JAX:
+                self._hand_over()
             for hook in self.hooks:
                 hook.on_interrupt()
             raise
         return (logs, self._state.carried()) if ON_JAX else logs
+
+    def _hand_over(self) -> None:
+        # On its way out `fit` gives the variables back the values of the step before, which the
+        # compiled step has consumed. Give it those there are.
+        values = self._state.carried()
+        if not any(getattr(v, "is_deleted", bool)() for group in values for v in group):
+            names = ("trainable", "non_trainable", "optimizer", "metrics")
+            groups = zip(names, values, strict=True)
+            self._model._jax_state = {f"{name}_variables": group for name, group in groups}
+            self._model._jax_state_synced = False
 
     def _steps(self, batches: Any) -> dict[str, Any]:
         several = self._model.steps_per_execution
@@ -151,7 +163,7 @@ class TrainFunction:
 
     def _step(self, batches: Any) -> dict[str, Any]:
         several = self._model.steps_per_execution
-        if several > 1 and ON_TENSORFLOW:
+        if several > 1:
             # Keras loops over a dataset inside the graph, but over any other iterator outside of
             # it.
             batches = iter([next(batches)])

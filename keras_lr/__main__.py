@@ -1,0 +1,172 @@
+"""The demo, `python -m keras_lr`: the primer's three options on handwritten digits, equal budget.
+
+Every way of choosing the learning rate trains the same network from the same weights for the same
+number of epochs. What a search costs on top is in the table. Figures are the median over seeds.
+"""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import argparse
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+import keras_lr as klr
+
+EPOCHS = 14  # 2 + 4 + 8: three whole cycles of the warm restarts
+BATCH_SIZE = 32
+SEEDS = (0, 1, 2)
+
+
+@dataclass(frozen=True)
+class Data:
+    """The digits, split once: 1,000 images to train on, 797 to judge by."""
+
+    x: np.ndarray
+    y: np.ndarray
+    x_val: np.ndarray
+    y_val: np.ndarray
+
+    @classmethod
+    def load(cls) -> "Data":
+        """Load scikit-learn's copy of the handwritten digits; nothing is downloaded."""
+        try:
+            from sklearn.datasets import load_digits
+        except ImportError as error:
+            message = "The demo needs scikit-learn. Install it with: pip install 'keras-lr[demo]'"
+            raise SystemExit(message) from error
+        images, labels = load_digits(return_X_y=True)
+        order = np.random.default_rng(0).permutation(len(images))
+        x, y = (images[order] / 16.0).astype("float32"), labels[order].astype("int32")
+        return cls(x[:1000], y[:1000], x[1000:], y[1000:])
+
+
+@dataclass(frozen=True)
+class Way:
+    """One row of the table: a way to choose the learning rate.
+
+    Attributes:
+        option: Which of the primer's options it is.
+        name: What to call it.
+        learning_rate: What the optimizer is built with: a number or a schedule.
+        callback: Makes the callback that goes with it, or None.
+        cost: Training steps spent before the run, on finding the rate.
+    """
+
+    option: str
+    name: str
+    learning_rate: Any
+    callback: Callable[[], keras.callbacks.Callback] | None = None
+    cost: int = 0
+
+
+def build(learning_rate: Any, seed: int) -> keras.Model:
+    """Return the network, compiled with momentum SGD at a learning rate."""
+    keras.utils.set_random_seed(seed)
+    layers = [keras.layers.Dense(64, activation="relu") for _ in range(2)]
+    model = keras.Sequential([keras.Input((64,)), *layers, keras.layers.Dense(10)])
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    optimizer = keras.optimizers.SGD(learning_rate, momentum=0.9)
+    model.compile(optimizer, loss, metrics=["accuracy"])
+    return model
+
+
+def ways(data: Data) -> tuple[list[Way], klr.RangeTestResult]:
+    """Run the searches and return every way with its learning rate, and the range test."""
+    steps = EPOCHS * -(-len(data.x) // BATCH_SIZE)
+    model = build(0.01, seed=100)
+    found = klr.lr_find(model, data.x, data.y, batch_size=BATCH_SIZE, probe=256, verbose=0)
+    tuned = klr.tune_lr(
+        model, data.x, data.y, epochs=EPOCHS, batch_size=BATCH_SIZE, quick=True, verbose=0
+    )
+    rate = tuned.learning_rate
+    cosine = klr.schedules.Cosine(1.25 * rate, 0.0, steps=steps - 40).warmup(40)
+    plateau = {"factor": 0.3, "patience": 1, "restore_best_weights": True}
+    restarts = {"first_cycle_epochs": 2, "cycle_mult": 2}
+    return [
+        Way("", "Keras' default", 0.01),
+        Way("1 compromise", "range test", found.suggest(), cost=len(found.losses)),
+        Way("1 compromise", "tune_lr, quick", rate, cost=tuned.cost_steps),
+        Way("2 ask the loss", "plateau", rate, lambda: klr.ReduceOnPlateauPlus(**plateau)),
+        Way("2 ask the clock", "warm-up + cosine", cosine),
+        Way("2 ask the clock", "one-cycle", rate, lambda: klr.OneCycle(max_lr=1.25 * rate)),
+        Way("3 stop and go", "warm restarts", rate, lambda: klr.CosineWarmRestarts(**restarts)),
+    ], found
+
+
+def train(way: Way, data: Data, seed: int) -> keras.callbacks.History:
+    """Train one way for the budget."""
+    model = build(way.learning_rate, seed)
+    callbacks = [way.callback()] if way.callback else [klr.LRScheduler()]
+    return model.fit(
+        data.x,
+        data.y,
+        batch_size=BATCH_SIZE,
+        epochs=EPOCHS,
+        validation_data=(data.x_val, data.y_val),
+        callbacks=callbacks,
+        verbose=0,
+    )
+
+
+def row(way: Way, histories: list[keras.callbacks.History]) -> str:
+    """Return one line of the table."""
+    losses = [history.history["val_loss"][-1] for history in histories]
+    errors = [100 * (1 - history.history["val_accuracy"][-1]) for history in histories]
+    return (
+        f"{way.option:<16} {way.name:<18} {np.median(losses):>8.3f}  "
+        f"{min(losses):.3f}-{max(losses):.3f} {np.median(errors):>8.1f} % {way.cost:>8}"
+    )
+
+
+def draw(
+    found: klr.RangeTestResult, histories: dict[str, keras.callbacks.History], path: Path
+) -> None:
+    """Save the range test, every run's loss, and the learning rates it was trained with."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(13, 4.2), layout="constrained")
+    searched, losses, rates = figure.subplots(1, 3)
+    klr.plot_range_test(found, ax=searched)
+    searched.set_title("Range test")
+    epochs = np.arange(1, EPOCHS + 1)
+    for name, history in histories.items():
+        losses.plot(epochs, history.history["val_loss"], label=name)
+        rates.plot(epochs, history.history["learning_rate"], label=name)
+    losses.set(xlabel="epoch", ylabel="validation loss", yscale="log", title="What comes of it")
+    rates.set(
+        xlabel="epoch", ylabel="learning rate (last step)", yscale="log", title="What was applied"
+    )
+    rates.legend(fontsize="small")
+    figure.savefig(path, dpi=120)
+
+
+def main() -> None:
+    """Run the demo and print its table."""
+    parser = argparse.ArgumentParser(prog="python -m keras_lr", description=__doc__)
+    parser.add_argument("--output", type=Path, default=Path("keras_lr_demo.png"))
+    output = parser.parse_args().output
+    start, data = time.perf_counter(), Data.load()
+    print(f"Handwritten digits, {EPOCHS} epochs, momentum SGD, {len(SEEDS)} seeds", flush=True)
+    rows, found = ways(data)
+    print(found)
+    print(f"\n{'option':<16} {'how':<18} {'val loss':>8}  {'range':<11} {'error':>10} {'cost':>8}")
+    first: dict[str, keras.callbacks.History] = {}
+    for way in rows:
+        histories = [train(way, data, seed) for seed in SEEDS]
+        first[way.name] = histories[0]
+        print(row(way, histories), flush=True)
+    draw(found, first, output)
+    print("\nval loss and error: after the last epoch, median; cost: steps spent on the search.")
+    print(f"{time.perf_counter() - start:.0f} s. Picture: {output}")
+
+
+if __name__ == "__main__":
+    main()

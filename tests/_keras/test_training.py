@@ -1,0 +1,151 @@
+"""Hooks around single steps: what they see, what they change, and that they go away."""
+
+import keras
+import numpy as np
+import pytest
+from tiny import compiled, identical, regression, values
+
+from keras_lr._keras.training import TrainFunction, attach, detach, fresh_train_function
+
+X, Y = regression()
+BACKEND = keras.backend.backend()
+EXECUTIONS = [1] if BACKEND == "torch" else [1, 8]
+
+
+class Recorder:
+    """A hook that notes what it sees and, if asked to, raises or stops at a step."""
+
+    owner = "Recorder"
+    drives_learning_rate = False
+
+    def __init__(self, model, raise_at=None, stop_at=None):
+        self.model, self.raise_at, self.stop_at = model, raise_at, stop_at
+        self.iterations, self.logs, self.interrupts = [], [], 0
+
+    def before_step(self, state):
+        self.iterations.append(int(state.read(self.model.optimizer.iterations)))
+
+    def after_step(self, state, logs):
+        self.logs.append(dict(logs))
+        if len(self.logs) - 1 == self.raise_at:
+            raise KeyboardInterrupt
+        if len(self.logs) - 1 == self.stop_at:
+            self.model.stop_training = True
+
+    def on_interrupt(self):
+        self.interrupts += 1
+
+
+class Driver(Recorder):
+    """A hook that sets the learning rate of every step."""
+
+    owner = "Driver"
+    drives_learning_rate = True
+
+    def before_step(self, state):
+        super().before_step(state)
+        state.write(self.model.optimizer.learning_rate, 0.1 / (1 + self.iterations[-1]))
+
+
+class Attached(keras.callbacks.Callback):
+    """Attaches a hook for one fit; leaves it there if the fit is cut off."""
+
+    def __init__(self, make):
+        super().__init__()
+        self.make = make
+
+    def on_train_begin(self, logs=None):
+        self.hook = self.make(self.model)
+        attach(self.model, self.hook)
+
+    def on_train_end(self, logs=None):
+        detach(self.model, self.hook)
+
+
+def fit(model, *callbacks, **arguments):
+    arguments = {"batch_size": 20, "verbose": 0, "shuffle": False, **arguments}
+    return model.fit(X, Y, callbacks=list(callbacks), **arguments)
+
+
+@pytest.mark.parametrize("several", EXECUTIONS)
+def test_sees_every_single_step(several):
+    model = compiled(steps_per_execution=several)
+    watch = Attached(Recorder)
+    fit(model, watch, epochs=2)
+    assert watch.hook.iterations == list(range(20))
+    assert len(watch.hook.logs) == 20
+    assert not isinstance(model.train_function, TrainFunction)
+    assert model.steps_per_execution == several
+
+
+@pytest.mark.parametrize("several", EXECUTIONS)
+def test_looking_on_changes_nothing(several):
+    watched, plain = (compiled(steps_per_execution=several) for _ in range(2))
+    fit(watched, Attached(Recorder), epochs=2)
+    fit(plain, epochs=2)
+    if several == 1:
+        assert identical(values(watched), values(plain))
+    else:  # compiled alone and inside a loop, the same step may round differently
+        for ours, theirs in zip(values(watched), values(plain), strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("several", EXECUTIONS)
+def test_a_written_learning_rate_is_the_one_of_the_coming_step(several):
+    # SGD with gradient 1 moves by exactly the learning rates applied.
+    inputs = keras.Input((1,))
+    model = keras.Model(inputs, keras.layers.Dense(1, use_bias=False)(inputs))
+    model.compile(keras.optimizers.SGD(5.0), loss=lambda y, p: p, steps_per_execution=several)
+    model.set_weights([np.zeros((1, 1))])
+    ones = np.ones((12, 1), "float32")
+    model.fit(ones, ones, batch_size=1, verbose=0, callbacks=[Attached(Driver)])
+    expected = -sum(0.1 / (1 + step) for step in range(12))
+    assert model.get_weights()[0].item() == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("several", EXECUTIONS)
+def test_stops_in_the_middle_of_an_execution(several):
+    watch = Attached(lambda model: Recorder(model, stop_at=2))
+    model = compiled(steps_per_execution=several)
+    fit(model, watch)
+    assert len(watch.hook.logs) == 3
+
+
+def test_an_interrupt_reaches_every_hook():
+    model = compiled()
+    first, second = Attached(Recorder), Attached(lambda m: Recorder(m, raise_at=1))
+    with pytest.raises(KeyboardInterrupt):
+        fit(model, first, second)
+    assert np.isfinite(np.concatenate([array.ravel() for array in values(model)])).all()
+    assert (first.hook.interrupts, second.hook.interrupts) == (1, 1)
+
+
+def test_hooks_of_a_fit_that_was_cut_off_are_left_behind():
+    model = compiled()
+    stale = Attached(lambda m: Recorder(m, raise_at=1))
+    with pytest.raises(KeyboardInterrupt):
+        fit(model, stale)
+    seen = len(stale.hook.iterations)
+    fit(model)
+    assert len(stale.hook.iterations) == seen
+    fresh = Attached(Recorder)
+    with pytest.raises(KeyboardInterrupt):
+        fit(model, stale)
+    fit(model, fresh)
+    assert len(fresh.hook.logs) == 10
+    assert not isinstance(model.train_function, TrainFunction)
+
+
+def test_two_drivers_are_refused_by_name():
+    model = compiled()
+    with pytest.raises(ValueError, match="Driver: only one callback of a fit can drive"):
+        fit(model, Attached(Driver), Attached(Driver))
+
+
+def test_a_fresh_train_function_goes_away_again():
+    model = compiled()
+    fit(model)
+    before = model.train_function
+    with fresh_train_function(model):
+        assert model.train_function is not before
+    assert model.train_function is before

@@ -1,0 +1,82 @@
+"""What `import keras_lr` offers, what it must not load, and which way the rooms depend."""
+
+import ast
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+import keras_lr
+
+PACKAGE = pathlib.Path(keras_lr.__file__).parent
+ROOMS = {
+    "keras_lr._keras": set(),
+    "keras_lr.schedules": set(),
+    "keras_lr.optimizers": {"keras_lr.schedules", "keras_lr._keras"},
+    "keras_lr.callbacks": {"keras_lr.schedules", "keras_lr._keras"},
+    "keras_lr.search": {"keras_lr.schedules", "keras_lr._keras"},
+}
+NUMPY_ONLY = ("search/suggest.py", "search/curve.py", "search/loss_watch.py")
+
+
+def imports(path, *, top_level_only=False):
+    """Yield the modules a file imports, as dotted names."""
+    tree = ast.parse(path.read_text())
+    for node in tree.body if top_level_only else ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.parametrize("name", keras_lr.__all__)
+def test_every_public_name_is_there_and_documented(name):
+    assert name == "__version__" or getattr(keras_lr, name).__doc__
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        keras_lr.nothing  # noqa: B018
+
+
+def test_import_loads_no_optional_package():
+    code = (
+        "import sys, keras_lr; "
+        "print([m for m in ('matplotlib', 'pandas', 'optuna', 'sklearn') if m in sys.modules])"
+    )
+    before = "import sys, keras; " + code.split("; ", 1)[1]
+    by_keras, by_us = (
+        subprocess.run([sys.executable, "-c", c], capture_output=True, text=True, check=True).stdout
+        for c in (before, code)
+    )
+    assert by_us == by_keras
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_rooms_import_one_way(room):
+    folder = PACKAGE / room.removeprefix("keras_lr.")
+    for path in folder.rglob("*.py"):
+        used = {name for name in imports(path) if name.startswith("keras_lr.")}
+        for other in set(ROOMS) - ROOMS[room] - {room}:
+            assert not {name for name in used if name.startswith(other)}, path
+
+
+def test_nothing_imports_the_plots_when_it_is_imported():
+    for path in PACKAGE.rglob("*.py"):
+        if path.parent.name != "plot":
+            used = set(imports(path, top_level_only=True))
+            assert not {name for name in used if name.startswith("keras_lr.plot")}, path
+
+
+def test_private_names_of_keras_stay_in_the_host():
+    for path in PACKAGE.rglob("*.py"):
+        if path.parent.name != "_keras":
+            assert not [name for name in imports(path) if name.startswith("keras.src")], path
+
+
+@pytest.mark.parametrize("file", NUMPY_ONLY)
+def test_the_pure_core_needs_no_keras(file):
+    used = {name.split(".")[0] for name in imports(PACKAGE / file)}
+    assert not used & {"keras", "tensorflow", "jax", "torch"}

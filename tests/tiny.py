@@ -1,0 +1,64 @@
+"""Small models and data that the tests share, and what it means for two models to be the same."""
+
+import random
+
+import keras
+import numpy as np
+
+ON_JAX = keras.backend.backend() == "jax"
+
+
+def regression(samples=200, features=8, seed=0):
+    """Return a small noisy regression problem as float32 arrays."""
+    generator = np.random.default_rng(seed)
+    x = generator.normal(size=(samples, features)).astype("float32")
+    y = (x[:, :1] * x[:, 1:2] + 0.1 * generator.normal(size=(samples, 1))).astype("float32")
+    return x, y
+
+
+def network(*, built=True, seed=3):
+    """Return an uncompiled network with everything that has state: BatchNorm, Dropout, penalty."""
+    keras.utils.set_random_seed(seed)
+    layers = [
+        keras.layers.Dense(8, activation="relu", kernel_regularizer="l2"),
+        keras.layers.BatchNormalization(),
+        keras.layers.Dropout(0.3),
+        keras.layers.Dense(1),
+    ]
+    return keras.Sequential([keras.Input((8,)), *layers] if built else layers)
+
+
+def compiled(optimizer=None, *, built=True, seed=3, **arguments):
+    """Return the network compiled for regression; `optimizer` is a function that makes one.
+
+    Without XLA on TensorFlow, which would take seconds to compile what runs for milliseconds.
+    """
+    model = network(built=built, seed=seed)
+    arguments = {"loss": "mse", "metrics": ["mae"], "jit_compile": ON_JAX, **arguments}
+    if arguments.get("run_eagerly"):
+        arguments["jit_compile"] = False
+    model.compile(optimizer() if optimizer else keras.optimizers.Adam(1e-3), **arguments)
+    return model
+
+
+def values(model):
+    """Return copies of all variables of a model and its optimizer."""
+    variables = [*model.variables, *model.optimizer.variables]
+    return [np.array(keras.ops.convert_to_numpy(variable.value)) for variable in variables]
+
+
+def identical(left, right):
+    """Return whether two lists of arrays are the same to the bit."""
+    return all(
+        a.dtype == b.dtype and a.tobytes() == b.tobytes() for a, b in zip(left, right, strict=True)
+    )
+
+
+def random_numbers():
+    """Return the next number of every global generator, which moves them."""
+    drawn = [random.random(), np.random.random()]
+    if keras.backend.backend() == "torch":
+        import torch
+
+        drawn.append(float(torch.rand(())))
+    return drawn
