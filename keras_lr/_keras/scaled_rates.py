@@ -51,6 +51,9 @@ class ScalableRate(Protocol):
     def observe(self, access: Access) -> None:
         """Look at where a schedule is now."""
 
+    def begin_step(self) -> None:
+        """Take note that a step begins."""
+
     def get_state(self) -> dict[str, float]:
         """Return what must be remembered, beside the rate itself."""
 
@@ -84,6 +87,9 @@ class HeldRate:
 
     def observe(self, access: Access) -> None:
         """Do nothing: a variable stands still."""
+
+    def begin_step(self) -> None:
+        """Do nothing."""
 
     def get_state(self) -> dict[str, float]:
         """Return the starting value."""
@@ -153,6 +159,9 @@ class _ScheduleRate:
         """Note the schedule's value if it is the highest so far."""
         self._peak = max(self._peak, self.applied(access) / self.scale)
 
+    def begin_step(self) -> None:
+        """Do nothing."""
+
     def get_state(self) -> dict[str, float]:
         """Return the scales and the peak."""
         return {"scale": self.scale, "first_scale": self._first_scale, "peak": self._peak}
@@ -206,18 +215,27 @@ class DrivenRate(_ScheduleRate):
     def __init__(self, model: Any) -> None:
         super().__init__(1.0)
         self._function = model.train_function
-        leaves = leaf_optimizers(model.optimizer)
-        self._variables = [leaf._learning_rate for leaf in leaves]
+        self._variables = [leaf._learning_rate for leaf in leaf_optimizers(model.optimizer)]
+        self._driven = False
+        self._lag = 1.0
 
     def rescale(self, access: Access, scale: float) -> None:
         """Tell the driver what to multiply by from the next update on."""
-        for variable in self._variables:  # until then, what is read is what will be
-            access.write(variable, float(access.read(variable)) * (scale / self.scale))
+        self._lag *= scale / self.scale
         self.scale = self._function._state.scale = scale
 
     def applied(self, access: Access) -> float:
-        """Return the largest of the learning rates."""
-        return max(float(access.read(variable)) for variable in self._variables)
+        """Return the largest of the learning rates, with a scale the driver is yet to take over."""
+        return self._lag * max(float(access.read(variable)) for variable in self._variables)
+
+    def observe(self, access: Access) -> None:
+        """Note the highest rate. Before the first step the driver has not set any."""
+        if self._driven:
+            super().observe(access)
+
+    def begin_step(self) -> None:
+        """Take note that the driver sets the learning rate now, scale included."""
+        self._driven, self._lag = True, 1.0
 
 
 def is_driven(model: Any) -> bool:

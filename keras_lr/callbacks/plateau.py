@@ -224,10 +224,7 @@ class ReduceOnPlateauPlus(keras.callbacks.Callback):  # type: ignore[misc]
         logs = {} if logs is None else logs
         run = self._current
         for name, rate in run.applied().items():
-            if not run.driven:
-                logs[name] = rate
-            else:
-                logs.setdefault(name, rate)  # the driver knows better
+            logs.setdefault(name, rate)  # what drives or observes the rate at each step goes first
         if self._every is None and self._is_evaluation(logs):
             run.evaluate(monitored(logs, self.monitor, watch_loss=run.rescues))
         if self._backup is not None:

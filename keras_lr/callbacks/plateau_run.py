@@ -132,6 +132,11 @@ class PlateauRun:
         for rate in self._rates:
             rate.observe(access)
 
+    def begin_step(self) -> None:
+        """Take note that a step begins."""
+        for rate in self._rates:
+            rate.begin_step()
+
     def evaluate(self, metric: float, access: Access = HOST) -> Decision:
         """Judge one value of the metric and do what is decided.
 

@@ -37,6 +37,7 @@ class PlateauSteps:
 
     def before_step(self, state: TrainingState) -> None:
         """Keep the starting weights, until there are better ones."""
+        self._run.begin_step()
         if self._run.keeps_weights and self._run.best is None:
             self._run.best = Rollback.take(self._model, state)
         if self._exact:

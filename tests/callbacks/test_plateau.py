@@ -6,12 +6,9 @@ import numpy as np
 import pytest
 
 from keras_lr._keras.learning_rate import LearningRates
-from keras_lr._keras.scaled_rates import Scaled
+from keras_lr._keras.scaled_rates import Scaled, compile_anew
 from keras_lr._keras.training import attach, detach
 from keras_lr.callbacks.plateau import ReduceOnPlateauPlus
-
-# Keras on JAX warns so in every call of `get_weights`, its own included.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 X = np.random.default_rng(0).normal(size=(32, 4)).astype("float32")
 Y = (X @ np.array([[1.0], [-2.0], [0.5], [0.0]]) + 0.3).astype("float32")
@@ -398,20 +395,42 @@ class Kill(keras.callbacks.Callback):
             raise KilledError
 
 
+def rewinder(model):
+    """Return what makes a model as it was, so that it need not be compiled again for each run."""
+    optimizer = model.optimizer
+    optimizer.build(model.trainable_variables)
+    variables = [*model.variables, *optimizer.variables]
+    start = [keras.ops.convert_to_numpy(variable.value).copy() for variable in variables]
+    rate = optimizer._learning_rate
+
+    def rewind():
+        model._initial_epoch = None
+        if not isinstance(rate, keras.Variable):
+            optimizer.learning_rate = rate
+            compile_anew(model)
+        for variable, value in zip(variables, start, strict=True):
+            variable.assign(value)
+
+    return rewind
+
+
 @pytest.mark.parametrize(("arguments", "scheduled", "epochs"), KILLS)
 def test_a_killed_run_goes_on_bit_for_bit(tmp_path, arguments, scheduled, epochs):
     values = [1.0, 0.5, 0.7, math.nan if "max_rescues" in arguments else 0.8, 0.6, 0.9, 0.9, 0.4]
     monitor = "loss" if "frequency" in arguments else "metric"
 
+    rate = keras.optimizers.schedules.CosineDecay(0.05, 60) if scheduled else 0.05
+    model = make_model(keras.optimizers.Adam(rate))
+    new_process = rewinder(model)
+
     def run(directory, *killed):
-        rate = keras.optimizers.schedules.CosineDecay(0.05, 60) if scheduled else 0.05
-        model = make_model(keras.optimizers.Adam(rate))
+        new_process()
         plateau = ReduceOnPlateauPlus(
             monitor, factor=0.5, patience=2, mode="min", backup_dir=directory, **arguments
         )
         backup = keras.callbacks.BackupAndRestore(directory)
         history = fit(model, [Scripted(values), plateau, backup, *killed], epochs=LAST + 1)
-        return model, plateau, history.history["learning_rate"]
+        return model.get_weights(), plateau, history.history["learning_rate"]
 
     whole, expected, rates = run(tmp_path / "whole")
     assert expected.events
@@ -421,7 +440,7 @@ def test_a_killed_run_goes_on_bit_for_bit(tmp_path, arguments, scheduled, epochs
             run(directory, Kill(epoch))
         resumed, plateau, rest = run(directory)
         assert rest == rates[epoch + 1 :]
-        assert same(resumed.get_weights(), whole.get_weights())
+        assert same(resumed, whole)
         assert repr(plateau.events) == repr(expected.events)
         assert not directory.exists()
 
@@ -429,16 +448,18 @@ def test_a_killed_run_goes_on_bit_for_bit(tmp_path, arguments, scheduled, epochs
 @pytest.mark.parametrize("plateau_first", [True, False])
 def test_a_kill_between_two_backups_loses_nothing_or_says_so(tmp_path, plateau_first):
     values = [1.0, 0.5, 0.7, 0.8, 0.6, 0.9, 0.9, 0.4]
+    model = make_model()
+    new_process = rewinder(model)
 
     def run(directory, *killed):
-        model = make_model()
+        new_process()
         plateau = ReduceOnPlateauPlus(
             "metric", 0.5, 2, mode="min", backup_dir=directory, restore_best_weights=True
         )
         saving = [plateau, *killed, keras.callbacks.BackupAndRestore(directory)]
         order = 1 if plateau_first else -1
         history = fit(model, [Scripted(values), *saving[::order]], epochs=LAST + 1)
-        return model, history.history["learning_rate"]
+        return model.get_weights(), history.history["learning_rate"]
 
     whole, rates = run(tmp_path / "whole")
     with pytest.raises(KilledError):
@@ -446,7 +467,7 @@ def test_a_kill_between_two_backups_loses_nothing_or_says_so(tmp_path, plateau_f
     if plateau_first:  # Keras' backup is one epoch behind: that epoch is run again
         resumed, rest = run(tmp_path / "killed")
         assert rest == rates[4:]
-        assert same(resumed.get_weights(), whole.get_weights())
+        assert same(resumed, whole)
     else:
         with pytest.warns(UserWarning, match="List the callback before BackupAndRestore"):
             run(tmp_path / "killed")
@@ -454,20 +475,22 @@ def test_a_kill_between_two_backups_loses_nothing_or_says_so(tmp_path, plateau_f
 
 def test_a_backup_written_before_going_back_goes_back_too(tmp_path):
     values = [1.0, 0.5, 0.7, 0.8, 0.6, 0.9, 0.9, 0.4]
+    model = make_model()
+    new_process = rewinder(model)
 
     def run(directory, *killed):
-        model = make_model()
+        new_process()
         plateau = ReduceOnPlateauPlus(
             "metric", 0.5, 2, mode="min", backup_dir=directory, restore_best_weights=True
         )
         backup = keras.callbacks.BackupAndRestore(directory)
         fit(model, [Scripted(values), backup, plateau, *killed], epochs=LAST + 1)
-        return model
+        return model.get_weights()
 
     whole = run(tmp_path / "whole")
     with pytest.raises(KilledError):
         run(tmp_path / "killed", Kill(3))  # the epoch of the first reduction
-    assert same(run(tmp_path / "killed").get_weights(), whole.get_weights())
+    assert same(run(tmp_path / "killed"), whole)
 
 
 def test_a_state_goes_to_another_process_through_json():
@@ -516,6 +539,7 @@ class Driver(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         self.rates, self.epoch, self.seen = LearningRates(self.model), 0, []
+        self.variable = self.model.optimizer._learning_rate
         attach(self.model, self)
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -526,7 +550,7 @@ class Driver(keras.callbacks.Callback):
 
     def before_step(self, state):
         self.rates.write(state, 0.1 * 0.5**self.epoch)
-        self.seen.append(float(state.read(self.model.optimizer._learning_rate)))
+        self.seen.append(float(state.read(self.variable)))
 
     def after_step(self, state, logs):
         pass
@@ -563,7 +587,7 @@ def test_or_a_warning_as_in_keras():
     ):
         with pytest.warns(UserWarning, match="not available") as caught:
             fit(make_model(), [plateau], epochs=1)
-        messages.append(str(caught[0].message))
+        messages += [str(w.message) for w in caught if "not available" in str(w.message)]
     assert len(messages) == 2
     assert messages[0] == messages[1]
 

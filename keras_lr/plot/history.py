@@ -1,0 +1,187 @@
+"""The picture of a run: loss, metrics and the learning rate that was applied, epoch by epoch."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+
+from keras_lr._checks import complaint
+
+_RATE = "learning_rate"
+_PANEL_INCHES = (6.4, 2.2)
+_MARKS = {
+    "reduce": ("tab:gray", ":"),
+    "increase": ("tab:green", ":"),
+    "restart": ("tab:purple", "--"),
+    "rescue": ("tab:red", "--"),
+    "stop": ("black", "-"),
+}
+
+
+@dataclass(frozen=True)
+class HistoryPanel:
+    """What one panel of the picture shows.
+
+    Attributes:
+        title: The metric's name, or `"learning rate"`.
+        epochs: int64[n], the number of epochs done, from 1.
+        lines: The values by label: float64[n], NaN in epochs that logged none.
+        stairs: Whether a value holds throughout its epoch instead of being taken at its end.
+    """
+
+    title: str
+    epochs: np.ndarray[Any, np.dtype[np.int64]]
+    lines: Mapping[str, np.ndarray[Any, np.dtype[np.float64]]]
+    stairs: bool = False
+
+
+@dataclass(frozen=True)
+class HistoryMark:
+    """Something a callback did.
+
+    Attributes:
+        epochs: The number of epochs done by then, from 1.
+        action: `"reduce"`, `"increase"`, `"restart"`, `"rescue"` or `"stop"`.
+    """
+
+    epochs: int
+    action: str
+
+
+def history_panels(history: Any, metrics: Sequence[str] | None = None) -> list[HistoryPanel]:
+    """Compute what is to be drawn.
+
+    Args:
+        history: What `fit` returned.
+        metrics: The metrics to show, without `val_`. Default: the loss, then all others.
+
+    Returns:
+        A panel per metric, with its validation values if there are any; then one of the learning
+        rate if it was logged.
+
+    Raises:
+        ValueError: If nothing was logged, or a metric was not.
+    """
+    logs, epochs = history.history, np.asarray(history.epoch, np.int64) + 1
+    rates = [name for name in logs if name == _RATE or name.startswith(f"{_RATE}_")]
+    known = list(dict.fromkeys(name.removeprefix("val_") for name in logs if name not in rates))
+    known.sort(key=lambda name: name != "loss")
+    if not logs:
+        rule, fix = "there must be an epoch to draw", "Pass what fit returned"
+        raise ValueError(complaint("plot_history", rule, fix, history=history))
+    for name in metrics or ():
+        if name not in known:
+            fix = f"Pass some of {', '.join(map(repr, known))}"
+            rule = "metrics must be in the history"
+            raise ValueError(complaint("plot_history", rule, fix, metrics=name))
+    panels = []
+    for name in known if metrics is None else metrics:
+        pair = {"training": name, "validation": f"val_{name}"}
+        lines = {label: _values(logs[key], epochs) for label, key in pair.items() if key in logs}
+        panels.append(HistoryPanel(name, epochs, lines))
+    if rates:
+        labels = {name: name.removeprefix(_RATE).strip("_") or "applied" for name in rates}
+        lines = {labels[name]: _values(logs[name], epochs) for name in rates}
+        panels.append(HistoryPanel("learning rate", epochs, lines, stairs=True))
+    return panels
+
+
+def history_marks(callbacks: Iterable[Any]) -> list[HistoryMark]:
+    """Return what the callbacks did, from their `events`, in order.
+
+    Args:
+        callbacks: Callbacks of the run. Those without events are passed over.
+
+    Returns:
+        A mark per event.
+    """
+    events = [event for callback in callbacks for event in getattr(callback, "events", ())]
+    return [HistoryMark(event.epoch + 1, event.action) for event in events]
+
+
+def plot_history(
+    history: Any,
+    *,
+    callbacks: Any = (),
+    metrics: Sequence[str] | None = None,
+    axes: Sequence[Axes] | None = None,
+) -> np.ndarray[Any, np.dtype[np.object_]]:
+    """Draw the loss, the metrics and the learning rate of a run, one above the other.
+
+    The learning rate is what the run logged as `learning_rate`, which is what was applied; every
+    learning-rate callback of this library logs it. A vertical line marks each event of the
+    callbacks: reductions, increases, restarts, rescues and the stop.
+
+    Args:
+        history: What `fit` returned.
+        callbacks: A callback of the run with `events`, such as `ReduceOnPlateauPlus`, or several.
+        metrics: The metrics to show, without `val_`. Default: the loss, then all others.
+        axes: Where to draw, one for each panel. Default: a new figure.
+
+    Returns:
+        The axes, object[n], not yet shown: the metrics', then the learning rate's if it was logged.
+
+    Raises:
+        ValueError: If nothing was logged, a metric was not, or `axes` are too few or too many.
+
+    Example:
+        >>> import keras, numpy as np
+        >>> from keras_lr.callbacks.plateau import ReduceOnPlateauPlus
+        >>> from keras_lr.plot.history import plot_history
+        >>> model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+        >>> model.compile("sgd", "mse")
+        >>> plateau = ReduceOnPlateauPlus("loss", patience=1)
+        >>> x = np.ones((8, 1))
+        >>> history = model.fit(x, x, epochs=2, verbose=0, callbacks=[plateau])
+        >>> axes = plot_history(history, callbacks=plateau)
+        >>> [ax.get_ylabel() for ax in axes]
+        ['loss', 'learning rate']
+    """
+    panels = history_panels(history, metrics)
+    marks = history_marks(callbacks if isinstance(callbacks, Iterable) else [callbacks])
+    if axes is None:
+        width, height = _PANEL_INCHES
+        figure = plt.figure(figsize=(width, height * len(panels)), layout="constrained")
+        drawn = figure.subplots(len(panels), sharex=True, squeeze=False)[:, 0]
+    else:
+        drawn = np.array(list(axes), dtype=object)
+    if len(drawn) != len(panels):
+        rule = f"there must be one of axes for each of the {len(panels)} panels"
+        fix = "Pass as many, or name fewer metrics"
+        raise ValueError(complaint("plot_history", rule, fix, axes=len(drawn)))
+    for ax, panel in zip(drawn, panels, strict=True):
+        _draw(ax, panel, marks)
+    drawn[-1].set_xlabel("epoch")
+    return drawn
+
+
+def _draw(ax: Axes, panel: HistoryPanel, marks: Sequence[HistoryMark]) -> None:
+    style: dict[str, Any] = {"drawstyle": "steps-pre"} if panel.stairs else {"marker": "."}
+    for label, values in panel.lines.items():
+        ax.plot(panel.epochs, values, label=label, **style)
+    values = np.concatenate(list(panel.lines.values()))
+    if panel.stairs and np.nanmin(values) > 0 and np.nanmax(values) > 3 * np.nanmin(values):
+        ax.set_yscale("log")
+    named = set()
+    for mark in marks:
+        color, line = _MARKS.get(mark.action, ("tab:gray", ":"))
+        label = None if mark.action in named else mark.action
+        ax.axvline(mark.epochs, color=color, linestyle=line, linewidth=1, label=label)
+        named.add(mark.action)
+    ax.set_ylabel(panel.title)
+    ax.grid(alpha=0.2)
+    ax.legend(fontsize="small", frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+
+
+def _values(logged: Sequence[float], epochs: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Return logged values as floats; a metric not taken at every epoch is spread over them."""
+    values = np.full(len(epochs), np.nan)
+    if len(logged) == len(epochs):
+        values[:] = logged
+    else:  # Keras keeps no record of which epochs were validated, only that they are evenly spaced
+        every = len(epochs) // len(logged)
+        values[every - 1 : every * len(logged) : every] = logged
+    return np.where(np.isfinite(values), values, np.nan)
