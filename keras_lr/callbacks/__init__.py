@@ -1,1 +1,16 @@
 """What drives a learning rate during `fit`: callbacks, and the controller that needs no Keras."""
+
+from keras_lr.callbacks.cyclical import CyclicLR, OneCycle
+from keras_lr.callbacks.plateau import ReduceOnPlateauPlus
+from keras_lr.callbacks.schedule_free import SwapScheduleFreeWeights
+from keras_lr.callbacks.scheduler import LRScheduler
+from keras_lr.callbacks.warm_restarts import CosineWarmRestarts
+
+__all__ = [
+    "CosineWarmRestarts",
+    "CyclicLR",
+    "LRScheduler",
+    "OneCycle",
+    "ReduceOnPlateauPlus",
+    "SwapScheduleFreeWeights",
+]

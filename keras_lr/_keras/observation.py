@@ -1,0 +1,36 @@
+"""The learning rate that a step is about to use, where nothing outside of the optimizer sets it."""
+
+from typing import Any
+
+import keras
+
+from keras_lr._keras.learning_rate import is_scheduled
+from keras_lr._keras.training import TrainingState
+
+
+class RateObservation:
+    """What a leaf optimizer will make of its learning rate in the coming step.
+
+    Attributes:
+        schedule: What the optimizer computes it from in the graph; None if it holds it.
+    """
+
+    def __init__(self, optimizer: Any) -> None:
+        self.schedule = optimizer._learning_rate if is_scheduled(optimizer) else None
+        self._rate = optimizer._learning_rate
+        decay = getattr(optimizer, "_decay", None)
+        self._decay = decay if isinstance(decay, keras.Variable) else None
+        self._iterations = optimizer._iterations
+        self._accumulation = optimizer.gradient_accumulation_steps or 1
+
+    def step(self, state: TrainingState) -> int:
+        """Return the step that a schedule is called with: under accumulation, the batch."""
+        return int(state.read(self._iterations))
+
+    def held(self, state: TrainingState) -> float:
+        """Return the learning rate of an optimizer without a schedule, its decay included."""
+        rate = float(state.read(self._rate))
+        if self._decay is None:
+            return rate
+        updates = self.step(state) // self._accumulation
+        return rate / (1.0 + float(state.read(self._decay)) * updates)

@@ -1,0 +1,63 @@
+"""Making a model's optimizers new again in the middle of a run."""
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_lr._checks import complaint
+from keras_lr._keras.learning_rate import leaf_optimizers
+from keras_lr._keras.training import TrainingState
+
+
+class OptimizerReset:
+    """What the variables of a model's optimizers were when they were new, and the way back.
+
+    Moments go back, and the count of steps that their bias correction reads. Learning rates and
+    averaged weights (`use_ema`) stay.
+
+    Args:
+        model: A compiled model.
+        owner: The public name of what asks for it, for error messages.
+    """
+
+    def __init__(self, model: Any, owner: str) -> None:
+        self._leaves = leaf_optimizers(model.optimizer)
+        self._owner = owner
+        self._values: list[tuple[Any, float]] | None = None
+        self.prepare()
+
+    def prepare(self) -> None:
+        """Find the values, as soon as the optimizers have variables. Can be called again.
+
+        Raises:
+            ValueError: If they depend on the weights, as they do with ScheduleFreeAdamW.
+        """
+        if self._values is None and all(leaf.built for leaf in self._leaves):
+            self._values = [pair for leaf in self._leaves for pair in self._new_values(leaf)]
+
+    def __call__(self, state: TrainingState) -> None:
+        """Go back."""
+        for variable, value in self._values or ():
+            state.write(variable, np.full(variable.shape, value))
+
+    def _new_values(self, leaf: Any) -> list[tuple[Any, float]]:
+        new = type(leaf).from_config(leaf.get_config())
+        new.build(leaf._trainable_variables)
+        averages = leaf._model_variables_moving_average if leaf.use_ema else []
+        kept = {id(variable) for variable in (leaf._learning_rate, *averages)}
+        pairs = zip(leaf.variables, new.variables, strict=False)  # a run may have added its own
+        return [
+            (variable, self._constant(leaf, keras.ops.convert_to_numpy(fresh.value)))
+            for variable, fresh in pairs
+            if id(variable) not in kept
+        ]
+
+    def _constant(self, leaf: Any, values: np.ndarray) -> float:
+        first = float(values.flat[0]) if values.size else 0.0
+        if not np.all(values == first):
+            rule = "this optimizer cannot be made new, as it keeps weights and not only moments"
+            fix = "Pass reset_optimizer=False"
+            name = type(leaf).__name__
+            raise ValueError(complaint(self._owner, rule, fix, optimizer=name))
+        return first

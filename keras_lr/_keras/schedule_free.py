@@ -1,0 +1,153 @@
+"""Schedule-Free optimizers: the averaged weights in place of those that training goes on from."""
+
+import contextlib
+import inspect
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+
+from keras_lr._keras.learning_rate import leaf_optimizers
+from keras_lr._keras.state import read_variable
+
+READERS = ("evaluate", "predict", "save", "save_weights", "export", "get_weights")
+WRITERS = ("set_weights", "load_weights")
+
+
+class ScheduleFreeWeights:
+    """The two sets of weights of a Schedule-Free model.
+
+    Gradients are taken at `y = (1 - beta) z + beta x`, which is what the model's variables hold in
+    training; `x` is the average to use the model with, and `z`, a slot of the optimizer, what the
+    gradients move. So `x = (y - (1 - beta) z) / beta`.
+
+    Args:
+        model: A compiled model whose optimizer, or one of them, is Schedule-Free.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self._leaves = [leaf for leaf in leaf_optimizers(model.optimizer) if is_schedule_free(leaf)]
+
+    @property
+    def updates(self) -> int:
+        """Batches the optimizer has seen. Before the first, all three weights are the same."""
+        return max(int(read_variable(leaf._iterations)) for leaf in self._leaves)
+
+    @property
+    def averaged(self) -> bool | None:
+        """Whether the average is in the model; None where nobody has said so."""
+        return getattr(self._leaves[0], "_keras_lr_averaged", None)
+
+    @averaged.setter
+    def averaged(self, averaged: bool) -> None:
+        for leaf in self._leaves:
+            object.__setattr__(leaf, "_keras_lr_averaged", averaged)
+
+    def to_average(self) -> list[tuple[Any, Any]]:
+        """Put `x` in the place of `y`; return the variables with their `y`."""
+        return self._exchange(lambda y, z, beta: (y - (1.0 - beta) * z) / beta)
+
+    def to_training(self) -> list[tuple[Any, Any]]:
+        """Put `y` in the place of `x`; return the variables with their `x`."""
+        return self._exchange(lambda x, z, beta: (1.0 - beta) * z + beta * x)
+
+    def _exchange(self, formula: Callable[[Any, Any, float], Any]) -> list[tuple[Any, Any]]:
+        before = []
+        for leaf in self._leaves:
+            if not leaf.built:  # no update yet
+                continue
+            pairs = zip(leaf._trainable_variables, leaf._momentums, strict=True)
+            for variable, z in pairs:
+                value = read_variable(variable)
+                before.append((variable, value))
+                wide = value.astype("float64"), read_variable(z).astype("float64")
+                variable.assign(formula(*wide, float(leaf.beta_1)).astype(value.dtype))
+        return before
+
+
+class AveragedView:
+    """Shows a model's averaged weights to whatever asks for its weights in the middle of a fit.
+
+    The methods that evaluate, predict, save or hand out weights do so with the average in place,
+    and put the training weights back bit for bit, also when they raise. What is set or loaded by
+    the others is taken for an average.
+
+    Args:
+        model: The model in training.
+        weights: Its two sets of weights.
+        synced: Returns the model with its variables up to date.
+    """
+
+    def __init__(self, model: Any, weights: ScheduleFreeWeights, synced: Callable[[], Any]) -> None:
+        self._model, self._weights, self._synced = model, weights, synced
+        self._inside = False
+        self._originals = {name: getattr(model, name) for name in (*READERS, *WRITERS)}
+        for name in READERS:
+            vars(model)[name] = self._method(name, self._shown)
+        for name in WRITERS:
+            vars(model)[name] = self._method(name, self._replaced)
+
+    def remove(self) -> None:
+        """Give the model its own methods back."""
+        for name in self._originals:
+            vars(self._model).pop(name, None)
+
+    def _method(self, name: str, around: Callable[[], Any]) -> Callable[..., Any]:
+        original = self._originals[name]
+
+        def method(*arguments: Any, **named: Any) -> Any:
+            if not _in_fit(self._model):  # left behind by a fit that was cut off
+                self.remove()
+            elif not self._inside:
+                with around():
+                    return original(*arguments, **named)
+            return original(*arguments, **named)
+
+        return method
+
+    @contextlib.contextmanager
+    def _entered(self) -> Iterator[None]:
+        self._synced()
+        self._inside = True
+        try:
+            yield
+        finally:
+            self._inside = False
+
+    @contextlib.contextmanager
+    def _shown(self) -> Iterator[None]:
+        with self._entered():
+            before = self._weights.to_average()
+            try:
+                yield
+            finally:
+                for variable, value in before:
+                    variable.assign(value)
+
+    @contextlib.contextmanager
+    def _replaced(self) -> Iterator[None]:
+        with self._entered():
+            yield
+            self._weights.to_training()
+
+
+def _in_fit(model: Any) -> bool:
+    # Keras tells nobody that `fit` was left by an exception; that it is gone can be seen.
+    frame = inspect.currentframe()
+    while frame is not None:
+        if frame.f_code.co_name == "fit" and frame.f_locals.get("self") is model:
+            return True
+        frame = frame.f_back
+    return False
+
+
+def is_schedule_free(optimizer: Any) -> bool:
+    """Return whether a leaf optimizer is Schedule-Free."""
+    kind = getattr(keras.optimizers, "ScheduleFreeAdamW", None)  # since Keras 3.14
+    return kind is not None and isinstance(optimizer, kind)
+
+
+def schedule_free(model: Any) -> ScheduleFreeWeights | None:
+    """Return the weights of a Schedule-Free model, None if it is not one."""
+    leaves = leaf_optimizers(model.optimizer)
+    return ScheduleFreeWeights(model) if any(map(is_schedule_free, leaves)) else None

@@ -1,0 +1,270 @@
+"""What the callbacks that drive a schedule through a fit have in common."""
+
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+import keras
+
+from keras_lr._checks import complaint
+from keras_lr._keras.learning_rate import accumulation_steps, is_scheduled, leaf_optimizers
+from keras_lr._keras.overlay import Knob, Overlay, learning_rates, updates_made
+from keras_lr._keras.training import TrainingState, attach, detach
+from keras_lr.callbacks.fit_run import FitRun, Position
+from keras_lr.callbacks.observed import Observed
+from keras_lr.callbacks.reading import Reading
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is driven in a fit, and by what.
+
+    Attributes:
+        learning_rate: One reading for all optimizers, or one for each; None to leave it alone.
+        momentum: A reading, or None.
+        weight_decay: A reading, or None.
+    """
+
+    learning_rate: Reading | Sequence[Reading] | None = None
+    momentum: Reading | None = None
+    weight_decay: Reading | None = None
+
+
+class StepDriver:
+    """Sets what a plan says before each update, and adds it to the step's logs.
+
+    Args:
+        owner: The public name of the callback.
+        position: Where the fit stands; moved on at every step.
+        tracks: Names for the logs, readings, and what they set.
+        observed: What to log where nothing drives the learning rate.
+        overlay: What to take off when an exception passes.
+    """
+
+    def __init__(
+        self,
+        owner: str,
+        position: Position,
+        tracks: Sequence[tuple[str, Reading, Knob]],
+        observed: Observed | None,
+        overlay: Overlay,
+    ) -> None:
+        self.owner = owner
+        self.drives_learning_rate = observed is None
+        self.applied: dict[str, float] = {}
+        self._position = position
+        self._tracks = tracks
+        self._observed = observed
+        self._overlay = overlay
+
+    def before_step(self, state: TrainingState) -> None:
+        """Set the values of the coming update."""
+        if self._observed is not None:
+            self.applied = self._observed.read(state)
+        for name, reading, knob in self._tracks:
+            self.applied[name] = knob.write(state, reading(self._position))
+
+    def after_step(self, state: TrainingState, logs: dict[str, Any]) -> None:
+        """Log them; move on."""
+        logs.update(self.applied)
+        logs["learning_rate"] = self.learning_rate
+        self._position.advance()
+
+    @property
+    def learning_rate(self) -> float:
+        """The largest learning rate of the last update."""
+        return max(rate for name, rate in self.applied.items() if name.startswith("learning_rate"))
+
+    def on_interrupt(self) -> None:
+        """Put the optimizers back: an exception is on its way out of `fit`."""
+        self._overlay.remove()
+
+
+class ScheduleCallback(keras.callbacks.Callback, ABC):  # type: ignore[misc]
+    """A callback that drives hyper-parameters of the optimizers through a fit.
+
+    A subclass says in `plan` what it drives. This puts it on at the beginning of a fit and takes it
+    off at the end, so that the optimizers have their own settings again.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._own_rates: tuple[float, ...] = ()
+        self._seen_before = 0
+        self._overlay: Overlay | None = None
+        self._driver: StepDriver | None = None
+        self._position: Position | None = None
+        self._begun = False
+        self._warned = False
+
+    @property
+    def owner(self) -> str:
+        """The name in messages."""
+        return type(self).__name__
+
+    @abstractmethod
+    def plan(self, run: FitRun) -> Plan:
+        """Return what to drive in a fit.
+
+        Args:
+            run: What is known of it.
+        """
+
+    def set_model(self, model: Any) -> None:
+        """Note the optimizers' own learning rates. Called by `fit`.
+
+        This is before any callback's `on_train_begin`, where BackupAndRestore would load others.
+        """
+        self.restore()
+        super().set_model(model)
+        if getattr(model, "optimizer", None) is not None:
+            self._own_rates = learning_rates(model)
+            self._seen_before = updates_made(model)
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Check that the plan fits the optimizers, and begin. Called by `fit`."""
+        model = self.model
+        leaves = leaf_optimizers(model.optimizer)
+        run = FitRun(
+            owner=self.owner,
+            epochs=self.params["epochs"],
+            batches=self.params["steps"],
+            accumulation=accumulation_steps(model),
+            learning_rates=self._own_rates,
+            optimizers=tuple(leaf.name for leaf in leaves),
+        )
+        plan = self.plan(run)
+        if plan.learning_rate is not None:
+            self._refuse_other_drivers(leaves, plan.learning_rate)
+        self._position = Position(run)
+        self._overlay = Overlay(
+            model,
+            self.owner,
+            momentum=plan.momentum is not None,
+            weight_decay=plan.weight_decay is not None,
+        )
+        try:
+            self._driver = self._make_driver(plan)
+            attach(model, self._driver)
+        except BaseException:
+            self.restore()
+            raise
+        self._begun = self._warned = False
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Go to the epoch's first step. Called by `fit`."""
+        if self._position is None:
+            return
+        try:
+            self._position.begin_epoch(epoch)
+        except ValueError:
+            self.restore()
+            raise
+
+    def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Look, once an epoch, whether something else sets the learning rate. Called by `fit`."""
+        if batch == 0 and self._position is not None:
+            self._watch_for_other_writers()
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Give the optimizers their own settings back. Called by `fit`."""
+        self.restore()
+
+    def restore(self) -> None:
+        """Give the optimizers their own settings back.
+
+        `fit` has this done when it ends, and when a training step raises. Only where another
+        callback raises is it left to you, or to a `with` block around `fit`.
+        """
+        if self._overlay is not None:
+            self._overlay.remove()
+        if self._driver is not None:
+            detach(self.model, self._driver)
+        self._overlay = self._driver = self._position = None
+
+    def __enter__(self) -> Self:
+        """Return the callback itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Give the optimizers their own settings back, whatever happened."""
+        self.restore()
+
+    def _make_driver(self, plan: Plan) -> StepDriver:
+        overlay, position = self._overlay, self._position
+        if overlay is None or position is None:
+            raise RuntimeError("ScheduleCallback: no fit has begun.")
+        tracks = []
+        observed = None
+        if plan.learning_rate is None:
+            observed = Observed(self.model)
+        elif isinstance(plan.learning_rate, Reading):
+            tracks = [("learning_rate", plan.learning_rate, overlay.learning_rate())]
+        else:
+            names = [f"learning_rate_{name}" for name in position.run.optimizers]
+            tracks = list(zip(names, plan.learning_rate, overlay.learning_rates(), strict=True))
+        if plan.momentum is not None:
+            tracks.append(("momentum", plan.momentum, overlay.momentum()))
+        if plan.weight_decay is not None:
+            tracks.append(("weight_decay", plan.weight_decay, overlay.weight_decay()))
+        return StepDriver(self.owner, position, tracks, observed, overlay)
+
+    def _refuse_other_drivers(self, leaves: Sequence[Any], plan: Any) -> None:
+        for leaf in leaves:
+            if is_scheduled(leaf):
+                rule = "the optimizer already has a schedule for its learning rate"
+                fix = (
+                    "Give the optimizer a number as learning_rate, or leave out the callback's "
+                    "schedule; LRScheduler() only logs what the optimizer's own gives"
+                )
+                received = {"learning_rate": leaf.get_config()["learning_rate"]}
+                raise ValueError(complaint(self.owner, rule, fix, **received))
+            decay = getattr(leaf, "decay", 0.0)
+            if decay:
+                rule = "the optimizer's decay would lower what the callback sets"
+                fix = (
+                    "Make the optimizer with decay=0, and multiply the schedule by "
+                    f"schedules.InverseTime(1.0, {decay!r}) if both are meant"
+                )
+                raise ValueError(complaint(self.owner, rule, fix, decay=decay))
+        if isinstance(plan, Sequence) and len(plan) != len(leaves):
+            rule = f"there must be one schedule for each of the {len(leaves)} optimizers"
+            received = {"learning_rate": f"{len(plan)} schedules"}
+            raise ValueError(complaint(self.owner, rule, "Or pass a single one", **received))
+        if isinstance(plan, Reading) and len(leaves) > 1 and not any(self._own_rates):
+            rule = (
+                "one schedule for several optimizers keeps the proportion of their learning rates"
+            )
+            fix = "Give them learning rates above 0, or pass one schedule for each"
+            received = {"learning_rates": self._own_rates}
+            raise ValueError(complaint(self.owner, rule, fix, **received))
+
+    def _watch_for_other_writers(self) -> None:
+        driver = self._driver
+        if driver is None or self._position is None:
+            return
+        first, self._begun = not self._begun, True
+        seen = updates_made(self.model)
+        if first:
+            self._position.align(seen)
+        if not driver.drives_learning_rate or self._warned:
+            return
+        present = max(learning_rates(self.model))
+        if first and present != max(self._own_rates) and seen == self._seen_before:
+            self.restore()
+            rule = "something else in this fit sets the learning rate"
+            fix = "Keep one of the two; ReduceOnPlateauPlus can be combined with any schedule"
+            raise ValueError(complaint(self.owner, rule, fix, learning_rate=present))
+        if not first and abs(present - driver.learning_rate) > 1e-6 * driver.learning_rate:
+            self._warned = True
+            rule = "something else has set the learning rate; it is overwritten at every step"
+            fix = "Keep one of the two; ReduceOnPlateauPlus can be combined with any schedule"
+            warnings.warn(complaint(self.owner, rule, fix, learning_rate=present), stacklevel=2)

@@ -1,0 +1,127 @@
+"""The fit a schedule is driven in: how long it is, and where it stands."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from keras_lr._checks import complaint
+
+
+@dataclass(frozen=True)
+class FitRun:
+    """What is known of a fit before its first step.
+
+    Attributes:
+        owner: The public name of the callback, for error messages.
+        epochs: Number of the last epoch, as given to `fit`.
+        batches: Batches per epoch; None where `fit` cannot know.
+        accumulation: Batches per update.
+        learning_rates: The learning rate of each optimizer, as compiled.
+        optimizers: Their names.
+    """
+
+    owner: str
+    epochs: int
+    batches: int | None
+    accumulation: int
+    learning_rates: tuple[float, ...]
+    optimizers: tuple[str, ...]
+
+    @property
+    def updates(self) -> int | None:
+        """Updates in all epochs up to the last one; None where `fit` cannot know."""
+        if self.batches is None:
+            return None
+        return self.epochs * self.batches // self.accumulation
+
+    def updates_in(self, name: str, epochs: float) -> int:
+        """Turn a length in epochs into updates, at least 1.
+
+        Args:
+            name: The argument that holds the length; `name` ends in `_epochs`.
+            epochs: The length.
+
+        Raises:
+            ValueError: If the number of batches per epoch is not known.
+        """
+        batches = self.known_batches(**{name: epochs})
+        return max(1, round(epochs * batches / self.accumulation))
+
+    def known_batches(self, **received: Any) -> int:
+        """Return the batches per epoch.
+
+        Args:
+            **received: The argument that asks for them.
+
+        Raises:
+            ValueError: If `fit` cannot know their number.
+        """
+        if self.batches is None:
+            rule = "a length in epochs needs to know how many batches an epoch has"
+            fix = "Pass steps_per_epoch to fit, or give the length in steps"
+            raise ValueError(complaint(self.owner, rule, fix, **received))
+        return self.batches
+
+    def epoch_of(self, update: int) -> float | None:
+        """Return how many epochs are over after so many updates; None where not known."""
+        return update * self.accumulation / self.batches if self.batches else None
+
+
+class Position:
+    """Where a fit stands: its epoch and the batches done in it.
+
+    It does not depend on what ran before: a fit that goes on at epoch `k` stands where it would
+    stand had it never stopped, and one that begins at epoch 0 stands at 0.
+
+    Attributes:
+        run: The fit.
+        epoch: Number of the present epoch.
+        epoch_begin: Batches before it.
+        batch: Batches done since the very first one.
+    """
+
+    def __init__(self, run: FitRun) -> None:
+        self.run = run
+        self.epoch = self.epoch_begin = self.batch = 0
+        self._lead = 0
+        self._accumulation = run.accumulation
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Go to the beginning of an epoch.
+
+        Raises:
+            ValueError: If that cannot be known: a fit that goes on in epochs of unknown length.
+        """
+        if self.run.batches is not None:
+            self.batch = epoch * self.run.batches
+        elif epoch > 0 and self.batch == 0:
+            rule = "a fit that goes on must know how many batches an epoch has"
+            fix = "Pass steps_per_epoch to fit"
+            raise ValueError(complaint(self.run.owner, rule, fix, initial_epoch=epoch))
+        self.epoch, self.epoch_begin = epoch, self.batch
+
+    def align(self, batches_seen: int) -> None:
+        """Take account of batches that a former fit left over for the next update.
+
+        Args:
+            batches_seen: What the optimizer has seen in its life.
+        """
+        self._lead = (batches_seen - self.batch) % self._accumulation
+
+    def advance(self) -> None:
+        """Count one batch."""
+        self.batch += 1
+
+    @property
+    def update(self) -> int:
+        """Updates done; the index of the next one."""
+        return (self.batch + self._lead) // self._accumulation
+
+    @property
+    def between_updates(self) -> bool:
+        """Whether no batch has been accumulated for the next update."""
+        return (self.batch + self._lead) % self._accumulation == 0
+
+    @property
+    def epoch_over(self) -> bool:
+        """Whether the present epoch is known to have no more batches."""
+        return self.batch - self.epoch_begin == self.run.batches

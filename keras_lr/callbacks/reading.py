@@ -1,0 +1,136 @@
+"""Reading a schedule at the places where a fit comes by."""
+
+import inspect
+import math
+from collections.abc import Callable
+from typing import Any, Literal
+
+import keras
+import numpy as np
+
+from keras_lr._checks import complaint
+from keras_lr.callbacks.fit_run import FitRun, Position
+from keras_lr.schedules import Schedule
+
+Unit = Literal["step", "epoch"]
+AnySchedule = Callable[[Any], Any]
+
+BLOCK = 512
+"""How many values are computed at once: with so many, their cost is lost in that of the steps."""
+
+
+class Values:
+    """A schedule's values at places that are usually asked for one after the other.
+
+    Args:
+        schedule: A `Schedule`, a Keras schedule, or a function of a Python number.
+        times: The places are `index * times / per`, which is exact where it is an integer.
+        per: See `times`.
+    """
+
+    def __init__(self, schedule: AnySchedule | None, times: int = 1, per: int = 1) -> None:
+        self._schedule = schedule
+        self._times, self._per = times, per
+        self._first = 0
+        self._block: list[float] = []
+
+    def __call__(self, index: int) -> Any:
+        """Return the value at one index."""
+        if not isinstance(self._schedule, Schedule):
+            return self.at(self._place(index))
+        if not 0 <= index - self._first < len(self._block):
+            self._first = index
+            places = self._place(np.arange(index, index + BLOCK))
+            self._block = self._schedule.values(places).tolist()
+        return self._block[index - self._first]
+
+    def at(self, place: float) -> Any:
+        """Return the value at one place."""
+        if isinstance(self._schedule, Schedule):
+            return self._schedule.values(place)
+        if self._schedule is None:
+            raise RuntimeError("Values: there is no schedule to read.")
+        value = self._schedule(place)
+        return keras.ops.convert_to_numpy(value) if keras.ops.is_tensor(value) else value
+
+    def _place(self, index: Any) -> Any:
+        return index if self._times == self._per else index * self._times / self._per
+
+
+class Reading:
+    """The value of a schedule at a position in a fit.
+
+    Args:
+        run: The fit.
+        name: The argument the schedule came in by.
+        schedule: As for `Values`.
+        unit: What the schedule counts: updates, or epochs, which are broken numbers in between.
+        change_every: Whether to read it anew at every update or only at every epoch.
+
+    Raises:
+        ValueError: If the schedule counts broken epochs in a fit that does not know their length.
+    """
+
+    def __init__(
+        self,
+        run: FitRun,
+        name: str,
+        schedule: AnySchedule,
+        unit: Unit = "step",
+        change_every: Unit = "step",
+    ) -> None:
+        self._run, self._name = run, name
+        self._unit, self._change_every = unit, change_every
+        if unit == "epoch" and change_every == "step":
+            self._values = Values(schedule, run.accumulation, run.known_batches(unit=unit))
+        else:
+            self._values = Values(schedule)
+        self._epoch: int | None = None
+        self._held = 0.0
+
+    def __call__(self, position: Position) -> float:
+        """Return the value for the next update.
+
+        Raises:
+            TypeError: If it is no number.
+            ValueError: If it is negative, infinite or not a number.
+        """
+        if self._change_every == "step":
+            return self._checked(self._values(position.update), position)
+        if position.epoch != self._epoch:
+            place = position.epoch
+            if self._unit == "step":
+                place = position.epoch_begin // self._run.accumulation
+            self._epoch, self._held = (
+                position.epoch,
+                self._checked(self._values.at(place), position),
+            )
+        return self._held
+
+    def _checked(self, value: Any, position: Position) -> float:
+        where = f"at step {position.update}, in epoch {position.epoch}"
+        try:
+            number = float(value)
+        except (TypeError, ValueError) as error:
+            rule, fix = f"{self._name} must give a number {where}", "Return a float"
+            raise TypeError(complaint(self._run.owner, rule, fix, value=value)) from error
+        if not 0.0 <= number < math.inf:
+            rule = f"{self._name} must be finite and not negative {where}"
+            fix = "Bound the schedule, such as by .clip(low=0.0)"
+            raise ValueError(complaint(self._run.owner, rule, fix, value=number))
+        return number
+
+
+def check_schedule(owner: str, name: str, schedule: Any) -> None:
+    """Raise unless `schedule` can be called with one number."""
+    fix = "Pass one of keras_lr.schedules, a Keras schedule, or a function of one number"
+    if not callable(schedule):
+        rule = f"{name} must be a schedule"
+        raise TypeError(complaint(owner, rule, fix, **{name: schedule}))
+    if isinstance(schedule, keras.optimizers.schedules.LearningRateSchedule):
+        return
+    try:
+        inspect.signature(schedule).bind(0)
+    except TypeError as error:
+        rule = f"{name} must take one number, the step or the epoch"
+        raise TypeError(complaint(owner, rule, fix, **{name: schedule})) from error

@@ -1,0 +1,83 @@
+"""`SwapScheduleFreeWeights`: use a Schedule-Free model at its averaged weights."""
+
+from typing import Any
+
+import keras
+
+from keras_lr._checks import complaint
+from keras_lr._keras.schedule_free import AveragedView, ScheduleFreeWeights, schedule_free
+
+
+class SwapScheduleFreeWeights(keras.callbacks.Callback):  # type: ignore[misc]
+    r"""Put the averaged weights of `ScheduleFreeAdamW` in wherever a model is looked at.
+
+    Schedule-Free training takes gradients at $y = (1 - \beta) z + \beta x$, and the model it yields
+    is the average $x$. Keras leaves $y$ in the model. With this callback, in `fit`,
+
+    - validation, `evaluate` and `predict` in other callbacks,
+    - whatever is saved or copied: `ModelCheckpoint`, `BackupAndRestore`, `EarlyStopping`,
+    - and the model that `fit` leaves behind
+
+    have $x$; the training steps have $y$, to the bit the same as without the callback. Its place
+    in the list of callbacks does not matter. After an exception the model has $y$, as ever.
+
+    A model trained with this callback so holds $x$ outside of training. To go on training it, also
+    after loading it, pass the callback again: it puts $y$ back in first. Statistics of BatchNorm
+    layers stay those gathered at $y$.
+
+    Args:
+        averaged_at_start: Whether a model that has been trained and then loaded holds $x$. False
+            is for one that was trained without this callback. In the process in which it was
+            trained this is known.
+
+    Raises:
+        ValueError: In `fit` if the optimizer is not `ScheduleFreeAdamW` (Keras 3.14 or later).
+
+    Example:
+        >>> import keras, numpy as np
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
+        >>> model.compile(keras.optimizers.ScheduleFreeAdamW(0.1), "mse")
+        >>> x = np.ones((32, 4))
+        >>> swap = SwapScheduleFreeWeights()
+        >>> history = model.fit(
+        ...     x, x[:, :1], validation_data=(x, x[:, :1]), callbacks=[swap], verbose=0
+        ... )
+        >>> after = model.evaluate(x, x[:, :1], verbose=0)
+        >>> bool(np.isclose(history.history["val_loss"][-1], after))
+        True
+
+    Reference:
+        Defazio et al. 2024, arXiv 2405.15682.
+    """
+
+    def __init__(self, *, averaged_at_start: bool = True) -> None:
+        super().__init__()
+        self._averaged_at_start = averaged_at_start
+        self._weights: ScheduleFreeWeights | None = None
+        self._view: AveragedView | None = None
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Put the training weights in. Called by `fit`."""
+        model = self.model
+        self._weights = schedule_free(model)
+        if self._weights is None:
+            rule = "the optimizer must be Schedule-Free"
+            fix = "Compile with keras.optimizers.ScheduleFreeAdamW, or leave the callback out"
+            name = type(model.optimizer).__name__
+            raise ValueError(complaint("SwapScheduleFreeWeights", rule, fix, optimizer=name))
+        averaged = self._weights.averaged
+        if averaged is None:
+            averaged = self._averaged_at_start
+        if averaged and self._weights.updates > 0:
+            self._weights.to_training()
+        self._weights.averaged = False
+        self._view = AveragedView(model, self._weights, lambda: self.model)
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Leave the averaged weights in the model. Called by `fit`."""
+        if self._view is None or self._weights is None:
+            return
+        self._view.remove()
+        self._view = None
+        self._weights.to_average()
+        self._weights.averaged = True

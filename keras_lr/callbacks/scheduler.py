@@ -1,0 +1,127 @@
+"""`LRScheduler`: any schedule, for the learning rate, the momentum and the weight decay."""
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+from keras_lr._checks import check_choice, complaint
+from keras_lr.callbacks.driver import Plan, ScheduleCallback
+from keras_lr.callbacks.fit_run import FitRun
+from keras_lr.callbacks.reading import AnySchedule, Reading, Unit, check_schedule
+from keras_lr.schedules import Schedule
+
+
+class LRScheduler(ScheduleCallback):
+    r"""Drive the learning rate through `fit` by a schedule, and log what is applied.
+
+    Update $t$ is made with $\eta_t = s(t)$, where $t$ counts updates from the beginning of epoch 0:
+    $t = \lfloor (epoch \cdot steps + batch) / a \rfloor$ with $a$ batches to an update. So a fit
+    that goes on with `initial_epoch=k`, in the same process or in a new one, or after
+    `BackupAndRestore`, goes on in the schedule, and one that begins at epoch 0 begins it afresh.
+    `steps_per_execution` changes nothing: each update has its own value.
+
+    The applied value is in the logs under `learning_rate`, at every batch and epoch, and so in
+    `History`, `CSVLogger`, `TensorBoard` and the progress bar. **Without a schedule**,
+    `LRScheduler()` only does that: also for an optimizer with a schedule of its own, and for the
+    decay of this library's optimizers. With several optimizers there is `learning_rate_<name>` for
+    each, and the largest as `learning_rate`.
+
+    When the fit ends, the optimizer has its own learning rate again, and a checkpoint written
+    during the fit holds that one, not one from the middle of the schedule.
+
+    TensorFlow and JAX compile momentum and weight decay into the training step as constants. To
+    drive these, variables take their place for the fit, and the step is compiled once more.
+
+    Args:
+        schedule: What gives the learning rate: one of `keras_lr.schedules`, a Keras schedule, or a
+            function of one Python number. A list gives one to each optimizer of a
+            `MultiOptimizer`; a single one drives the largest learning rate, and the others keep
+            their proportion to it. None leaves the learning rate alone.
+        unit: What the schedules count: `"step"`, updates; or `"epoch"`, where update $t$ is at
+            $t / steps$, a broken number, so that the value changes smoothly within epochs.
+        change_every: `"step"`, or `"epoch"` to change values only when an epoch begins.
+        momentum: What gives `momentum`, or `beta_1` where the optimizer has that. None leaves it
+            alone. Logged as `momentum`.
+        weight_decay: What gives `weight_decay`. None leaves it alone. Keras multiplies it by the
+            learning rate. Logged as `weight_decay`.
+
+    Raises:
+        TypeError: At construction if a schedule cannot be called with one number.
+        ValueError: At construction if `unit` or `change_every` is unknown. At the beginning of
+            `fit` if the optimizer has a schedule of its own or a decay, if another callback sets
+            the learning rate, if there is no momentum to drive, or if a schedule in epochs meets
+            data of unknown length. In `fit` if a value is negative or not finite.
+
+    Example:
+        >>> import keras, numpy as np
+        >>> from keras_lr import schedules
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
+        >>> model.compile(keras.optimizers.SGD(momentum=0.9), "mse")
+        >>> x = np.ones((32, 4))
+        >>> driver = LRScheduler(schedules.Linear(0.1, 0.0, steps=4), unit="epoch")
+        >>> history = model.fit(x, x[:, :1], epochs=4, batch_size=8, callbacks=[driver], verbose=0)
+        >>> print(np.round(history.history["learning_rate"], 3))  # of the last update in each
+        [0.081 0.056 0.031 0.006]
+
+    Reference:
+        `keras.callbacks.LearningRateScheduler` is
+        `LRScheduler(function, unit="epoch", change_every="epoch")`.
+    """
+
+    def __init__(
+        self,
+        schedule: AnySchedule | Sequence[AnySchedule] | None = None,
+        *,
+        unit: Unit = "step",
+        change_every: Unit = "step",
+        momentum: AnySchedule | None = None,
+        weight_decay: AnySchedule | None = None,
+    ) -> None:
+        super().__init__()
+        check_choice("LRScheduler", ("step", "epoch"), unit=unit, change_every=change_every)
+        for each in schedule if isinstance(schedule, Sequence) else [schedule]:
+            if schedule is not None:
+                check_schedule("LRScheduler", "schedule", each)
+        for name, given in {"momentum": momentum, "weight_decay": weight_decay}.items():
+            if given is not None:
+                check_schedule("LRScheduler", name, given)
+        self._schedule = schedule
+        self._unit, self._change_every = unit, change_every
+        self._momentum, self._weight_decay = momentum, weight_decay
+
+    def plan(self, run: FitRun) -> Plan:
+        """Return the readings of all schedules."""
+        schedule = self._schedule
+        if isinstance(schedule, Sequence):
+            rates: Any = [self._reading(run, "schedule", each) for each in schedule]
+        else:
+            rates = self._reading(run, "schedule", schedule)
+        return Plan(
+            learning_rate=rates,
+            momentum=self._reading(run, "momentum", self._momentum),
+            weight_decay=self._reading(run, "weight_decay", self._weight_decay),
+        )
+
+    def _reading(self, run: FitRun, name: str, schedule: AnySchedule | None) -> Reading | None:
+        if schedule is None:
+            return None
+        if isinstance(schedule, Schedule):
+            length = run.updates if self._unit == "step" else run.epochs
+            self._warn_of_lengths(name, schedule, length)
+        return Reading(run, name, schedule, self._unit, self._change_every)
+
+    def _warn_of_lengths(self, name: str, schedule: Schedule, length: int | None) -> None:
+        """Warn of what looks like steps meant as epochs, or the other way round."""
+        if not length:
+            return
+        unit = self._unit
+        other = "epoch" if unit == "step" else "step"
+        fix = f'If it is meant in {other}s, pass unit="{other}"'
+        cycle = next(iter(schedule.cycle_ends(length)), None)
+        if schedule.steps is not None and schedule.steps > length and cycle is None:
+            rule = f"{name} is longer than the whole fit of {length} {unit}s and will not end"
+        elif unit == "step" and cycle is not None and cycle < 2:
+            rule = f"a cycle of {name} is shorter than two steps"
+        else:
+            return
+        warnings.warn(complaint("LRScheduler", rule, fix, **{name: schedule}), stacklevel=2)

@@ -1,0 +1,282 @@
+"""`CosineWarmRestarts`: stochastic gradient descent with warm restarts (SGDR)."""
+
+import math
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from keras_lr._checks import check_integer, check_number, complaint
+from keras_lr._keras.optimizer_reset import OptimizerReset
+from keras_lr._keras.training import attach, detach
+from keras_lr.callbacks.cycle_ends import CycleHook, in_words
+from keras_lr.callbacks.driver import Plan, ScheduleCallback
+from keras_lr.callbacks.fit_run import FitRun
+from keras_lr.callbacks.reading import Reading
+from keras_lr.callbacks.snapshots import Snapshots, average, check_snapshots, ensemble
+from keras_lr.schedules import CosineRestarts
+
+FAR = 10**6
+"""How many updates to look ahead where the length of the fit is not known."""
+
+
+class CosineWarmRestarts(ScheduleCallback):
+    r"""Let the learning rate fall along a cosine, jump back up, and fall again (SGDR).
+
+    In cycle $i$, of $L_i = L_0 m^i$ updates, after $t$ of them,
+
+    $$\eta = \eta_{min} + (\eta_{max} d^i - \eta_{min}) (1 + \cos(\pi t / L_i)) / 2.$$
+
+    The weights at a cycle's end are good ones; those within a cycle, at a high rate, are not. So
+    let the fit end with a cycle. Which epochs these are is printed when the fit begins, and a
+    warning says so where it ends elsewhere. Position, logs and checkpoints are those of
+    `LRScheduler`.
+
+    Args:
+        max_lr: First peak. Default: the optimizer's learning rate.
+        min_lr: Value at the end of each cycle, at least 0.
+        first_cycle_epochs: Length of the first cycle in epochs, which may be a broken number.
+            Default: 1, unless `first_cycle_steps` is given.
+        first_cycle_steps: Length of the first cycle in updates, instead.
+        cycle_mult: How much longer each cycle is than the one before, at least 1. With the
+            default, 2, cycles end after 1, 3, 7, 15 first cycles.
+        max_lr_decay: How much lower each peak is than the one before, above 0 and at most 1.
+        warmup_steps: Updates in each cycle that rise from `min_lr` to the peak.
+        cycles: How many cycles there are; the learning rate then stays at `min_lr`. Default: no
+            limit.
+        reset_optimizer: Whether to make the optimizer new at each restart: its moments, and the
+            count of steps that Adam's bias correction reads. The paper keeps them.
+        on_cycle_end: A function of the cycle's number, from 0, and the logs. It is called after
+            the cycle's last batch, or after validation where that ends an epoch, and may evaluate
+            the model or set its `stop_training`.
+        snapshots: How many cycle-end weights to keep, the last ones. They are exact under
+            `steps_per_execution`.
+        snapshot_folder: Where to keep them, as files that `Model.load_weights` reads. A fit that
+            goes on finds there what it had. Default: in memory.
+
+    Attributes:
+        cycle_ends: Numbers of updates after which a cycle ends in the present or last fit.
+
+    Raises:
+        ValueError: At construction if an argument is out of its range, or both lengths are given.
+            In `fit` if the data is of unknown length and the cycle in epochs, and as `LRScheduler`.
+
+    Example:
+        >>> import keras, numpy as np
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
+        >>> model.compile("sgd", "mse")
+        >>> x = np.ones((32, 4))
+        >>> restarts = CosineWarmRestarts(max_lr=0.1, snapshots=2)
+        >>> history = model.fit(
+        ...     x, x[:, :1], batch_size=8, epochs=3, callbacks=[restarts], verbose=0
+        ... )
+        >>> print(np.round(history.history["learning_rate"], 3), restarts.cycle_ends)
+        [0.015 0.069 0.004] [4, 12]
+        >>> restarts.ensemble().predict(x, verbose=0).shape
+        (32, 1)
+
+    Reference:
+        Loshchilov and Hutter 2017, arXiv 1608.03983, eq. 5; for the snapshots, Huang et al. 2017,
+        arXiv 1704.00109; for their average, Izmailov et al. 2018, arXiv 1803.05407.
+    """
+
+    def __init__(
+        self,
+        max_lr: float | None = None,
+        min_lr: float = 0.0,
+        *,
+        first_cycle_epochs: float | None = None,
+        first_cycle_steps: int | None = None,
+        cycle_mult: float = 2.0,
+        max_lr_decay: float = 1.0,
+        warmup_steps: int = 0,
+        cycles: int | None = None,
+        reset_optimizer: bool = False,
+        on_cycle_end: Callable[[int, dict[str, Any]], None] | None = None,
+        snapshots: int = 0,
+        snapshot_folder: str | Path | None = None,
+    ) -> None:
+        super().__init__()
+        if first_cycle_epochs is not None and first_cycle_steps is not None:
+            rule = "the first cycle has one length"
+            lengths: dict[str, Any] = {"first_cycle_epochs": first_cycle_epochs}
+            lengths["first_cycle_steps"] = first_cycle_steps
+            raise ValueError(complaint(self.owner, rule, "Pass one of the two", **lengths))
+        if first_cycle_steps is None:
+            first_cycle_epochs = 1.0 if first_cycle_epochs is None else first_cycle_epochs
+            fix = "Pass a number of epochs"
+            check_number(self.owner, fix, above=0.0, first_cycle_epochs=first_cycle_epochs)
+        else:
+            fix = "Pass a number of updates, or first_cycle_epochs"
+            check_integer(self.owner, fix, at_least=1, first_cycle_steps=first_cycle_steps)
+        check_snapshots(self.owner, snapshots, snapshot_folder)
+        if on_cycle_end is not None and not callable(on_cycle_end):
+            rule, fix = "on_cycle_end must be a function", "Pass one of (cycle, logs)"
+            raise TypeError(complaint(self.owner, rule, fix, on_cycle_end=on_cycle_end))
+        self._max_lr = max_lr
+        self._first_cycle_epochs = first_cycle_epochs
+        self._first_cycle_steps = first_cycle_steps
+        self._shape: dict[str, Any] = {
+            "min_lr": min_lr,
+            "cycle_mult": cycle_mult,
+            "max_lr_decay": max_lr_decay,
+            "warmup_steps": warmup_steps,
+            "cycles": cycles,
+        }
+        # What is wrong whatever the fit: the schedule's own checks find it.
+        probe = first_cycle_steps or max(2, warmup_steps + 1 if warmup_steps else 2)
+        CosineRestarts(min_lr if max_lr is None else max_lr, probe, **self._shape)
+        self._reset_optimizer = reset_optimizer
+        self._on_cycle_end = on_cycle_end
+        self._snapshots = Snapshots(snapshots, snapshot_folder)
+        self._hook: CycleHook | None = None
+        self._warned_of_end = False
+        self.cycle_ends: list[int] = []
+
+    def schedule(self, run: FitRun) -> CosineRestarts:
+        """Return the schedule for a fit."""
+        max_lr = max(run.learning_rates) if self._max_lr is None else self._max_lr
+        epochs = self._first_cycle_epochs or 0
+        length = self._first_cycle_steps or run.updates_in("first_cycle_epochs", epochs)
+        return CosineRestarts(max_lr, length, **self._shape)
+
+    def plan(self, run: FitRun) -> Plan:
+        """Return the reading of the schedule, and say or warn where cycles end."""
+        schedule = self.schedule(run)
+        last = FAR if run.updates is None else run.updates
+        self.cycle_ends = schedule.cycle_ends(last)
+        self._warn_of_lengths(run, schedule)
+        if self.params["verbose"] and self.cycle_ends:
+            ends = in_words(run, self.cycle_ends)
+            print(f"{self.owner}: cycles end after {ends}; use the weights of one of these.")
+        return Plan(Reading(run, "the schedule", schedule))
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Begin. Called by `fit`."""
+        super().on_train_begin(logs)
+        if self._position is None:
+            return
+        try:
+            reset = OptimizerReset(self.model, self.owner) if self._reset_optimizer else None
+        except ValueError:
+            self.restore()
+            raise
+        arguments = (self.cycle_ends, self._snapshots, reset)
+        self._hook = CycleHook(self.owner, self.model, self._position, *arguments)
+        attach(self.model, self._hook)  # after the driver, which moves the position on
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Go to the epoch's first step. Called by `fit`."""
+        super().on_epoch_begin(epoch, logs)
+        if not self._begun and self._position is not None:
+            self._snapshots.begin(self._position.update)
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Write snapshots; speak of a cycle that is over. Called by `fit`."""
+        if self._snapshots.unwritten:
+            self._snapshots.write(self.model)
+        if self._position is not None and not self._position.epoch_over:
+            self._speak_of_ends(logs)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Speak of a cycle that ended with the epoch. Called by `fit`."""
+        self._speak_of_ends(logs)
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Warn of a cycle cut off; give the optimizers their settings back. Called by `fit`."""
+        position = self._position
+        if position is not None and not self._warned_of_end and self._inside(position.update):
+            rule = "the fit was stopped inside a cycle, where the learning rate is high"
+            fix = "Use the weights of the last cycle's end, as snapshots=1 keeps them"
+            received = {"update": position.update, "cycle_ends": self.cycle_ends}
+            warnings.warn(complaint(self.owner, rule, fix, **received), stacklevel=2)
+        super().on_train_end(logs)
+
+    def restore(self) -> None:
+        """Give the optimizers their own settings back. See `LRScheduler`."""
+        if self._hook is not None:
+            detach(self.model, self._hook)
+            self._hook = None
+        super().restore()
+
+    @property
+    def snapshots(self) -> list[keras.Model]:
+        """Copies of the model with the weights of the last cycle ends, the oldest first."""
+        return self._snapshots.models(self._snapped_model())
+
+    def ensemble(self) -> keras.Model:
+        """Return a model that averages the predictions of all snapshots.
+
+        It takes what the model takes and gives what it gives: the mean of probabilities, if that
+        is what the model puts out. It is an ordinary model, not compiled; compile it to evaluate.
+
+        Returns:
+            A functional model, which can be saved and loaded without this library.
+
+        Raises:
+            RuntimeError: If there is no snapshot yet.
+        """
+        return ensemble(self.snapshots, self._snapped_model())
+
+    def average(self, x: Any = None, *, batch_size: int | None = None) -> keras.Model:
+        """Return a model with the mean of all snapshots' weights (SWA).
+
+        Args:
+            x: Training data, as `Model.fit` takes it, for new BatchNorm statistics: those of the
+                snapshots belong to other weights. Needed only where there are such layers.
+            batch_size: Samples per batch for arrays; None for Keras' 32.
+
+        Returns:
+            A copy of the model, not compiled.
+
+        Raises:
+            RuntimeError: If there is no snapshot yet.
+            ValueError: If the model has BatchNorm layers and `x` is None.
+        """
+        return average(self.snapshots, self._snapped_model(), x, batch_size, self.owner)
+
+    def _snapped_model(self) -> Any:
+        if len(self._snapshots) == 0:
+            rule = "there is no snapshot"
+            fix = "Pass snapshots=5 or so, and fit to the end of a cycle"
+            raise RuntimeError(complaint(self.owner, rule, fix, snapshots=self._snapshots.keep))
+        return self.model
+
+    def _speak_of_ends(self, logs: dict[str, Any] | None) -> None:
+        if self._hook is None:
+            return
+        over, self._hook.over = self._hook.over, []
+        for cycle in over:
+            if self._on_cycle_end is not None:
+                self._on_cycle_end(cycle, logs or {})
+
+    def _inside(self, update: int) -> bool:
+        return update > 0 and update not in self.cycle_ends
+
+    def _warn_of_lengths(self, run: FitRun, schedule: CosineRestarts) -> None:
+        """Warn of a fit that does not end with a cycle, and of lengths in the wrong unit."""
+        length, total = schedule.first_cycle_steps, run.updates
+        self._warned_of_end = False
+        received: dict[str, Any] = {"first_cycle_steps": length}
+        if length < 2:
+            rule = "a cycle shorter than two steps has nothing to fall along"
+            fix = "If epochs are meant, pass first_cycle_epochs"
+        elif total is None or total == 0 or total in self.cycle_ends:
+            return
+        elif length > total:
+            rule = f"the first cycle is longer than the whole fit of {total} steps"
+            fix = "If epochs are meant, pass first_cycle_epochs; or raise epochs in fit"
+        elif schedule.steps is not None and schedule.steps < total:
+            rule = f"after the last cycle, at step {schedule.steps} of {total}, the rate stays low"
+            fix = "Pass more cycles, or lower epochs in fit"
+        else:
+            ends = in_words(run, self.cycle_ends)
+            rule = f"the fit ends inside a cycle, where the learning rate is high; ends are {ends}"
+            far = math.ceil((total + length) * (schedule.cycle_mult + 1))
+            following = schedule.cycle_ends(far)[len(self.cycle_ends)]
+            fix = f"Let it end there, or at {in_words(run, [following])}"
+            received = {"epochs": run.epochs}
+        self._warned_of_end = length >= 2
+        warnings.warn(complaint(self.owner, rule, fix, **received), stacklevel=2)
