@@ -36,7 +36,7 @@ class Trials:
         if ON_JAX:
             self.state.carry(_values(model))
         self.rates = LearningRates(model)
-        self._snapshot = ModelSnapshot(model, self.state)
+        self._snapshot, self._random = ModelSnapshot(model, self.state), RandomSnapshot()
         self.empty_metrics = [(v, self.state.read(v)) for v in model.metrics_variables]
         self._train = TrainFunction(model)
         self._probe_loss = LossFunction(model, training=True)
@@ -46,6 +46,7 @@ class Trials:
     def begin(self) -> None:
         """Go back to the state every trial starts from."""
         self._snapshot.restore_values(self.state)
+        self._random.restore()
         self.reset_metrics()
         self.rates.hold_decay(self.state)
 
@@ -95,23 +96,26 @@ class Trials:
             for variable, value in zip(variables, group, strict=True):
                 write_variable(variable, np.asarray(value))
 
+    def put_back(self) -> None:
+        """Put everything back as it was when the trials were opened."""
+        self._snapshot.restore()
+        self._random.restore()
+
 
 @contextlib.contextmanager
-def trials(model: Any, batch: Batch, owner: str) -> Iterator[Trials]:
+def trials(model: Any, data: Any, batch: Batch, owner: str) -> Iterator[Trials]:
     """Open trials on a compiled model; whatever happens, leave it as it was.
 
     Args:
         model: A compiled model; an unbuilt one is built as `fit` would, and stays built.
-        batch: One batch of the training data, to build the model for.
+        data: What `fit` would be given, by argument.
+        batch: One batch of it.
         owner: The public name the user called, for error messages.
     """
-    before = RandomSnapshot()
-    random = contextlib.ExitStack()
-    random.callback(before.restore)
-    with random, fit_attributes_kept(model):
-        if hasattr(model, "jax_state_sync"):
-            model.jax_state_sync()
-        vars(model).setdefault("history", None)  # the steps are made as those of a fit
+    with fit_attributes_kept(model):
+        # No epoch, but all that the first fit does before it: it draws random numbers, too, which
+        # the next fit will not.
+        model.fit(**data, epochs=0, verbose=0)
         model._symbolic_build(data_batch=batch)
         model.make_train_function()
         with held_learning_rates(model):
@@ -121,7 +125,7 @@ def trials(model: Any, batch: Batch, owner: str) -> Iterator[Trials]:
             try:
                 yield opened
             finally:
-                opened._snapshot.restore()
+                opened.put_back()
 
 
 def is_finite(loss: float, first: float, factor: float) -> bool:

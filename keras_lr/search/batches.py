@@ -66,6 +66,13 @@ class TrainingData:
             raise ValueError(complaint(self._owner, rule, "Pass steps instead", epochs="given"))
         return round(1 / epochs)
 
+    @property
+    def for_fit(self) -> dict[str, Any]:
+        """The data as the arguments of `Model.fit`."""
+        x, y, sample_weight = self._source
+        given = {"x": x, "y": y, "sample_weight": sample_weight, "class_weight": self._class_weight}
+        return given | {"batch_size": self._batch_size if self._arrays else None}
+
     def epochs_in(self, steps: int) -> float | None:
         """Return how often so many steps see every sample; None if the data's size is unknown."""
         if self._length is not None:

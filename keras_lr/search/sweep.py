@@ -109,7 +109,7 @@ def lr_sweep(
     table = rates[:, None] * shape
     progress = Progress(repeats * table.size, verbose)
     runs = []
-    with trials(model, data.batches(1, seed)[0], _OWNER) as opened:
+    with trials(model, data.for_fit, data.batches(1, seed)[0], _OWNER) as opened:
         _check_lanes(model, opened, method, len(rates))
         sweeper = Sweeper(model, opened, validation_data, progress)
         with contextlib.ExitStack() as end:

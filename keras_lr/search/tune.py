@@ -170,7 +170,7 @@ def _climb(
     probe = data.probe(_PROBE_SAMPLES)
     most = ProbeClimb.max_trials * len(batches)
     with contextlib.ExitStack() as stack:
-        opened = stack.enter_context(trials(model, batches[0], _OWNER))
+        opened = stack.enter_context(trials(model, data.for_fit, batches[0], _OWNER))
         progress = Progress(most, verbose)
         stack.callback(progress.finish)
         opened.begin()

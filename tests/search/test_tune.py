@@ -1,0 +1,195 @@
+"""Tuning: its trials against a twin model, its arithmetic, its bounds, and no trace left."""
+
+import math
+
+import keras
+import numpy as np
+import pytest
+from tiny import compiled, identical, random_numbers, regression, values
+
+from keras_lr.search.batches import TrainingData
+from keras_lr.search.climb import ProbeClimb, Trial, horizon_correction
+from keras_lr.search.families import family_of
+from keras_lr.search.tune import tune_lr
+
+X, Y = regression(samples=512)
+
+
+def light(optimizer=None):
+    """Return a model that compiles quickly, without randomness in training."""
+    keras.utils.set_random_seed(3)
+    layers = [keras.layers.Dense(4, activation="tanh"), keras.layers.Dense(1)]
+    model = keras.Sequential([keras.Input((8,)), *layers])
+    model.compile(optimizer or keras.optimizers.Adam(), "mse")
+    model.optimizer.build(model.trainable_variables)
+    return model
+
+
+def test_each_trial_is_what_a_fresh_model_would_do():
+    result = tune_lr(light(), X, Y, epochs=100, max_cost=80, verbose=0)
+    data = TrainingData("test", X, Y)
+    probe_x, probe_y, _ = data.probe(256)
+    assert result.trial_steps == 20
+    assert result.untrained == pytest.approx(light().evaluate(probe_x, probe_y, verbose=0))
+    for trial in result.trials:
+        twin = light()
+        twin.optimizer.learning_rate = 10**trial.x
+        for batch in data.batches(20, 0):
+            twin.train_on_batch(batch[0], batch[1])
+        assert trial.score == pytest.approx(twin.evaluate(probe_x, probe_y, verbose=0), rel=1e-4)
+
+
+def test_the_choice_is_the_climb_s_vertex_corrected_for_the_run():
+    result = tune_lr(light(), X, Y, epochs=100, quick=True, verbose=0)
+    climb = ProbeClimb(math.log10(0.001) + 0.6, result.untrained)
+    for trial in result.trials:
+        assert climb.ask() == pytest.approx(trial.x)
+        climb = climb.tell(*trial)
+    assert climb.ask() is None
+    short = 10 ** climb.vertex()
+    assert result.short_run_learning_rate == pytest.approx(short)
+    expected = horizon_correction(short, 50, 1600, 0.35, epochs=100.0)
+    assert result.learning_rate == pytest.approx(expected)
+    assert result.cost_steps == 50 * len(result.trials) <= 200
+    assert result.cost_share == result.cost_steps / 1600
+    assert (result.total_steps, result.beta, result.schedule) == (1600, 0.35, None)
+
+
+def test_the_model_is_as_before():
+    model, twin = compiled(), compiled()
+    for each in (model, twin):
+        each.optimizer.build(each.trainable_variables)
+    before = values(model)
+    keras.utils.set_random_seed(5)
+    drawn = random_numbers()
+    keras.utils.set_random_seed(5)
+    tune_lr(model, X, Y, epochs=20, max_cost=60, start="default", verbose=0)
+    assert random_numbers() == drawn
+    assert identical(before, values(model))
+    keras.utils.set_random_seed(5)
+    expected = twin.fit(X, Y, verbose=0).history["loss"]
+    keras.utils.set_random_seed(5)
+    assert model.fit(X, Y, verbose=0).history["loss"] == expected
+
+
+def test_a_tuned_learning_rate_beats_one_that_is_far_too_small():
+    losses = {}
+    for rate in ("small", "tuned"):
+        model = light(keras.optimizers.SGD(1e-6))
+        y = X.sum(axis=1, keepdims=True)
+        if rate == "tuned":
+            tune_lr(model, X, y, epochs=20, quick=True, apply=True, verbose=0)
+        losses[rate] = model.fit(X, y, epochs=20, verbose=0).history["loss"][-1]
+    assert losses["tuned"] < 0.1 * losses["small"]
+
+
+def test_apply_sets_the_learning_rate_and_nothing_else_does():
+    model = light()
+    result = tune_lr(model, X, Y, epochs=20, max_cost=40, verbose=0)
+    assert float(keras.ops.convert_to_numpy(model.optimizer.learning_rate)) == np.float32(0.001)
+    tune_lr(model, X, Y, epochs=20, max_cost=40, apply=True, verbose=0)
+    assert float(keras.ops.convert_to_numpy(model.optimizer.learning_rate)) == pytest.approx(
+        result.learning_rate
+    )
+
+
+def test_the_peak_of_a_schedule_is_found():
+    decay = keras.optimizers.schedules.PolynomialDecay(7.0, 320, 0.0)
+    options = {"epochs": 20, "max_cost": 40, "verbose": 0}
+    constant = tune_lr(light(), X, Y, **options)
+    given = tune_lr(light(), X, Y, schedule=decay, **options)
+    built_in = tune_lr(light(keras.optimizers.Adam(decay)), X, Y, **options)
+    mean_share = np.mean(1 - np.arange(320) / 320)
+    expected = constant.learning_rate * mean_share ** (-1 / 3)
+    assert given.learning_rate == pytest.approx(expected, rel=1e-4)
+    assert built_in.learning_rate == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_schedule_of_the_library_comes_back_scaled():
+    from keras_lr import schedules
+
+    shape = schedules.Cosine(1.0, 0.0, steps=320)
+    result = tune_lr(light(), X, Y, epochs=20, schedule=shape, max_cost=40, verbose=0)
+    assert float(keras.ops.convert_to_numpy(result.schedule(0))) == pytest.approx(
+        result.learning_rate
+    )
+
+
+def test_where_the_search_starts():
+    options = {"epochs": 20, "max_cost": 40, "verbose": 0}
+    assert tune_lr(light(), X, Y, start=0.02, **options).trials[0].x == pytest.approx(
+        math.log10(0.02) + 0.6
+    )
+    options["max_cost"] = 140
+    ranged = tune_lr(light(), X, Y, start="range_test", **options)
+    assert ranged.cost_steps == 100 + 10 * len(ranged.trials)
+
+
+def test_the_cost_is_said_beforehand_and_kept(capsys):
+    result = tune_lr(light(), X, Y, epochs=100, max_cost=0.05)
+    assert "tune_lr: at most 80 training steps, 5% of the run's 1600." in capsys.readouterr().out
+    assert result.cost_steps <= 80
+
+
+OPTIMIZERS = keras.optimizers
+
+
+@pytest.mark.parametrize(
+    ("make", "learning_rate", "beta"),
+    [
+        (lambda: OPTIMIZERS.SGD(5.0, name="adam"), 0.01, 0.15),
+        (lambda: OPTIMIZERS.Adam(5.0), 0.001, 0.35),
+        (lambda: OPTIMIZERS.Lion(5.0), 0.001, 0.35),
+        (lambda: OPTIMIZERS.RMSprop(5.0), 0.001, 0.35),
+        (lambda: OPTIMIZERS.Adagrad(5.0), 0.01, 0.15),
+        (lambda: OPTIMIZERS.LossScaleOptimizer(OPTIMIZERS.SGD()), 0.01, 0.15),
+        (lambda: type("Mine", (OPTIMIZERS.SGD,), {})(), 0.01, 0.15),
+    ],
+)
+def test_an_optimizer_s_family_is_read_from_its_class(make, learning_rate, beta):
+    family = family_of(make())
+    assert (family.learning_rate, family.beta) == (learning_rate, beta)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"epochs": None}, "one of steps and epochs must be given"),
+        ({"steps": 400}, "one of steps and epochs must be given"),
+        ({"epochs": 2}, "at least as long as a trial"),
+        ({"max_cost": 39}, "leave 10 steps for each"),
+        ({"max_cost": 0.001}, "leave 10 steps for each"),
+        ({"max_cost": 120, "start": "range_test"}, "beside the 100 of the range test"),
+        ({"max_cost": -1}, "max_cost must be"),
+        ({"start": "best"}, "start must be"),
+        ({"start": 0.0}, "start must be"),
+        ({"start": 1e30, "max_cost": 40}, "one of the trials must lower the loss"),
+        ({"x": iter([(X, Y)]), "y": None}, "a generator gives them only once"),
+        ({"y": Y * math.nan}, "untrained model must be finite"),
+    ],
+)
+def test_bad_input_is_refused_and_the_model_left_alone(arguments, message):
+    model = light()
+    before = values(model)
+    with pytest.raises(ValueError, match=message):
+        tune_lr(model, **{"x": X, "y": Y, "epochs": 20, "verbose": 0} | arguments)
+    assert identical(before, values(model))
+
+
+def test_a_loss_that_never_moves_is_refused():
+    model = light()
+    model.compile("sgd", loss=lambda y, prediction: 0.0 * keras.ops.square(y - prediction))
+    with pytest.raises(ValueError, match="training must move the loss"):
+        tune_lr(model, X, Y, epochs=20, max_cost=40, verbose=0)
+
+
+def test_apply_is_refused_where_a_schedule_is_built_in():
+    model = light(OPTIMIZERS.Adam(OPTIMIZERS.schedules.ExponentialDecay(0.1, 10, 0.9)))
+    with pytest.raises(ValueError, match="needs an optimizer with a plain learning rate"):
+        tune_lr(model, X, Y, epochs=20, apply=True, verbose=0)
+
+
+def test_the_result_says_what_was_found():
+    result = tune_lr(light(), X, Y, epochs=20, max_cost=40, verbose=0)
+    assert isinstance(result.trials[0], Trial)
+    assert repr(result).startswith("TuneResult(learning_rate=0.0")
