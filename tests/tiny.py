@@ -16,24 +16,28 @@ def regression(samples=200, features=8, seed=0):
     return x, y
 
 
-def network(*, built=True, seed=3):
-    """Return an uncompiled network with everything that has state: BatchNorm, Dropout, penalty."""
+def network(*, built=True, seed=3, dropout=0.3):
+    """Return an uncompiled network with everything that has state: BatchNorm, Dropout, penalty.
+
+    On torch the dropout follows torch's global generator, which `fit` moves and `train_on_batch`
+    does not: tests that compare the two leave it out.
+    """
     keras.utils.set_random_seed(seed)
     layers = [
         keras.layers.Dense(8, activation="relu", kernel_regularizer="l2"),
         keras.layers.BatchNormalization(),
-        keras.layers.Dropout(0.3),
+        keras.layers.Dropout(dropout),
         keras.layers.Dense(1),
     ]
     return keras.Sequential([keras.Input((8,)), *layers] if built else layers)
 
 
-def compiled(optimizer=None, *, built=True, seed=3, **arguments):
+def compiled(optimizer=None, *, built=True, seed=3, dropout=0.3, **arguments):
     """Return the network compiled for regression; `optimizer` is a function that makes one.
 
     Without XLA on TensorFlow, which would take seconds to compile what runs for milliseconds.
     """
-    model = network(built=built, seed=seed)
+    model = network(built=built, seed=seed, dropout=dropout)
     arguments = {"loss": "mse", "metrics": ["mae"], "jit_compile": ON_JAX, **arguments}
     if arguments.get("run_eagerly"):
         arguments["jit_compile"] = False

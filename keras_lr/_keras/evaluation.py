@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from keras_lr._keras.training import ON_JAX, ON_TENSORFLOW, TrainingState
+from keras_lr._keras.training import ON_JAX, ON_TENSORFLOW, ON_TORCH, TrainingState
 
 Batch = tuple[Any, Any, Any]  # x, y, sample weights
 
@@ -39,7 +39,7 @@ class LossFunction:
         return float(keras.ops.convert_to_numpy(self._compiled(values, *batch)))
 
     def _compile(self) -> Callable[..., Any]:
-        if self._model.run_eagerly:
+        if self._model.run_eagerly and not ON_TORCH:
             return self._loss
         if ON_JAX:
             import jax
@@ -50,18 +50,28 @@ class LossFunction:
             import tensorflow as tf
 
             return tf.function(self._loss, reduce_retracing=True)
+        return self._torch_loss
+
+    def _torch_loss(self, *arguments: Any) -> Any:
         import torch
 
-        return torch.no_grad()(self._loss)
+        # Dropout on torch follows the global generator, which the run must find as it was.
+        with torch.no_grad(), torch.random.fork_rng(range(torch.cuda.device_count())):
+            return self._loss(*arguments)
 
     def _loss(self, values: Any, x: Any, y: Any, sample_weight: Any) -> Any:
         model = self._model
-        mapping: list[tuple[Any, Any]] = []
+        variables = [
+            *model.metrics_variables,
+            *model.trainable_variables,
+            *model.non_trainable_variables,
+        ]
         if values:
             trainable, non_trainable, _, metrics = values
-            mapping += zip(model.metrics_variables, metrics, strict=True)
-            mapping += zip(model.trainable_variables, trainable, strict=True)
-            mapping += zip(model.non_trainable_variables, non_trainable, strict=True)
+            present = [*metrics, *trainable, *non_trainable]
+        else:
+            present = [variable.value for variable in variables]
+        mapping = list(zip(variables, present, strict=True))
         with keras.StatelessScope(state_mapping=mapping, collect_losses=True):
             y_pred = model(x, training=self._training)
             return model._compute_loss(x, y, y_pred, sample_weight, training=self._training)

@@ -10,9 +10,8 @@ import numpy as np
 from keras.src.backend.common import global_state  # where Keras keeps its global seed generator
 from keras.src.random.seed_generator import GLOBAL_SEED_GENERATOR
 
-from keras_lr._keras.training import TrainingState
+from keras_lr._keras.training import ON_TORCH, TrainingState
 
-ON_TORCH = keras.backend.backend() == "torch"
 
 
 class VariableSnapshot:

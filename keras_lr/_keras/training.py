@@ -12,6 +12,13 @@ from keras_lr._keras.build import build
 
 ON_JAX = keras.backend.backend() == "jax"
 ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
+ON_TORCH = keras.backend.backend() == "torch"
+
+END_OF_DATA: tuple[type[BaseException], ...] = (StopIteration,)
+if ON_TENSORFLOW:
+    import tensorflow as tf
+
+    END_OF_DATA += (tf.errors.OutOfRangeError,)
 
 
 class TrainingState:
@@ -129,7 +136,7 @@ class TrainFunction:
         build(self._model, batches)
         try:
             logs = self._steps(batches)
-        except StopIteration:
+        except END_OF_DATA:
             raise
         except BaseException:
             if ON_JAX:
@@ -157,7 +164,7 @@ class TrainFunction:
                 break
             try:
                 logs = self._step(batches)
-            except StopIteration:
+            except END_OF_DATA:
                 break
         return logs
 

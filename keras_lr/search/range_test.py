@@ -2,8 +2,8 @@
 
 import operator
 import warnings
-from collections.abc import Iterator, Sequence
-from types import TracebackType
+from collections.abc import Sequence
+from types import GeneratorType, TracebackType
 from typing import Any, Literal
 
 import keras
@@ -272,7 +272,10 @@ def lr_find(
         validation_every_steps=validation_every_steps,
         verbose=verbose,
     )
-    batches = steps * repeats * accumulation_steps(model)
+    epochs = steps * repeats * accumulation_steps(model) + 1
+    if isinstance(x, GeneratorType):
+        # In every further epoch Keras would give its first two batches again.
+        epochs, steps_per_epoch = 1, None
     with fit_attributes_kept(model), finder, warnings.catch_warnings():
         # The sweep takes as many epochs as it needs; where that is too much for the data, an error
         # says so below.
@@ -283,7 +286,7 @@ def lr_find(
             x,
             y,
             batch_size=batch_size,
-            epochs=batches + 1,
+            epochs=epochs,
             verbose=0,
             callbacks=[finder],
             shuffle=shuffle,
@@ -324,7 +327,7 @@ def _summary(x: Any) -> object:
 def _probe_batch(x: Any, y: Any, sample_weight: Any, class_weight: Any, size: int) -> Batch:
     fix = "Pass probe=(x, y), a batch of your own"
     check_integer("lr_find", fix, at_least=1, probe=size)
-    if isinstance(x, Iterator):
+    if isinstance(x, GeneratorType):
         rule = "a probe cannot be taken from a generator without losing its data"
         raise ValueError(complaint("lr_find", rule, fix, probe=size))
     return pick_samples(x, y, sample_weight, size=size, seed=PROBE_SEED, class_weight=class_weight)

@@ -78,7 +78,7 @@ def test_accumulation_is_found_through_wrappers():
 
 
 def test_a_held_schedule_comes_back_and_training_goes_on_as_if_nothing_had_been():
-    touched, plain = compiled(scheduled), compiled(scheduled)
+    touched, plain = (compiled(scheduled, dropout=0.0) for _ in range(2))
     touched.fit(X, Y, verbose=0, shuffle=False)
     schedule = touched.optimizer._learning_rate
     function = touched.train_function

@@ -63,6 +63,7 @@ class Attached(keras.callbacks.Callback):
 
 
 def fit(model, *callbacks, **arguments):
+    keras.utils.set_random_seed(0)  # torch's dropout follows its global generator
     arguments = {"batch_size": 20, "verbose": 0, "shuffle": False, **arguments}
     return model.fit(X, Y, callbacks=list(callbacks), **arguments)
 
