@@ -1,0 +1,33 @@
+"""The global random generators, started from a given seed."""
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+
+from keras_lr._keras.state import ON_TORCH, RandomSnapshot
+
+
+def seed_generators(seed: int) -> None:
+    """Seed Python's, NumPy's and torch's global generators.
+
+    Those of Keras' layers are variables of the model. `keras.utils.set_random_seed` would besides
+    change how layers that are made later are seeded, which cannot be put back.
+    """
+    random.seed(seed)
+    np.random.seed(seed)
+    if ON_TORCH:
+        import torch
+
+        torch.manual_seed(seed)
+
+
+@contextmanager
+def generators_kept() -> Iterator[None]:
+    """Put the global generators back at the end of a `with` block."""
+    before = RandomSnapshot()
+    try:
+        yield
+    finally:
+        before.restore()
