@@ -11,7 +11,7 @@ import keras
 
 from keras_lr._checks import complaint
 from keras_lr._keras.learning_rate import accumulation_steps, is_scheduled, leaf_optimizers
-from keras_lr._keras.overlay import Knob, Overlay, learning_rates, updates_made
+from keras_lr._keras.overlay import Knob, Overlay, known_leaves, learning_rates, updates_made
 from keras_lr._keras.training import TrainingState, attach, detach
 from keras_lr.callbacks.fit_run import FitRun, Position
 from keras_lr.callbacks.observed import Observed
@@ -121,6 +121,7 @@ class ScheduleCallback(keras.callbacks.Callback, ABC):  # type: ignore[misc]
         self.restore()
         super().set_model(model)
         if getattr(model, "optimizer", None) is not None:
+            known_leaves(model, self.owner)
             self._own_rates = learning_rates(model)
             self._seen_before = updates_made(model)
 

@@ -183,19 +183,20 @@ def _inputs(model: Any) -> Any:
     """Return new symbolic inputs like those of the model."""
     if _has_graph(model):
         inputs = model.inputs[0] if isinstance(model, keras.Sequential) else model.input
-        return keras.tree.map_structure(
-            lambda tensor: keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype), inputs
-        )
-    shapes = model.get_build_config()["input_shape"]
-    return _map_shapes(lambda shape: keras.Input(shape=tuple(shape[1:])), shapes)
+        return keras.tree.map_structure(_input_like, inputs)
+    return _inputs_of_shapes(model.get_build_config()["input_shape"])
 
 
-def _map_shapes(make: Any, shapes: Any) -> Any:
+def _input_like(tensor: Any) -> Any:
+    return keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype, name=tensor.name)
+
+
+def _inputs_of_shapes(shapes: Any, name: str | None = None) -> Any:
     if isinstance(shapes, dict):
-        return {name: _map_shapes(make, shape) for name, shape in shapes.items()}
+        return {key: _inputs_of_shapes(shape, key) for key, shape in shapes.items()}
     if shapes and isinstance(shapes[0], list | tuple):
-        return [_map_shapes(make, shape) for shape in shapes]
-    return make(shapes)
+        return [_inputs_of_shapes(shape) for shape in shapes]
+    return keras.Input(shape=tuple(shapes[1:]), name=name)
 
 
 def _step_of(path: Path) -> int:

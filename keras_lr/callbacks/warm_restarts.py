@@ -278,5 +278,5 @@ class CosineWarmRestarts(ScheduleCallback):
             following = schedule.cycle_ends(far)[len(self.cycle_ends)]
             fix = f"Let it end there, or at {in_words(run, [following])}"
             received = {"epochs": run.epochs}
-        self._warned_of_end = length >= 2
+        self._warned_of_end = True
         warnings.warn(complaint(self.owner, rule, fix, **received), stacklevel=2)

@@ -1,0 +1,134 @@
+"""`SwapScheduleFreeWeights`: the average wherever the model is looked at, training untouched."""
+
+import keras
+import numpy as np
+import pytest
+from callbacks.drives import data, fit, network
+
+from keras_lr.callbacks import SwapScheduleFreeWeights
+
+X, Y = data()
+
+
+def schedule_free():
+    return network(keras.optimizers.ScheduleFreeAdamW(0.05))
+
+
+def average(model):
+    """Return x = (y - (1 - beta) z) / beta of a model that holds y."""
+    optimizer = model.optimizer
+    slots = {variable.path.split("/", 1)[1]: variable for variable in optimizer.variables}
+    weights = []
+    for variable in model.trainable_variables:
+        z = slots[variable.path.replace("/", "_") + "_momentum"]
+        y, z = (np.float64(keras.ops.convert_to_numpy(v)) for v in (variable, z))
+        weights.append((y - 0.1 * z) / 0.9)
+    return weights
+
+
+def trainable(model):
+    return [keras.ops.convert_to_numpy(variable) for variable in model.trainable_variables]
+
+
+def same(left, right, **tolerance):
+    for a, b in zip(left, right, strict=True):
+        np.testing.assert_allclose(a, b, **(tolerance or {"rtol": 0, "atol": 0}))
+
+
+def test_fit_leaves_the_average_and_trains_the_same():
+    plain, swapped = schedule_free(), schedule_free()
+    first = fit(plain, (X, Y))
+    second = fit(swapped, (X, Y), SwapScheduleFreeWeights(), validation_data=(X, Y))
+    assert first["loss"] == second["loss"]
+    same(trainable(swapped), average(plain), atol=1e-6)
+    assert second["val_loss"][-1] == pytest.approx(swapped.evaluate(X, Y, verbose=0), rel=1e-5)
+    assert second["val_loss"][-1] != pytest.approx(plain.evaluate(X, Y, verbose=0), rel=1e-5)
+    assert not {"evaluate", "save", "get_weights"} & set(vars(swapped))
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_checkpoints_and_early_stopping_take_the_average(tmp_path, first):
+    path = tmp_path / "model.keras"
+    model = schedule_free()
+    others = [
+        keras.callbacks.ModelCheckpoint(path),
+        keras.callbacks.EarlyStopping("loss", restore_best_weights=True),
+    ]
+    swap = SwapScheduleFreeWeights()
+    fit(model, (X, Y), *([swap, *others] if first else [*others, swap]))
+    loaded = keras.models.load_model(path)
+    same(trainable(loaded), trainable(model), atol=1e-6)
+    plain = schedule_free()
+    fit(plain, (X, Y))
+    same(trainable(loaded), average(plain), atol=1e-6)
+
+
+def test_a_second_fit_and_a_loaded_model_go_on_from_the_training_weights(tmp_path):
+    whole = schedule_free()
+    fit(whole, (X, Y), SwapScheduleFreeWeights(), epochs=4)
+    parts = schedule_free()
+    fit(parts, (X, Y), SwapScheduleFreeWeights(), epochs=2)
+    parts.save(tmp_path / "parts.keras")
+    loaded = keras.models.load_model(tmp_path / "parts.keras")
+    for model in (parts, loaded):
+        fit(model, (X, Y), SwapScheduleFreeWeights(), initial_epoch=2, epochs=4)
+        same(trainable(model), trainable(whole), atol=1e-4)
+
+
+def test_a_model_trained_without_it_is_told_by_an_argument(tmp_path):
+    model, twin = schedule_free(), schedule_free()
+    fit(model, (X, Y), epochs=2)
+    fit(twin, (X, Y), epochs=3)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    swap = SwapScheduleFreeWeights(averaged_at_start=False)
+    fit(loaded, (X, Y), swap, initial_epoch=2, epochs=3)
+    same(trainable(loaded), average(twin), atol=1e-5)
+
+
+class CrashIn(keras.callbacks.Callback):
+    def __init__(self, hook):
+        super().__init__()
+        setattr(self, hook, self.crash)
+
+    def crash(self, *arguments, **named):
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("hook", ["on_test_batch_end", "on_train_batch_end", "on_epoch_end"])
+def test_an_exception_leaves_the_training_weights(hook):
+    model, plain = schedule_free(), schedule_free()
+    with pytest.raises(KeyboardInterrupt):
+        fit(model, (X, Y), SwapScheduleFreeWeights(), CrashIn(hook), validation_data=(X, Y))
+    with pytest.raises(KeyboardInterrupt):
+        fit(plain, (X, Y), CrashIn(hook), validation_data=(X, Y))
+    same(model.get_weights(), plain.get_weights())
+    assert "evaluate" not in vars(model)
+    again = fit(model, (X, Y), SwapScheduleFreeWeights(), epochs=1)
+    assert again["loss"] == fit(plain, (X, Y), epochs=1)["loss"]
+
+
+def test_backup_and_restore_goes_on(tmp_path):
+    class Crash(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 1:
+                raise KeyboardInterrupt
+
+    def backup():
+        return keras.callbacks.BackupAndRestore(tmp_path / "backup")
+
+    whole, model = schedule_free(), schedule_free()
+    fit(whole, (X, Y), SwapScheduleFreeWeights())
+    with pytest.raises(KeyboardInterrupt):
+        fit(model, (X, Y), SwapScheduleFreeWeights(), backup(), Crash())
+    for order in (1, -1):
+        again = schedule_free()
+        callbacks = [SwapScheduleFreeWeights(), backup()][::order]
+        callbacks[0 if order == -1 else 1].delete_checkpoint = False
+        fit(again, (X, Y), *callbacks)
+        same(trainable(again), trainable(whole), atol=1e-4)
+
+
+def test_refused_where_the_optimizer_has_no_average():
+    with pytest.raises(ValueError, match="must be Schedule-Free"):
+        fit(network(keras.optimizers.Adam()), (X, Y), SwapScheduleFreeWeights())

@@ -1,0 +1,376 @@
+"""`LRScheduler`: what is applied, where it stands, what is left behind, what is refused."""
+
+import keras
+import numpy as np
+import pytest
+from callbacks.drives import Spy, data, displacement, everything, fit, network
+
+from keras_lr import optimizers, schedules
+from keras_lr.callbacks import LRScheduler
+
+X, Y = data()
+STEPS = 6  # 48 samples in batches of 8
+FALL = schedules.Cosine(0.1, 0.001, steps=3 * STEPS)
+ON_TORCH = keras.backend.backend() == "torch"
+EXECUTIONS = [1] if ON_TORCH else [1, 4]  # Keras refuses more on torch
+in_parts = pytest.mark.filterwarnings("ignore:LRScheduler. schedule is longer")
+
+
+def rate(optimizer):
+    return float(keras.ops.convert_to_numpy(keras.ops.convert_to_tensor(optimizer.learning_rate)))
+
+
+@pytest.mark.parametrize("spe", EXECUTIONS)
+def test_same_weights_as_the_schedule_in_the_graph(spe):
+    inside = network(keras.optimizers.Adam(FALL), spe)
+    fit(inside, (X, Y))
+    driven = network(keras.optimizers.Adam(0.5), spe)
+    fit(driven, (X, Y), LRScheduler(FALL))
+    for left, right in zip(inside.get_weights(), driven.get_weights(), strict=True):
+        np.testing.assert_allclose(left, right, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("spe", EXECUTIONS)
+def test_unit_gradient_adds_up_the_learning_rates(spe):
+    model = displacement(keras.optimizers.SGD(1.0), spe)
+    ones = np.ones((48, 1), "float32")
+    fit(model, (ones, ones), LRScheduler(FALL))
+    total = FALL.values(range(3 * STEPS)).astype("float64").sum()
+    np.testing.assert_allclose(-model.get_weights()[0].item(), total, rtol=1e-6)
+
+
+def test_each_step_has_its_own_value_in_the_logs():
+    spy = Spy()
+    history = fit(network(keras.optimizers.SGD()), (X, Y), spy, LRScheduler(FALL), spy)
+    expected = FALL.values(range(3 * STEPS))
+    np.testing.assert_array_equal(np.float32(spy.rates[::2]), expected)
+    np.testing.assert_array_equal(
+        np.float32(history["learning_rate"]), expected[STEPS - 1 :: STEPS]
+    )
+
+
+def test_csv_logger_sees_the_learning_rate(tmp_path):
+    path = tmp_path / "log.csv"
+    fit(network(keras.optimizers.SGD()), (X, Y), keras.callbacks.CSVLogger(path), LRScheduler(FALL))
+    header, *rows = path.read_text().splitlines()
+    column = header.split(",").index("learning_rate")
+    written = [float(row.split(",")[column]) for row in rows]
+    np.testing.assert_allclose(written, FALL.values([5, 11, 17]), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("unit", "change_every", "places"),
+    [
+        ("step", "step", np.arange(18)),
+        ("step", "epoch", np.repeat([0, 6, 12], 6)),
+        ("epoch", "step", np.arange(18) / 6),
+        ("epoch", "epoch", np.repeat([0, 1, 2], 6)),
+    ],
+)
+def test_units(unit, change_every, places):
+    curve = schedules.Linear(0.1, 0.0, steps=3 if unit == "epoch" else 18)
+    spy = Spy()
+    driver = LRScheduler(curve, unit=unit, change_every=change_every)
+    fit(network(keras.optimizers.SGD()), (X, Y), driver, spy)
+    np.testing.assert_allclose(spy.rates, curve.values(places), rtol=1e-6)
+
+
+def test_any_function_and_keras_schedules():
+    keras_own = keras.optimizers.schedules.ExponentialDecay(0.1, 4, 0.5)
+    for schedule in (lambda step: 0.1 * 0.5 ** (step / 4), keras_own):
+        spy = Spy()
+        fit(network(keras.optimizers.SGD()), (X, Y), LRScheduler(schedule), spy)
+        np.testing.assert_allclose(spy.rates, 0.1 * 0.5 ** (np.arange(18) / 4), rtol=1e-5)
+
+
+def test_restart_boundaries_in_epochs_are_not_missed():
+    curve = schedules.CosineRestarts(0.1, first_cycle_steps=1, cycle_mult=1)
+    for samples in (7, 49):  # as many batches of one sample
+        spy = Spy()
+        xy = X[:1].repeat(samples, 0), Y[:1].repeat(samples, 0)
+        driver = LRScheduler(curve, unit="epoch")
+        fit(network(keras.optimizers.SGD()), xy, driver, spy, epochs=5, batch_size=1)
+        np.testing.assert_allclose(spy.rates[::samples], 0.1, rtol=1e-6)
+
+
+@in_parts
+def test_goes_on_with_initial_epoch_and_begins_afresh_without():
+    model, spy = network(keras.optimizers.SGD()), Spy()
+    driver = LRScheduler(FALL)
+    fit(model, (X, Y), driver, spy, epochs=2)
+    fit(model, (X, Y), driver, spy, initial_epoch=2, epochs=3)
+    fit(model, (X, Y), driver, spy, epochs=1)
+    expected = [*FALL.values(range(18)), *FALL.values(range(6))]
+    np.testing.assert_allclose(spy.rates, expected, rtol=1e-6)
+
+
+def test_goes_on_after_backup_and_restore(tmp_path):
+    class Crash(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            if epoch == 1:
+                raise KeyboardInterrupt
+
+    def backup():
+        return keras.callbacks.BackupAndRestore(tmp_path / "backup")
+
+    whole, spy = network(keras.optimizers.Adam(0.3)), Spy()
+    fit(whole, (X, Y), LRScheduler(FALL))
+    with pytest.raises(KeyboardInterrupt):
+        fit(network(keras.optimizers.Adam(0.3)), (X, Y), LRScheduler(FALL), backup(), Crash())
+    again = network(keras.optimizers.Adam(0.3))
+    fit(again, (X, Y), LRScheduler(FALL), backup(), spy)
+    np.testing.assert_allclose(spy.rates, FALL.values(range(12, 18)), rtol=1e-6)
+    np.testing.assert_array_equal(everything(whole), everything(again))
+
+
+@in_parts
+@pytest.mark.parametrize("accumulation", [2, 4])  # four do not divide the six batches of an epoch
+def test_counts_updates_under_gradient_accumulation(accumulation):
+    optimizer = keras.optimizers.SGD(1.0, gradient_accumulation_steps=accumulation)
+    model = displacement(optimizer)
+    ones = np.ones((48, 1), "float32")
+    fit(model, (ones, ones), LRScheduler(FALL))
+    updates = 3 * STEPS // accumulation
+    total = FALL.values(range(updates)).astype("float64").sum()
+    np.testing.assert_allclose(-model.get_weights()[0].item(), total, rtol=1e-6)
+    fit(model, (ones, ones), LRScheduler(FALL), epochs=1)
+    left_over = 3 * STEPS % accumulation
+    total += FALL.values(range((left_over + STEPS) // accumulation)).astype("float64").sum()
+    np.testing.assert_allclose(-model.get_weights()[0].item(), total, rtol=1e-6)
+
+
+def two_optimizers():
+    slow, fast = keras.optimizers.SGD(0.1, name="slow"), keras.optimizers.SGD(1.0, name="fast")
+    chosen = {"kernel": slow, "bias": fast}
+    return keras.optimizers.MultiOptimizer(lambda variable: chosen[variable.name])
+
+
+def test_several_optimizers_keep_their_proportion_or_have_a_schedule_each():
+    def drive(schedule):
+        model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+        model.compile(two_optimizers(), loss=lambda y, p: keras.ops.mean(p))
+        model.set_weights([np.zeros((1, 1)), np.zeros(1)])
+        ones = np.ones((48, 1), "float32")
+        fit(model, (ones, ones), LRScheduler(schedule), epochs=1)
+        return [-weight.item() for weight in model.get_weights()]
+
+    fall, flat = schedules.Linear(0.5, 0.0, steps=6), schedules.Constant(0.25)
+    total = fall.values(range(6)).sum()
+    np.testing.assert_allclose(drive(fall), [0.1 * total, total], rtol=1e-6)
+    np.testing.assert_allclose(drive([fall, flat]), [total, 1.5], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("make", "attribute"),
+    [
+        (lambda: keras.optimizers.SGD(0.01, momentum=0.9), "momentum"),
+        (lambda: keras.optimizers.SGD(0.01, momentum=0.9, nesterov=True), "momentum"),
+        (lambda: keras.optimizers.RMSprop(0.01, momentum=0.9), "momentum"),
+        (lambda: keras.optimizers.Adam(0.01), "beta_1"),
+        (lambda: keras.optimizers.Nadam(0.01), "beta_1"),
+        (lambda: keras.optimizers.AdamW(0.01), "weight_decay"),
+    ],
+)
+def test_momentum_and_weight_decay_are_really_driven(make, attribute):
+    """The twin runs eagerly, where setting the plain number works."""
+    curve = schedules.Linear(0.9, 0.1, steps=12)
+
+    class Set(keras.callbacks.Callback):
+        def on_train_batch_begin(self, batch, logs=None):
+            value = curve.values(batch + self.model.before)
+            object.__setattr__(self.model.optimizer, attribute, float(value))
+
+        def on_epoch_begin(self, epoch, logs=None):
+            self.model.before = 6 * epoch
+
+    twin = network(make(), run_eagerly=True)
+    fit(twin, (X, Y), Set(), epochs=2)
+    argument = "weight_decay" if attribute == "weight_decay" else "momentum"
+    driven = network(make())
+    before = getattr(driven.optimizer, attribute)
+    history = fit(driven, (X, Y), LRScheduler(**{argument: curve}), epochs=2)
+    np.testing.assert_allclose(history[argument], curve.values([5, 11]), rtol=1e-6)
+    for left, right in zip(twin.get_weights(), driven.get_weights(), strict=True):
+        np.testing.assert_allclose(left, right, atol=2e-6)
+    assert getattr(driven.optimizer, attribute) == before
+
+
+def test_momentum_after_weight_decay_does_not_find_the_old_step():
+    curve = schedules.Linear(0.9, 0.1, steps=12)
+    model = network(keras.optimizers.SGD(0.01, momentum=0.9))
+    start = model.get_weights()
+    fit(model, (X, Y), LRScheduler(weight_decay=curve), epochs=2)
+    fresh = network(keras.optimizers.SGD(0.01, momentum=0.9))
+    fit(fresh, (X, Y), LRScheduler(momentum=curve), epochs=2)
+    model.set_weights(start)
+    for variable in model.optimizer.variables[2:]:
+        variable.assign(np.zeros(variable.shape))
+    fit(model, (X, Y), LRScheduler(momentum=curve), epochs=2)
+    for left, right in zip(fresh.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_allclose(left, right, atol=1e-6)
+
+
+def test_a_checkpoint_from_the_middle_is_that_of_a_plain_optimizer(tmp_path):
+    path = tmp_path / "model.keras"
+    model = network(keras.optimizers.SGD(0.5, momentum=0.9))
+    driver = LRScheduler(FALL, momentum=schedules.Linear(0.9, 0.5, steps=18))
+    fit(model, (X, Y), keras.callbacks.ModelCheckpoint(path), driver)
+    loaded = keras.models.load_model(path)
+    assert loaded.optimizer.momentum == 0.9
+    assert rate(loaded.optimizer) == rate(model.optimizer) == 0.5
+    np.testing.assert_array_equal(everything(loaded)[:-1], everything(model)[:-1])
+
+
+def test_everything_is_put_back_after_an_interrupt():
+    class Crash(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            raise KeyboardInterrupt
+
+    model = network(keras.optimizers.SGD(0.5, momentum=0.9))
+    with pytest.raises(KeyboardInterrupt), LRScheduler(FALL, momentum=lambda step: 0.5) as driver:
+        fit(model, (X, Y), driver, Crash())
+    assert model.optimizer.momentum == 0.9
+    assert rate(model.optimizer) == 0.5
+    assert len(model.optimizer.variables) == 2 + len(model.trainable_variables)
+    assert "get_config" not in vars(model.optimizer)
+
+
+def test_a_bad_value_in_mid_fit_raises_and_leaves_the_model_usable():
+    model = network(keras.optimizers.SGD(0.5))
+    driver = LRScheduler(lambda step: 0.1 if step < 7 else float("nan"))
+    with pytest.raises(ValueError, match="finite and not negative at step 7, in epoch 1"):
+        fit(model, (X, Y), driver)
+    assert rate(model.optimizer) == 0.5
+    assert np.isfinite(fit(model, (X, Y), epochs=1)["loss"][0])
+
+
+@pytest.mark.parametrize("accumulation", [None, 2])
+def test_without_a_schedule_it_logs_what_the_graph_applies(accumulation):
+    optimizer = keras.optimizers.SGD(FALL, gradient_accumulation_steps=accumulation)
+    spy = Spy()
+    fit(network(optimizer), (X, Y), LRScheduler(), spy)
+    np.testing.assert_array_equal(np.float32(spy.rates), FALL.values(range(18)))
+
+
+def test_without_a_schedule_it_logs_keras_schedules_decay_and_constants():
+    keras_own = keras.optimizers.schedules.ExponentialDecay(0.1, 4, 0.5)
+    expected = {
+        keras.optimizers.SGD(keras_own): 0.1 * 0.5 ** (np.arange(6) / 4),
+        keras.optimizers.SGD(0.25): np.full(6, 0.25),
+        optimizers.Adam(lr=0.1, decay=0.5): 0.1 / (1 + 0.5 * np.arange(6)),
+    }
+    for optimizer, values in expected.items():
+        spy = Spy()
+        fit(network(optimizer), (X, Y), LRScheduler(), spy, epochs=1)
+        np.testing.assert_allclose(spy.rates, values, rtol=1e-5)
+
+
+def test_mixed_precision():
+    optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.5), initial_scale=8.0)
+    model = displacement(optimizer)
+    ones = np.ones((48, 1), "float32")
+    fit(model, (ones, ones), LRScheduler(FALL))
+    total = FALL.values(range(18)).astype("float64").sum()
+    np.testing.assert_allclose(-model.get_weights()[0].item(), total, rtol=1e-5)
+    assert rate(optimizer) == 0.5
+
+
+def endless():
+    while True:
+        yield X[:8], Y[:8]
+
+
+def test_data_of_unknown_length():
+    spy = Spy()
+    model = network(keras.optimizers.SGD())
+    fit(model, (endless(),), LRScheduler(FALL), spy, batch_size=None, steps_per_epoch=6)
+    np.testing.assert_allclose(spy.rates, FALL.values(range(18)), rtol=1e-6)
+
+
+def finite():
+    for _ in range(6):
+        yield X[:8], Y[:8]
+
+
+@in_parts
+def test_unknown_length_is_refused_where_it_is_needed():
+    model = network(keras.optimizers.SGD())
+    start = model.get_weights()
+    with pytest.raises(ValueError, match="Pass steps_per_epoch to fit"):
+        fit(model, (finite(),), LRScheduler(FALL, unit="epoch"), batch_size=None)
+    with pytest.raises(ValueError, match="Pass steps_per_epoch to fit"):
+        fit(model, (finite(),), LRScheduler(FALL), batch_size=None, initial_epoch=1)
+    np.testing.assert_array_equal(start[0], model.get_weights()[0])
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "callbacks", "error"),
+    [
+        (lambda: keras.optimizers.SGD(FALL), [lambda: LRScheduler(FALL)], "already has a schedule"),
+        (lambda: optimizers.Adam(lr=0.1, decay=0.1), [lambda: LRScheduler(FALL)], "InverseTime"),
+        (
+            lambda: keras.optimizers.SGD(0.1),
+            [lambda: LRScheduler(FALL), lambda: LRScheduler(FALL)],
+            "only one callback",
+        ),
+        (
+            lambda: keras.optimizers.SGD(0.1),
+            [
+                lambda: LRScheduler(FALL),
+                lambda: keras.callbacks.LearningRateScheduler(lambda epoch: 0.2),
+            ],
+            "something else in this fit sets the learning rate",
+        ),
+        (
+            lambda: keras.optimizers.SGD(0.1),
+            [lambda: LRScheduler([FALL, FALL])],
+            "one schedule for",
+        ),
+        (
+            lambda: keras.optimizers.SGD(0.1),
+            [lambda: LRScheduler(momentum=FALL)],
+            r"Make it with one, SGD\(momentum=0.9\)",
+        ),
+        (
+            lambda: keras.optimizers.Adagrad(0.1),
+            [lambda: LRScheduler(momentum=FALL)],
+            "must have a momentum or a beta_1",
+        ),
+    ],
+)
+def test_refused_at_the_start_with_nothing_trained(optimizer, callbacks, error):
+    model = network(optimizer())
+    start = model.get_weights()
+    with pytest.raises(ValueError, match=error):
+        fit(model, (X, Y), *[make() for make in callbacks])
+    for left, right in zip(start, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(left, right)
+
+
+def test_a_writer_that_begins_later_is_warned_of():
+    later = keras.callbacks.LearningRateScheduler(lambda epoch, lr: 0.3 if epoch else lr)
+    model = network(keras.optimizers.SGD(0.1))  # the first epoch shows no difference
+    with pytest.warns(UserWarning, match="it is overwritten at every step"):
+        history = fit(model, (X, Y), LRScheduler(FALL), later)
+    np.testing.assert_allclose(history["learning_rate"], FALL.values([5, 11, 17]), rtol=1e-6)
+
+
+@pytest.mark.parametrize("bad", [3, "cosine", lambda: 0.1, lambda epoch, lr: lr])
+def test_what_is_no_schedule_is_refused_at_construction(bad):
+    with pytest.raises(TypeError, match="LRScheduler: schedule must"):
+        LRScheduler(bad)
+    with pytest.raises(ValueError, match="unit must be one of"):
+        LRScheduler(FALL, unit="batch")
+
+
+@pytest.mark.parametrize(
+    ("schedule", "unit", "warning"),
+    [
+        (schedules.Linear(0.1, 0.0, steps=100), "step", "longer than the whole fit of 18 steps"),
+        (schedules.Linear(0.1, 0.0, steps=18), "epoch", "longer than the whole fit of 3 epochs"),
+        (schedules.CosineRestarts(0.1, 1), "step", "shorter than two steps"),
+    ],
+)
+def test_lengths_in_the_wrong_unit_are_warned_of(schedule, unit, warning):
+    with pytest.warns(UserWarning, match=warning):
+        fit(network(keras.optimizers.SGD()), (X, Y), LRScheduler(schedule, unit=unit))

@@ -1,0 +1,167 @@
+"""Cycle-end weights, the ensemble of their predictions, and their average."""
+
+import keras
+import numpy as np
+import pytest
+from callbacks.drives import data, fit, network, restarts
+
+from keras_lr.callbacks import CosineWarmRestarts
+
+X, Y = data()
+ON_TORCH = keras.backend.backend() == "torch"
+pytestmark = pytest.mark.filterwarnings("ignore:.*(ends|stopped) inside a cycle")
+
+
+class Copy(keras.callbacks.Callback):
+    """Copies the weights after given batches of a run with six in each epoch."""
+
+    def __init__(self, *ends):
+        super().__init__()
+        self.ends, self.weights = ends, []
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        if 6 * self.epoch + batch + 1 in self.ends:
+            self.weights.append(self.model.get_weights())
+
+
+def same(left, right):
+    for a, b in zip(left, right, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("folder", [False, True])
+@pytest.mark.parametrize("spe", [1] if ON_TORCH else [1, 4])
+def test_snapshots_are_the_weights_at_the_ends(tmp_path, folder, spe):
+    copy = Copy(8, 24)
+    twin = network(keras.optimizers.Adam(0.01))
+    fit(twin, (X, Y), restarts(), copy, epochs=5)
+    model = network(keras.optimizers.Adam(0.01), spe)
+    callback = restarts(snapshots=3, snapshot_folder=tmp_path / "cycles" if folder else None)
+    fit(model, (X, Y), callback, epochs=5)
+    assert len(callback.snapshots) == 2
+    for snapshot, expected in zip(callback.snapshots, copy.weights, strict=True):
+        for left, right in zip(snapshot.get_weights(), expected, strict=True):
+            np.testing.assert_allclose(left, right, atol=0 if spe == 1 else 1e-6)
+    for left, right in zip(model.get_weights(), twin.get_weights(), strict=True):
+        np.testing.assert_allclose(left, right, atol=0 if spe == 1 else 1e-6)
+
+
+def test_the_folder_keeps_the_last_and_holds_keras_files(tmp_path):
+    model = network(keras.optimizers.SGD())
+    callback = CosineWarmRestarts(0.1, cycle_mult=1, snapshots=2, snapshot_folder=tmp_path)
+    fit(model, (X, Y), callback)
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["cycle_0001_step_12.weights.h5", "cycle_0002_step_18.weights.h5"]
+    fresh = network(keras.optimizers.SGD())
+    fresh.load_weights(tmp_path / names[1])
+    same(fresh.get_weights(), model.get_weights())
+
+
+def test_a_fit_that_goes_on_finds_its_snapshots_and_a_new_one_forgets_them(tmp_path):
+    def callback():
+        return CosineWarmRestarts(0.1, cycle_mult=1, snapshots=5, snapshot_folder=tmp_path)
+
+    model = network(keras.optimizers.SGD())
+    fit(model, (X, Y), callback(), epochs=2)
+    second = callback()
+    fit(model, (X, Y), second, initial_epoch=2, epochs=3)
+    assert len(second.snapshots) == 3
+    fit(model, (X, Y), second, epochs=1)
+    assert len(second.snapshots) == 1
+
+
+def test_ensemble_is_the_mean_prediction_and_can_be_saved(tmp_path):
+    model = network(keras.optimizers.SGD())
+    callback = CosineWarmRestarts(0.1, cycle_mult=1, snapshots=3)
+    fit(model, (X, Y), callback)
+    whole = callback.ensemble()
+    expected = np.mean([each.predict(X, verbose=0) for each in callback.snapshots], axis=0)
+    np.testing.assert_allclose(whole.predict(X, verbose=0), expected, atol=1e-6)
+    whole.save(tmp_path / "ensemble.keras")
+    loaded = keras.models.load_model(tmp_path / "ensemble.keras")
+    np.testing.assert_array_equal(loaded.predict(X, verbose=0), whole.predict(X, verbose=0))
+    whole.compile("sgd", "mse")
+    np.testing.assert_allclose(whole.evaluate(X, Y, verbose=0), np.mean((expected - Y) ** 2), 1e-4)
+
+
+def test_ensemble_of_one_and_average_of_one_are_the_model():
+    model = network(keras.optimizers.SGD())
+    callback = CosineWarmRestarts(0.1, snapshots=1)
+    fit(model, (X, Y), callback)
+    expected = model.predict(X, verbose=0)
+    np.testing.assert_array_equal(callback.ensemble().predict(X, verbose=0), expected)
+    averaged = callback.average(X, batch_size=16)
+    same(averaged.get_weights()[:4], model.get_weights()[:4])  # all but the BatchNorm statistics
+
+
+def test_ensemble_of_models_with_several_inputs_and_outputs():
+    left, right = keras.Input((4,), name="left"), keras.Input((4,), name="right")
+    both = keras.layers.Concatenate()([left, right])
+    outputs = {"a": keras.layers.Dense(1)(both), "b": keras.layers.Dense(2)(both)}
+    model = keras.Model({"left": left, "right": right}, outputs)
+    model.compile("sgd", {"a": "mse", "b": "mse"})
+    inputs, targets = {"left": X, "right": X}, {"a": Y, "b": np.hstack([Y, Y])}
+    callback = CosineWarmRestarts(0.1, cycle_mult=1, snapshots=2)
+    fit(model, (inputs, targets), callback, epochs=2)
+    predicted = callback.ensemble().predict(inputs, verbose=0)
+    members = [each.predict(inputs, verbose=0) for each in callback.snapshots]
+    for name in outputs:
+        expected = (members[0][name] + members[1][name]) / 2
+        np.testing.assert_allclose(predicted[name], expected, atol=1e-6)
+
+
+@keras.saving.register_keras_serializable(package="keras_lr_tests")
+class Subclassed(keras.Model):
+    def __init__(self, **arguments):
+        super().__init__(**arguments)
+        self.dense = keras.layers.Dense(1)
+
+    def call(self, inputs):
+        return self.dense(inputs)
+
+
+def test_ensemble_of_a_subclassed_model():
+    model = Subclassed()
+    model.compile("sgd", "mse")
+    callback = CosineWarmRestarts(0.1, cycle_mult=1, snapshots=2)
+    fit(model, (X, Y), callback, epochs=2)
+    predicted = callback.ensemble().predict(X, verbose=0)
+    expected = np.mean([each.predict(X, verbose=0) for each in callback.snapshots], axis=0)
+    np.testing.assert_allclose(predicted, expected, atol=1e-6)
+
+
+def test_average_is_the_mean_of_weights_with_statistics_of_the_data():
+    model = network(keras.optimizers.SGD())
+    callback = CosineWarmRestarts(0.1, cycle_mult=1, snapshots=3)
+    fit(model, (X, Y), callback)
+    averaged = callback.average(X[:40], batch_size=16)  # batches of 16, 16 and 8
+    sets = [each.get_weights() for each in callback.snapshots]
+    kernel, bias, _, _, mean, variance, *_ = (weight for weight in _by_kind(averaged))
+    np.testing.assert_allclose(kernel, np.mean([each[0] for each in sets], axis=0), atol=1e-7)
+    hidden = np.maximum(X[:40] @ kernel + bias, 0)
+    parts = [hidden[:16], hidden[16:32], hidden[32:]]
+    sizes = [16, 16, 8]
+    expected = np.average([part.mean(0) for part in parts], axis=0, weights=sizes)
+    np.testing.assert_allclose(mean, expected, atol=1e-5)
+    expected = np.average([part.var(0) for part in parts], axis=0, weights=sizes)
+    np.testing.assert_allclose(variance, expected, atol=1e-5)
+    assert all(layer.momentum == 0.99 for layer in averaged.layers if hasattr(layer, "momentum"))
+
+
+def _by_kind(model):
+    dense, norm, _ = model.layers
+    variables = [dense.kernel, dense.bias, norm.gamma, norm.beta]
+    variables += [norm.moving_mean, norm.moving_variance]
+    return [keras.ops.convert_to_numpy(variable) for variable in variables]
+
+
+def test_what_is_missing_is_said():
+    callback = CosineWarmRestarts(0.1, snapshots=1)
+    with pytest.raises(RuntimeError, match="there is no snapshot"):
+        callback.ensemble()
+    fit(network(keras.optimizers.SGD()), (X, Y), callback, epochs=1)
+    with pytest.raises(ValueError, match="Pass the training data"):
+        callback.average()
