@@ -14,6 +14,7 @@ from keras_lr._checks import check_integer, check_number, complaint
 _SMALLEST_FACTOR = 0.1
 _EPOCHS_WITHOUT_OVERFITTING = 8.0
 _REPETITION_EXPONENT = 0.4
+_BEGUN_TO_LEARN = 0.05
 
 
 class Trial(NamedTuple):
@@ -99,6 +100,12 @@ class ProbeClimb:
         """The trial with the lowest score; of equal ones the one that was run first."""
         return min(self.trials, key=lambda trial: trial.score)
 
+    @property
+    def learned(self) -> float:
+        """The share of the untrained model's loss that the best trial took away; 0 if none."""
+        scale = abs(self.untrained) or 1.0
+        return max(0.0, self.untrained - self.best.score) / scale
+
     def vertex(self) -> float:
         """Return log10 of the learning rate that suits a run as long as a trial.
 
@@ -144,16 +151,24 @@ def parabola_vertex(points: Sequence[tuple[float, float]], best: float) -> float
 
 
 def horizon_correction(
-    learning_rate: float, steps: int, total_steps: int, beta: float, *, epochs: float = 1.0
+    learning_rate: float,
+    steps: int,
+    total_steps: int,
+    beta: float,
+    *,
+    epochs: float = 1.0,
+    learned: float = 1.0,
 ) -> float:
     r"""The learning rate for a whole run, from the one that suits its first steps.
 
-    $$\eta = \eta_n \max(0.1, (n / T)^\beta \min(1, 8 / E)^{0.4})$$
+    $$\eta = \eta_n \max(0.1, (n / T)^\beta \min(1, 8 / E)^{0.4})^{\min(1, f / 0.05)}$$
 
-    for trials of n steps and a run of T steps that sees every sample E times. A short trial is
+    for trials of n steps that took away the share f of the untrained model's loss, and a run of T
+    steps that sees every sample E times. A short trial is
     best at the edge of stability, where noise has not yet piled up; a longer run wants less. A
-    run that sees its samples often overfits, and the sooner the larger the learning rate. No more
-    than a decade is taken off, because nothing was measured beyond.
+    run that sees its samples often overfits, and the sooner the larger the learning rate. But
+    while a trial has hardly begun to learn, its best learning rate is not at that edge, and less
+    is taken off. It is never more than a decade, because nothing was measured beyond.
 
     Args:
         learning_rate: What suits a run of `steps` steps, > 0.
@@ -162,6 +177,8 @@ def horizon_correction(
         beta: How fast the best learning rate falls with the length of the run, >= 0.
         epochs: How often the run sees every sample, > 0. The default is for data that is always
             new.
+        learned: The share of the untrained model's loss that the best trial took away, >= 0; see
+            `ProbeClimb.learned`.
 
     Returns:
         A learning rate, at most `learning_rate`.
@@ -183,7 +200,8 @@ def horizon_correction(
     check_number(owner, fix, above=0, learning_rate=learning_rate, epochs=epochs)
     check_integer(owner, fix, at_least=1, steps=steps)
     check_integer(owner, fix, at_least=steps, total_steps=total_steps)
-    check_number(owner, fix, at_least=0, beta=beta)
+    check_number(owner, fix, at_least=0, beta=beta, learned=learned)
     length = (steps / total_steps) ** beta
     repetition = min(1.0, _EPOCHS_WITHOUT_OVERFITTING / epochs) ** _REPETITION_EXPONENT
-    return float(learning_rate * max(_SMALLEST_FACTOR, length * repetition))
+    certainty = min(1.0, learned / _BEGUN_TO_LEARN)
+    return float(learning_rate * max(_SMALLEST_FACTOR, length * repetition) ** certainty)

@@ -24,7 +24,7 @@ class Family:
 # A step of a fixed size, whatever the gradient, leaves noise that only a smaller learning rate
 # removes: the longer the run, the more that pays, up to 1 / sqrt(T) in theory. A step in proportion
 # to the gradient grows smaller by itself.
-_FIXED_STEP, _SHRINKING_STEP = 0.35, 0.15
+_FIXED_STEP, _SHRINKING_STEP = 0.35, 0.1
 
 # Keras' defaults, but for Adagrad and Adadelta, where they are far below what their papers use.
 _FAMILIES: dict[type, Family] = {

@@ -59,7 +59,8 @@ def tune_lr(
     $$\eta = \eta_n \max(0.1, (n / T)^\beta \min(1, 8 / E)^{0.4}),$$
 
     with $\beta$ by the optimizer's family: 0.35 where a step's size does not depend on the
-    gradient's (Adam, RMSprop, Lion), 0.15 for SGD and Adagrad. The peak of a schedule with mean
+    gradient's (Adam, RMSprop, Lion), 0.1 for SGD and Adagrad; `horizon_correction` says more. The
+    peak of a schedule with mean
     value m times its peak is $m^{-1/3}$ times that: 1.25 for warm-up and cosine decay.
 
     The model is as before, bit for bit, whether the call returns, raises or is interrupted; only
@@ -138,7 +139,9 @@ def tune_lr(
     climb, cost = _climb(model, data, length, usual, seed, verbose)
     short = 10 ** climb.vertex()
     epochs_in_all = data.epochs_in(total * accumulation_steps(model)) or 1.0
-    choice = horizon_correction(short, length, total, family.beta, epochs=epochs_in_all)
+    choice = horizon_correction(
+        short, length, total, family.beta, epochs=epochs_in_all, learned=climb.learned
+    )
     shape = schedule if schedule is not None else in_graph_schedule(model)
     scaled = None
     if shape is not None:

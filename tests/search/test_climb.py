@@ -160,6 +160,17 @@ def test_a_run_shorter_than_a_trial_is_refused():
         horizon_correction(0.1, steps=100, total_steps=99, beta=0.3)
 
 
+def test_less_is_taken_off_while_the_trials_have_hardly_learned():
+    corrected = [horizon_correction(1.0, 1, 100, 0.25, learned=f) for f in (0, 0.025, 0.05, 1)]
+    assert corrected == pytest.approx([1.0, 0.1**0.25, 0.1**0.5, 0.1**0.5])
+
+
+def test_what_was_learned_is_a_share_of_the_untrained_loss():
+    assert ProbeClimb(0.0, 4.0).tell(0.0, 1.0).learned == 0.75
+    assert ProbeClimb(0.0, -2.0).tell(0.0, -3.0).learned == 0.5
+    assert ProbeClimb(0.0, 4.0).tell(0.0, math.inf).learned == 0.0
+
+
 @pytest.mark.parametrize("bad", [{"learning_rate": 0.0}, {"beta": -0.1}, {"epochs": 0.0}])
 def test_a_correction_from_nonsense_is_refused(bad):
     sound = {"learning_rate": 0.1, "steps": 10, "total_steps": 20, "beta": 0.3}
