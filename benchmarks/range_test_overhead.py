@@ -64,7 +64,9 @@ def ratios(make, pairs):
 
     def sweep():
         # No early stop: as many steps as the fit.
-        lr_find(model, x, y, batch_size=BATCH, steps=STEPS, max_lr=1e-3, stop_factor=None, verbose=0)
+        lr_find(
+            model, x, y, batch_size=BATCH, steps=STEPS, max_lr=1e-3, stop_factor=None, verbose=0
+        )
 
     fit(), sweep()  # compile
     found = []

@@ -13,7 +13,8 @@ from keras_lr.callbacks import (
     SwapScheduleFreeWeights,
 )
 from keras_lr.optimizers import Adam, migrate
-from keras_lr.search.range_test import LRRangeTest, lr_find
+from keras_lr.search.find import lr_find
+from keras_lr.search.range_test import LRRangeTest
 from keras_lr.search.result import RangeTestResult
 from keras_lr.search.sweep import lr_sweep
 from keras_lr.search.sweep_result import SweepResult

@@ -29,13 +29,17 @@ def test_all_python_of_the_readme_runs_in_order(tmp_path, monkeypatch, capsys):
     assert names["ensemble"].predict(names["x"][:2], verbose=0).shape == (2, 10)
 
 
-@pytest.mark.parametrize("command", ["pip install '.[demo]' && python", "pip install '.[test]' && pytest"])
+@pytest.mark.parametrize(
+    "command", ["pip install '.[demo]' && python", "pip install '.[test]' && pytest"]
+)
 def test_the_two_commands_stand_on_the_first_screen(command):
     assert command in "\n".join(README.splitlines()[:22])
 
 
 def test_the_table_of_equivalents_is_the_tested_one():
-    table = re.search(r"<!-- equivalents -->\n(.*)<!-- /equivalents -->", README, re.DOTALL).group(1)
+    table = re.search(r"<!-- equivalents -->\n(.*)<!-- /equivalents -->", README, re.DOTALL).group(
+        1
+    )
     assert table.strip() == equivalents.markdown().strip()
 
 

@@ -13,7 +13,6 @@ from keras.src.random.seed_generator import GLOBAL_SEED_GENERATOR
 from keras_lr._keras.training import ON_TORCH, TrainingState
 
 
-
 class VariableSnapshot:
     """Copies of variables' values, on the host."""
 

@@ -51,7 +51,7 @@ def test_picking_is_repeatable_and_touches_no_generator():
     np.testing.assert_array_equal(first[0], second[0])
     assert not np.array_equal(first[0], other[0])
     assert first[2] is None
-    row = np.flatnonzero((X == first[0][0]).all(axis=1)).item()
+    row = np.flatnonzero(np.equal(X, first[0][0]).all(axis=1)).item()
     np.testing.assert_array_equal(first[1][0], Y[row])
 
 
@@ -63,5 +63,7 @@ def test_picking_from_a_dataset_takes_the_first_samples():
 
 def test_class_weights_become_sample_weights():
     labels = np.array([0, 1, 1, 0])
-    weights = pick_samples(labels[:, None], labels, size=4, seed=0, class_weight={0: 1.0, 1: 3.0})[2]
+    weights = pick_samples(labels[:, None], labels, size=4, seed=0, class_weight={0: 1.0, 1: 3.0})[
+        2
+    ]
     np.testing.assert_array_equal(weights, [1, 3, 3, 1])

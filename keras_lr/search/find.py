@@ -1,0 +1,172 @@
+"""The learning-rate range test in one call."""
+
+import operator
+import warnings
+from collections.abc import Sequence
+from types import GeneratorType
+from typing import Any, Literal
+
+import keras
+
+from keras_lr._checks import check_integer, complaint
+from keras_lr._keras.data import is_arrays, pick_samples
+from keras_lr._keras.evaluation import Batch
+from keras_lr._keras.learning_rate import accumulation_steps
+from keras_lr._keras.state import fit_attributes_kept
+from keras_lr.search.progress import Verbosity
+from keras_lr.search.range_test import LRRangeTest
+from keras_lr.search.result import RangeTestResult
+
+PROBE_SEED = 0
+
+
+def lr_find(
+    model: keras.Model,
+    x: Any = None,
+    y: Any = None,
+    *,
+    batch_size: int | None = None,
+    min_lr: float = 1e-6,
+    max_lr: float = 100.0,
+    steps: int = 100,
+    spacing: Literal["exponential", "linear"] = "exponential",
+    smoothing: float = 0.98,
+    stop_factor: float | None = 4.0,
+    repeats: int = 1,
+    probe: int | Sequence[Any] | None = None,
+    validation_data: Any = None,
+    validation_every_steps: int = 10,
+    sample_weight: Any = None,
+    class_weight: dict[int, float] | None = None,
+    shuffle: bool = True,
+    steps_per_epoch: int | None = None,
+    verbose: Verbosity = "auto",
+) -> RangeTestResult:
+    """Run a learning-rate range test on a compiled model and leave no trace of it.
+
+    The sweep is that of `LRRangeTest`, which says how it works. Its cost is `steps * repeats`
+    training steps at most. Model, optimizer, random states and compiled functions are as before,
+    whether the call returns, raises or is interrupted; the next `fit` compiles nothing again.
+
+    Args:
+        model: A compiled model; an unbuilt one is built as `fit` would.
+        x: Training data, as `Model.fit` takes it: arrays, dicts or lists of them, `tf.data`,
+            `PyDataset`, generator, torch `DataLoader`. Taken over as many epochs as the sweep
+            needs.
+        y: Targets, as `Model.fit` takes them.
+        batch_size: Samples per step for arrays; None for Keras' 32. Use the one you will train
+            with.
+        min_lr: See `LRRangeTest`.
+        max_lr: See `LRRangeTest`.
+        steps: See `LRRangeTest`.
+        spacing: See `LRRangeTest`.
+        smoothing: See `LRRangeTest`.
+        stop_factor: See `LRRangeTest`.
+        repeats: See `LRRangeTest`.
+        probe: As in `LRRangeTest`, or a number of training samples to make the probe of: drawn at
+            random from arrays, the first ones of other sources.
+        validation_data: See `LRRangeTest`.
+        validation_every_steps: See `LRRangeTest`.
+        sample_weight: As `Model.fit` takes it.
+        class_weight: As `Model.fit` takes it.
+        shuffle: As `Model.fit` takes it.
+        steps_per_epoch: As `Model.fit` takes it.
+        verbose: `"auto"` or 1 shows a progress bar, 2 one line at the end, 0 nothing.
+
+    Returns:
+        A `RangeTestResult`.
+
+    Raises:
+        ValueError: If the model is not compiled, the data is empty or ends before the sweep does,
+            or for what `LRRangeTest` raises.
+        TypeError: If `model` is no Keras model, or a number is not a number.
+
+    Example:
+        >>> import keras, numpy as np
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
+        >>> model.compile("sgd", "mse")
+        >>> x = np.random.default_rng(0).normal(size=(256, 4))
+        >>> result = lr_find(model, x, x.sum(axis=1, keepdims=True), verbose=0)
+        >>> 1e-3 < result.suggest() < 1.0
+        True
+
+    Reference:
+        Smith 2015, "Cyclical Learning Rates for Training Neural Networks", section 3.3
+        (arXiv:1506.01186).
+    """
+    _check_model(model)
+    _check_data(x)
+    if isinstance(probe, int):
+        probe = _probe_batch(x, y, sample_weight, class_weight, probe)
+    finder = LRRangeTest(
+        min_lr,
+        max_lr,
+        steps,
+        spacing=spacing,
+        smoothing=smoothing,
+        stop_factor=stop_factor,
+        repeats=repeats,
+        probe=probe,
+        validation_data=validation_data,
+        validation_every_steps=validation_every_steps,
+        verbose=verbose,
+    )
+    epochs = steps * repeats * accumulation_steps(model) + 1
+    if isinstance(x, GeneratorType):
+        # In every further epoch Keras would give its first two batches again.
+        epochs, steps_per_epoch = 1, None
+    with fit_attributes_kept(model), finder, warnings.catch_warnings():
+        # The sweep takes as many epochs as it needs; where that is too much for the data, an error
+        # says so below.
+        warnings.filterwarnings("ignore", message="Your input ran out of data")
+        warnings.filterwarnings("ignore", message="`shuffle=True` was passed")
+        warnings.filterwarnings("ignore", message="LRRangeTest: the fit must be long enough")
+        model.fit(
+            x,
+            y,
+            batch_size=batch_size,
+            epochs=epochs,
+            verbose=0,
+            callbacks=[finder],
+            shuffle=shuffle,
+            class_weight=class_weight,
+            sample_weight=sample_weight,
+            steps_per_epoch=steps_per_epoch,
+        )
+    result = finder.result
+    if result is None or result.stop_reason.startswith("interrupted"):
+        made = 0 if result is None else len(result.losses)
+        rule = "the data must last for the whole sweep"
+        fix = "Pass arrays or a dataset that can be gone through again, or lower steps"
+        raise ValueError(complaint("lr_find", rule, fix, steps=steps, steps_made=made))
+    return result
+
+
+def _check_model(model: Any) -> None:
+    fix = "Pass a keras.Model, and call model.compile(...) first"
+    if not isinstance(model, keras.Model):
+        raise TypeError(complaint("lr_find", "model must be a Keras model", fix, model=type(model)))
+    if not model.compiled:
+        raise ValueError(complaint("lr_find", "the model must be compiled", fix, model=model.name))
+
+
+def _check_data(x: Any) -> None:
+    leaves = keras.tree.flatten(x) if x is not None and is_arrays(x) else [x]
+    if x is None or any(operator.length_hint(leaf, 1) == 0 for leaf in leaves):
+        rule = "x must hold at least one batch"
+        raise ValueError(complaint("lr_find", rule, "Pass the data to train on", x=_summary(x)))
+
+
+def _summary(x: Any) -> object:
+    if x is None or not is_arrays(x):
+        return x
+    return keras.tree.map_structure(lambda leaf: f"array of shape {leaf.shape}", x)
+
+
+def _probe_batch(x: Any, y: Any, sample_weight: Any, class_weight: Any, size: int) -> Batch:
+    fix = "Pass probe=(x, y), a batch of your own"
+    check_integer("lr_find", fix, at_least=1, probe=size)
+    if isinstance(x, GeneratorType):
+        rule = "a probe cannot be taken from a generator without losing its data"
+        raise ValueError(complaint("lr_find", rule, fix, probe=size))
+    return pick_samples(x, y, sample_weight, size=size, seed=PROBE_SEED, class_weight=class_weight)
