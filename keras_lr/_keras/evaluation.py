@@ -45,12 +45,13 @@ class LossFunction:
             import jax
 
             compiled: Callable[..., Any] = jax.jit(self._loss)
-            return compiled
-        if ON_TENSORFLOW:
+        elif ON_TENSORFLOW:
             import tensorflow as tf
 
-            return tf.function(self._loss, reduce_retracing=True)
-        return self._torch_loss
+            compiled = tf.function(self._loss, reduce_retracing=True)
+        else:
+            compiled = self._torch_loss
+        return compiled
 
     def _torch_loss(self, *arguments: Any) -> Any:
         import torch
