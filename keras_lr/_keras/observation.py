@@ -9,19 +9,22 @@ from keras_lr._keras.training import TrainingState
 
 
 class RateObservation:
-    """What a leaf optimizer will make of its learning rate in the coming step.
-
-    Attributes:
-        schedule: What the optimizer computes it from in the graph; None if it holds it.
-    """
+    """What a leaf optimizer will make of its learning rate in the coming step."""
 
     def __init__(self, optimizer: Any) -> None:
-        self.schedule = optimizer._learning_rate if is_scheduled(optimizer) else None
-        self._rate = optimizer._learning_rate
+        self._optimizer = optimizer
         decay = getattr(optimizer, "_decay", None)
         self._decay = decay if isinstance(decay, keras.Variable) else None
         self._iterations = optimizer._iterations
         self._accumulation = optimizer.gradient_accumulation_steps or 1
+
+    @property
+    def schedule(self) -> Any:
+        """What the optimizer computes it from in the graph; None if it holds it.
+
+        A plateau may put another one in its place in mid-fit.
+        """
+        return self._optimizer._learning_rate if is_scheduled(self._optimizer) else None
 
     def step(self, state: TrainingState) -> int:
         """Return the step that a schedule is called with: under accumulation, the batch."""
@@ -29,7 +32,7 @@ class RateObservation:
 
     def held(self, state: TrainingState) -> float:
         """Return the learning rate of an optimizer without a schedule, its decay included."""
-        rate = float(state.read(self._rate))
+        rate = float(state.read(self._optimizer._learning_rate))
         if self._decay is None:
             return rate
         updates = self.step(state) // self._accumulation

@@ -27,9 +27,13 @@ class _OneRate:
     def __init__(self, name: str, optimizer: Any) -> None:
         self.name = name
         self._observation = RateObservation(optimizer)
-        self._values = Values(self._observation.schedule)
+        self._schedule: Any = None
+        self._values = Values(None)
 
     def read(self, state: TrainingState) -> float:
-        if self._observation.schedule is None:
+        schedule = self._observation.schedule
+        if schedule is None:
             return self._observation.held(state)
+        if schedule is not self._schedule:
+            self._schedule, self._values = schedule, Values(schedule)
         return float(self._values(self._observation.step(state)))

@@ -6,7 +6,7 @@ import pytest
 from callbacks.drives import Spy, data, displacement, everything, fit, network
 
 from keras_lr import optimizers, schedules
-from keras_lr.callbacks import LRScheduler
+from keras_lr.callbacks import LRScheduler, ReduceOnPlateauPlus
 
 X, Y = data()
 STEPS = 6  # 48 samples in batches of 8
@@ -374,3 +374,17 @@ def test_what_is_no_schedule_is_refused_at_construction(bad):
 def test_lengths_in_the_wrong_unit_are_warned_of(schedule, unit, warning):
     with pytest.warns(UserWarning, match=warning):
         fit(network(keras.optimizers.SGD()), (X, Y), LRScheduler(schedule, unit=unit))
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_plateau_multiplies_what_is_driven_and_what_the_graph_gives(order):
+    flat = schedules.Constant(0.1)
+    inside = network(keras.optimizers.SGD(flat, momentum=0.9))
+    for model, driver in (
+        (network(keras.optimizers.SGD(0.5)), LRScheduler(flat)),
+        (inside, LRScheduler(momentum=lambda step: 0.5)),
+    ):
+        plateau = ReduceOnPlateauPlus(monitor="loss", factor=0.5, patience=1, min_delta=10.0)
+        history = fit(model, (X, Y), *[driver, plateau][::order], epochs=4)
+        np.testing.assert_allclose(history["learning_rate"], [0.1, 0.1, 0.05, 0.025], rtol=1e-6)
+    assert inside.optimizer.momentum == 0.9

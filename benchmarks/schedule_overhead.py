@@ -1,0 +1,172 @@
+"""What a schedule costs per training step: in the graph, from a callback, and by Keras' own means.
+
+Every variant is compared with a fit that has a callback which does nothing, in the same process and
+turn about, so that whatever else the machine does falls on both. A ratio of 1.05 means 5 % longer.
+
+    KERAS_BACKEND=jax python benchmarks/schedule_overhead.py
+
+adds a backend to `schedule_overhead.json` and writes the table `schedule_overhead.md` of all.
+"""
+
+import json
+import os
+import platform
+import statistics
+import sys
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from keras_lr import schedules
+from keras_lr.callbacks import LRScheduler
+
+RESULTS = Path(__file__).with_suffix(".json")
+TABLE = Path(__file__).with_suffix(".md")
+REPEATS = 15
+
+
+class NoOp(keras.callbacks.Callback):
+    """Does nothing, after every batch."""
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Do nothing."""
+
+
+class AssignPerBatch(keras.callbacks.Callback):
+    """What users write: set the optimizer's learning rate before every batch."""
+
+    def __init__(self, schedule):
+        super().__init__()
+        self.values = schedule.values(range(schedule.steps)).tolist()
+
+    def on_train_batch_begin(self, batch, logs=None):
+        """Set it."""
+        self.model.optimizer.learning_rate = self.values[batch]
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Do nothing, as the no-op does."""
+
+
+def mlp():
+    """Return a model of which a step takes well under a millisecond, and its data."""
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=(32 * 200, 20)).astype("float32")
+    layers = [keras.Input((20,)), keras.layers.Dense(32, "relu"), keras.layers.Dense(1)]
+    return keras.Sequential(layers), "mse", x, x[:, :1]
+
+
+def cnn():
+    """Return a small convolutional network and its data."""
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=(32 * 30, 28, 28, 1)).astype("float32")
+    layers = [
+        keras.Input((28, 28, 1)),
+        keras.layers.Conv2D(16, 3, activation="relu"),
+        keras.layers.MaxPooling2D(),
+        keras.layers.Conv2D(32, 3, activation="relu"),
+        keras.layers.GlobalAveragePooling2D(),
+        keras.layers.Dense(10, activation="softmax"),
+    ]
+    loss = "sparse_categorical_crossentropy"
+    return keras.Sequential(layers), loss, x, generator.integers(0, 10, len(x))
+
+
+def variants(steps):
+    """Return (learning rate, callback) by name, the first one to compare with."""
+    restarts = schedules.CosineRestarts(1e-3, first_cycle_steps=steps // 7)
+    finite = restarts.then(schedules.Constant(1e-4), after=steps)
+    values = schedules.Table(finite.values(range(steps)).tolist())
+    keras_own = keras.optimizers.schedules.CosineDecayRestarts(1e-3, steps // 7)
+    return {
+        "no-op callback": (1e-3, NoOp()),
+        "in the graph": (restarts, NoOp()),
+        "LRScheduler": (1e-3, LRScheduler(restarts)),
+        "LRScheduler() of a graph's": (restarts, LRScheduler()),
+        "Keras: CosineDecayRestarts": (keras_own, NoOp()),
+        "Keras: assign per batch": (1e-3, AssignPerBatch(values)),
+    }
+
+
+def seconds(model, x, y, callback):
+    """Return how long an epoch takes."""
+    start = time.perf_counter()
+    model.fit(x, y, batch_size=32, shuffle=False, verbose=0, callbacks=[callback])
+    return time.perf_counter() - start
+
+
+def measure(make, steps_per_execution):
+    """Return the median ratio to the no-op callback by variant, and its own seconds per step."""
+    models = {}
+    for name, (learning_rate, callback) in variants(len(make()[2]) // 32).items():
+        model, loss, x, y = make()
+        model.compile(
+            keras.optimizers.Adam(learning_rate), loss, steps_per_execution=steps_per_execution
+        )
+        models[name] = model, callback
+        seconds(model, x, y, callback)  # compiles
+    base = models.pop("no-op callback")
+    ratios = {name: [] for name in models}
+    own = []
+    for _ in range(REPEATS):
+        for name, pair in models.items():
+            before, with_it, after = (seconds(m, x, y, c) for m, c in (base, pair, base))
+            ratios[name].append(2 * with_it / (before + after))
+            own += [before, after]
+    step = statistics.median(own) / (len(x) // 32)
+    return {name: statistics.median(values) for name, values in ratios.items()}, step
+
+
+def main():
+    """Measure one backend and write all results."""
+    backend = keras.backend.backend()
+    if backend == "torch":
+        import torch
+
+        torch.set_num_threads(1)
+    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    rows = []
+    for make in (mlp, cnn):
+        for several in (1,) if backend == "torch" else (1, 8):
+            ratios, step = measure(make, several)
+            row = {"model": make.__name__, "steps_per_execution": several, "seconds_per_step": step}
+            rows.append({**row, "ratios": ratios})
+            print(backend, row, ratios, flush=True)
+    results[backend] = {
+        "keras": keras.__version__,
+        "python": platform.python_version(),
+        "load": os.getloadavg()[0],
+        "cores": os.cpu_count(),
+        "rows": rows,
+    }
+    RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+    TABLE.write_text(table(results))
+
+
+def table(results):
+    """Return all results as a Markdown table."""
+    names = list(next(iter(results.values()))["rows"][0]["ratios"])
+    lines = [
+        "# Overhead of schedules",
+        "",
+        "Time of an epoch relative to one with a callback that does nothing; medians of "
+        f"{REPEATS} ratios, sides alternating in one process.",
+        "",
+        "| backend | model | steps per execution | ms per step | " + " | ".join(names) + " |",
+        "|" + "---|" * (4 + len(names)),
+    ]
+    for backend, result in results.items():
+        for row in result["rows"]:
+            cells = [backend, row["model"], str(row["steps_per_execution"])]
+            cells += [f"{1000 * row['seconds_per_step']:.2f}"]
+            cells += [f"{row['ratios'][name]:.2f}" for name in names]
+            lines.append("| " + " | ".join(cells) + " |")
+    loads = ", ".join(f"{name} {result['load']:.0f}" for name, result in results.items())
+    cores = next(iter(results.values()))["cores"]
+    lines += ["", f"Measured on {cores} cores at a load of: {loads}."]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
