@@ -6,6 +6,12 @@ within 30 evaluations of the plateau's beginning has *missed* it. All rules but 
 patience, so what differs is what they judge; that one waits for as long as smoothing does. Run
 `python benchmarks/plateau_noise.py`, which writes `plateau_noise.json` and `plateau_noise.md`
 beside itself. NumPy only.
+
+What it showed: at noise 0.1 smoothing by EMA 0.8 makes 7 times fewer false reductions than the raw
+metric at the same patience, for 5 evaluations more of delay. Twice the patience on the raw metric
+does about as well, a little later and with a few plateaus missed. Without noise an EMA goes on
+falling long after the curve has stopped, unless `min_delta` says what is too little; and against
+noise a `min_delta` makes false reductions more frequent, not less.
 """
 
 import json

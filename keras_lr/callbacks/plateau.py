@@ -11,6 +11,7 @@ import numpy as np
 from keras_lr._checks import check_choice, check_integer, complaint
 from keras_lr._keras.learning_rate import leaf_optimizers
 from keras_lr._keras.monitor import BATCH_LOSS, ValidationWatch
+from keras_lr._keras.rollback import Rollback
 from keras_lr._keras.training import attach, detach
 from keras_lr.callbacks.plateau_backup import PlateauBackup
 from keras_lr.callbacks.plateau_controller import PlateauController
@@ -64,9 +65,10 @@ class ReduceOnPlateauPlus(keras.callbacks.Callback):  # type: ignore[misc]
         restart: Where nothing is left to reduce, jump back up instead.
         restart_decay: What the peak is multiplied by at each restart.
         max_rescues: How often a NaN or infinite metric or loss is answered by going back to the
-            best state so far, optimizer included, with the learning rate cut by the factor. One
-            more stops training there. With 0 a bad metric is no improvement, as in Keras. Above
-            0, the best weights are kept in memory.
+            best state so far, optimizer included, with the learning rate cut by the factor. Where
+            that was of no help the next rescue goes back to the starting state. One rescue more
+            stops training. With 0 a bad metric is no improvement, as in Keras. Above 0, both
+            states are kept in memory.
         restore_best_weights: Go back to the best weights at each reduction and when stopping.
         restore_optimizer: Then put the optimizer's variables back too, momenta for example.
         frequency: `"epoch"`, or evaluate every so many training steps.
@@ -228,7 +230,7 @@ class ReduceOnPlateauPlus(keras.callbacks.Callback):  # type: ignore[misc]
         if self._every is None and self._is_evaluation(logs):
             run.evaluate(monitored(logs, self.monitor, watch_loss=run.rescues))
         if self._backup is not None:
-            self._backup.save(epoch + 1, self.get_state(), run.best)
+            self._backup.save(epoch + 1, self.get_state(), run.weights)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Leave nothing behind but the learning rate. Called by `fit`."""
@@ -246,9 +248,9 @@ class ReduceOnPlateauPlus(keras.callbacks.Callback):  # type: ignore[misc]
 
     def _begin(self, epoch: int) -> None:
         earlier, earlier_steps = self._run, self._steps
-        kept = None
+        kept: tuple[dict[str, Any], dict[str, Rollback]] | None = None
         if not self._reset and earlier is not None and earlier_steps is not None:
-            kept = self.get_state(), earlier.best
+            kept = self.get_state(), earlier.weights
         model = self.model
         self._run = PlateauRun(
             model,
@@ -260,16 +262,16 @@ class ReduceOnPlateauPlus(keras.callbacks.Callback):  # type: ignore[misc]
         )
         self._steps = PlateauSteps(model, self._run, self.monitor, self._every)
         if self._to_load is not None:
-            kept, self._to_load = (self._to_load, None), None
+            kept, self._to_load = (self._to_load, {}), None
         if self._backup is not None and epoch > 0:
             kept = self._backup.load(epoch) or kept
         if kept is not None:
-            state, best = kept
-            self._run.set_state(state, best)
+            state, weights = kept
+            self._run.set_state(state, weights)
             self._steps.set_state(state["steps"])
         else:
             self._check_floor(self._run)
-        if self._every or self._run.driven or self._run.keeps_weights:
+        if self._every or self._run.driven or self._run.rescues:
             attach(model, self._steps)
 
     def _chosen(self, model: Any) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import json
 import os
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,30 +27,30 @@ class PlateauBackup:
         self._directory = Path(directory)
         self._stem = re.sub(r"\W+", "_", "_".join(["plateau", *labels]))
         self._path = self._directory / f"{self._stem}.json"
-        self._saved: tuple[Rollback, str] | None = None
+        self._files: dict[str, tuple[Rollback, str]] = {}
 
-    def save(self, epoch: int, state: dict[str, Any], best: Rollback | None) -> None:
+    def save(self, epoch: int, state: dict[str, Any], weights: Mapping[str, Rollback]) -> None:
         """Write the state that an epoch will begin with.
 
         Args:
             epoch: The coming epoch, counted from 0.
             state: Plain values.
-            best: The weights to go back to; written only when they are others than before.
+            weights: What to go back to, by name; written only when it is other than before.
         """
         self._directory.mkdir(parents=True, exist_ok=True)
-        name = None if best is None else self._weights(epoch, best)
-        entries = {**self._read(), str(epoch): {"state": state, "weights": name}}
+        files = {label: self._write(epoch, label, one) for label, one in weights.items()}
+        entries = {**self._read(), str(epoch): {"state": state, "weights": files}}
         past = sorted((key for key in entries if int(key) <= epoch), key=int)
         kept = {key: entries[key] for key in past[-KEPT_EPOCHS:]}
         draft = self._path.with_suffix(".draft")
         draft.write_text(json.dumps(kept))
         os.replace(draft, self._path)  # a kill leaves the old file or the new one, never half of it
-        used = {entry["weights"] for entry in kept.values()}
+        used = {file for entry in kept.values() for file in entry["weights"].values()}
         for path in self._directory.glob(f"{self._stem}-*.npz"):
             if path.name not in used:
                 path.unlink()
 
-    def load(self, epoch: int) -> tuple[dict[str, Any], Rollback | None] | None:
+    def load(self, epoch: int) -> tuple[dict[str, Any], dict[str, Rollback]] | None:
         """Return the state that an epoch is to begin with, and the weights to go back to.
 
         Args:
@@ -69,11 +69,11 @@ class PlateauBackup:
             received = {"saved": int(past[-1]), "epoch": epoch}
             warnings.warn(complaint("ReduceOnPlateauPlus", rule, fix, **received), stacklevel=2)
         entry = entries[past[-1]]
-        name = entry["weights"]
-        best = None if name is None else Rollback.load(self._directory / name)
-        if best is not None:
-            self._saved = best, name
-        return entry["state"], best
+        self._files = {
+            label: (Rollback.load(self._directory / file), file)
+            for label, file in entry["weights"].items()
+        }
+        return entry["state"], {label: one for label, (one, _) in self._files.items()}
 
     def remove(self) -> None:
         """Delete what was written."""
@@ -82,15 +82,15 @@ class PlateauBackup:
         if self._directory.is_dir() and not any(self._directory.iterdir()):
             self._directory.rmdir()
 
-    def _weights(self, epoch: int, best: Rollback) -> str:
+    def _write(self, epoch: int, label: str, weights: Rollback) -> str:
         """Write weights once, under a name of their own, and return the name."""
-        if self._saved is None or self._saved[0] is not best:
-            name = f"{self._stem}-{epoch}.npz"
-            draft = self._directory / f"{name}.draft"
-            best.save(draft)
-            os.replace(draft, self._directory / name)
-            self._saved = best, name
-        return self._saved[1]
+        if label not in self._files or self._files[label][0] is not weights:
+            file = f"{self._stem}-{label}-{epoch}.npz"
+            draft = self._directory / f"{file}.draft"
+            weights.save(draft)
+            os.replace(draft, self._directory / file)
+            self._files[label] = weights, file
+        return self._files[label][1]
 
     def _read(self) -> dict[str, Any]:
         if not self._path.exists():

@@ -5,6 +5,8 @@ import warnings
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from keras_lr._checks import complaint
 from keras_lr._keras.monitor import metric_direction
 from keras_lr._keras.rollback import Rollback
@@ -21,6 +23,8 @@ from keras_lr.callbacks.plateau_controller import PlateauController
 from keras_lr.callbacks.plateau_state import Action, Decision, PlateauState
 
 OWNER = "ReduceOnPlateauPlus"
+
+_GOING_BACK = ("reduce", "stop")
 
 
 @dataclass(frozen=True)
@@ -80,7 +84,7 @@ class PlateauRun:
         state: The controller's state.
         events: What happened, in order.
         epoch: The present epoch, counted from 0.
-        best: The weights to go back to.
+        weights: What to go back to: `"best"`, and for rescues `"start"`.
     """
 
     def __init__(
@@ -95,13 +99,15 @@ class PlateauRun:
         self.driven = is_driven(model)
         self.events: list[PlateauEvent] = []
         self.epoch = 0
-        self.best: Rollback | None = None
+        self.weights: dict[str, Rollback] = {}
         self._model = model
         self._monitor = monitor
         self._controller = controller
         self._direction_known = direction_known
         self._policy = policy
-        self._went_back = False
+        self._went_back: str | None = None
+        self._failures = 0  # rescues since the best weights were found
+        self._patience = 1 if monitor.startswith("val_") else 0
         self._names = [""] if self.driven else list(optimizers)
         self._rates: list[ScalableRate] = (
             [DrivenRate(model)]
@@ -137,12 +143,15 @@ class PlateauRun:
         for rate in self._rates:
             rate.begin_step()
 
-    def evaluate(self, metric: float, access: Access = HOST) -> Decision:
+    def evaluate(
+        self, metric: float, access: Access = HOST, weights: Rollback | None = None
+    ) -> Decision:
         """Judge one value of the metric and do what is decided.
 
         Args:
             metric: The value.
             access: How to reach the variables now.
+            weights: What the value was measured at; None for the present ones.
 
         Returns:
             The decision.
@@ -154,9 +163,10 @@ class PlateauRun:
             [rate.start for rate in self._rates],
         )
         self.state, decision = self._controller.update(state, metric)
-        self._went_back = False
+        self._went_back = None
         if decision.record and self.keeps_weights:
-            self.best = Rollback.take(self._model, access)
+            self.weights["best"] = weights or Rollback.take(self._model, access)
+            self._failures = 0
         if decision.action != "keep":
             self._act(decision, access)
         return decision
@@ -168,14 +178,15 @@ class PlateauRun:
             "rates": [rate.get_state() for rate in self._rates],
             "events": [asdict(event) for event in self.events],
             "went_back": self._went_back,
+            "failures": self._failures,
         }
 
-    def set_state(self, state: dict[str, Any], best: Rollback | None = None) -> None:
+    def set_state(self, state: dict[str, Any], weights: dict[str, Rollback]) -> None:
         """Go on from `get_state()`, between two epochs.
 
         Args:
             state: What `get_state` returned.
-            best: The best weights then; None if none are known.
+            weights: What there was to go back to, as far as it is known.
 
         Raises:
             ValueError: If the state is that of another number of optimizers.
@@ -188,10 +199,11 @@ class PlateauRun:
         self.events = [PlateauEvent(**event) for event in state["events"]]
         for rate, saved, present in zip(self._rates, state["rates"], self.state.rates, strict=True):
             rate.set_state(saved, HOST, present)
-        self.best = best
-        if state["went_back"] and best is not None:
+        self.weights = dict(weights)
+        self._failures = state["failures"]
+        if state["went_back"] in self.weights:
             # Keras' backup may hold the weights from before going back.
-            best.restore(self._model, HOST, optimizer=self._restores_optimizer(self.events[-1]))
+            self._go_back(state["went_back"], self.events[-1], HOST)
 
     def _find_direction(self) -> None:
         """Infer from the metric which way is better, which cannot be done before it is built."""
@@ -221,20 +233,35 @@ class PlateauRun:
             reason=decision.reason,
         )
         self.events.append(event)
-        if self.best is not None and self._goes_back(event):
-            self.best.restore(self._model, access, optimizer=self._restores_optimizer(event))
-            self._went_back = access is HOST
+        target = self._target(event)
+        if target in self.weights:
+            self._go_back(target, event, access)
+            self._went_back = target if access is HOST else None
         if decision.action == "stop":
             self._model.stop_training = True
         self._tell(event, decision)
 
-    def _goes_back(self, event: PlateauEvent) -> bool:
-        if event.action in ("reduce", "stop") and self._policy.restore_weights:
-            return True
-        return self.rescues and not math.isfinite(event.metric)
+    def _target(self, event: PlateauEvent) -> str:
+        """Return which weights to go back to, if any.
 
-    def _restores_optimizer(self, event: PlateauEvent) -> bool:
-        return self._policy.restore_optimizer or not math.isfinite(event.metric)
+        A training loss that makes an epoch the best is older than the weights the epoch ends with,
+        and these may be broken already. If going back to them did not help, the starting weights
+        are the ones that are known to work. Validation is believed once more than training.
+        """
+        if self.rescues and not math.isfinite(event.metric):
+            broken = event.action != "stop" and self._failures > self._patience
+            self._failures += 1
+            return "start" if broken or "best" not in self.weights else "best"
+        return "best" if self._policy.restore_weights and event.action in _GOING_BACK else ""
+
+    def _go_back(self, target: str, event: PlateauEvent, access: Access) -> None:
+        broken = not math.isfinite(event.metric)
+        optimizer = self._policy.restore_optimizer or broken
+        self.weights[target].restore(self._model, access, optimizer=optimizer)
+        if broken and access is not HOST:
+            # A running mean that has met a NaN would stay one until the epoch ends.
+            for variable in self._model.metrics_variables:
+                access.write(variable, np.zeros(variable.shape))
 
     def _tell(self, event: PlateauEvent, decision: Decision) -> None:
         if event.action == "stop" and not math.isfinite(event.metric):

@@ -34,12 +34,15 @@ class PlateauSteps:
         self._exact = ExactLoss(model) if every and monitor == BATCH_LOSS else None
         self._total, self._count = 0.0, 0
         self._epoch = -1
+        self._weights: Rollback | None = None
 
     def before_step(self, state: TrainingState) -> None:
-        """Keep the starting weights, until there are better ones."""
+        """Keep the weights that are about to be judged; set aside the running loss."""
         self._run.begin_step()
-        if self._run.keeps_weights and self._run.best is None:
-            self._run.best = Rollback.take(self._model, state)
+        if self._run.rescues and "start" not in self._run.weights:
+            self._run.weights["start"] = Rollback.take(self._model, state)
+        if self._every and self._count == 0 and self._run.keeps_weights:
+            self._weights = Rollback.take(self._model, state)
         if self._exact:
             self._exact.before_step(state)
 
@@ -60,7 +63,7 @@ class PlateauSteps:
         else:
             metric = monitored(logs, self._monitor, watch_loss=self._run.rescues)
         self._total, self._count = 0.0, 0
-        self._run.evaluate(metric, state)
+        self._run.evaluate(metric, state, self._weights)
 
     def on_interrupt(self) -> None:
         """Leave everything as it is."""

@@ -168,8 +168,8 @@ def _draw(ax: Axes, panel: HistoryPanel, marks: Sequence[HistoryMark]) -> None:
     named = set()
     for mark in marks:
         color, line = _MARKS.get(mark.action, ("tab:gray", ":"))
-        label = None if mark.action in named else mark.action
-        ax.axvline(mark.epochs, color=color, linestyle=line, linewidth=1, label=label)
+        title = None if mark.action in named else mark.action
+        ax.axvline(mark.epochs, color=color, linestyle=line, linewidth=1, label=title)
         named.add(mark.action)
     ax.set_ylabel(panel.title)
     ax.grid(alpha=0.2)

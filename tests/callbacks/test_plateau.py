@@ -304,6 +304,22 @@ def test_a_bad_start_goes_back_to_the_starting_weights():
     assert same(model.get_weights(), start)
 
 
+@pytest.mark.parametrize("frequency", ["epoch", 1])
+@pytest.mark.parametrize("scheduled", [False, True])
+def test_recovers_from_a_hopeless_rate(frequency, scheduled):
+    # The first loss is a fine one, but its update breaks the weights that it makes the best.
+    rate = keras.optimizers.schedules.CosineDecay(200.0, 10_000) if scheduled else 200.0
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
+    model.compile(keras.optimizers.SGD(rate), "mse")
+    untrained = float(model.evaluate(X, Y, verbose=0))
+    plateau = ReduceOnPlateauPlus(
+        "loss", factor=0.1, max_rescues=6, frequency=frequency, restore_best_weights=True
+    )
+    history = fit(model, [plateau], epochs=40)
+    assert "rescue" in [event.action for event in plateau.events]
+    assert history.history["loss"][-1] < 0.1 * untrained
+
+
 def test_rescues_come_to_an_end_at_the_best_weights():
     model = make_model()
     watch = Watch()

@@ -1,0 +1,43 @@
+import keras
+import numpy as np
+import pytest
+
+from keras_lr._keras.monitor import ValidationWatch, metric_direction
+
+X, Y = np.ones((4, 1)), np.ones((4, 1))
+
+
+def fitted(**arguments):
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse", metrics=["mae", "r2_score"])
+    watch = ValidationWatch(model)
+    model.fit(X, Y, epochs=1, verbose=0, **arguments)
+    return model, watch
+
+
+@pytest.mark.parametrize(
+    ("monitor", "direction"),
+    [
+        ("val_loss", "min"),
+        ("head_loss", "min"),
+        ("val_mae", "min"),
+        ("r2_score", "max"),
+        ("x", None),
+    ],
+)
+def test_metrics_have_a_direction(monitor, direction):
+    model, _ = fitted()
+    assert metric_direction(model, monitor) == direction
+
+
+@pytest.mark.parametrize("frequency", [1, 2])
+def test_validation_data_is_noticed_even_where_it_is_not_used(frequency):
+    _, watch = fitted(validation_data=(X, Y), validation_freq=frequency)
+    assert watch.has_data
+
+
+def test_so_is_its_absence():
+    model, watch = fitted()
+    assert not watch.has_data
+    watch.stop()
+    assert "_should_eval" not in vars(model)

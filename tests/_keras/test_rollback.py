@@ -1,0 +1,69 @@
+import keras
+import numpy as np
+import pytest
+
+from keras_lr._keras.rollback import Rollback
+from keras_lr._keras.scaled_rates import HOST
+
+
+def values(variables):
+    return [keras.ops.convert_to_numpy(variable.value).copy() for variable in variables]
+
+
+def same(left, right):
+    return all(np.array_equal(a, b) for a, b in zip(left, right, strict=True))
+
+
+def make_model(rate=0.1, policy=None):
+    layers = [keras.layers.Dense(3), keras.layers.BatchNormalization(), keras.layers.Dropout(0.5)]
+    model = keras.Sequential([keras.Input((2,)), *layers, keras.layers.Dense(1)])
+    model.compile(keras.optimizers.Adam(rate), "mse")
+    train(model)
+    return model
+
+
+def train(model):
+    model.fit(np.ones((8, 2)), np.ones((8, 1)), verbose=0)
+
+
+@pytest.mark.parametrize("scheduled", [False, True])
+@pytest.mark.parametrize("saved", [False, True])
+def test_goes_back_to_weights_and_optimizer(tmp_path, saved, scheduled):
+    model = make_model(keras.optimizers.schedules.CosineDecay(0.1, 100) if scheduled else 0.1)
+    weights, slots = values(model.weights), values(model.optimizer.variables)
+    rollback = Rollback.take(model, HOST)
+    if saved:
+        rollback.save(tmp_path / "best.npz")
+        rollback = Rollback.load(tmp_path / "best.npz")
+    train(model)
+    rollback.restore(model, HOST, optimizer=False)
+    assert same(values(model.weights), weights)
+    assert not same(values(model.optimizer.variables), slots)
+    rollback.restore(model, HOST, optimizer=True)
+    positions = int(scheduled)  # a schedule's position does not go backwards
+    assert same(values(model.optimizer.variables)[positions:], slots[positions:])
+    assert int(model.optimizer.iterations) == (2 if scheduled else 1)
+
+
+def test_leaves_the_learning_rate_alone():
+    model = make_model()
+    rollback = Rollback.take(model, HOST)
+    model.optimizer.learning_rate = 0.01
+    rollback.restore(model, HOST, optimizer=True)
+    assert float(keras.ops.convert_to_numpy(model.optimizer.learning_rate.value)) == np.float32(
+        0.01
+    )
+
+
+def test_holds_bfloat16_exactly(tmp_path):
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("bfloat16")
+    try:
+        model = make_model()
+    finally:
+        keras.config.set_dtype_policy(before)
+    weights = values(model.weights)
+    Rollback.take(model, HOST).save(tmp_path / "best.npz")
+    train(model)
+    Rollback.load(tmp_path / "best.npz").restore(model, HOST, optimizer=True)
+    assert same(values(model.weights), weights)
