@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from keras_lr.search.adam_arguments import OWNER
 from keras_lr.search.adam_choice import Choice, choose
 from keras_lr.search.adam_run import RUNGS, AdamRun, Prune
 from keras_lr.search.adam_space import AdamSettings, AdamSpace, decay_for
@@ -16,7 +17,6 @@ from keras_lr.search.study import Slots, import_optuna
 
 FINALISTS = 3
 _RANDOM_TRIALS = 8  # before TPE has something to go by
-_OWNER = "tune_adam"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,11 +45,43 @@ class AdamPlan:
         return dict(zip(search_slots(len(self.points)), self.points, strict=True))
 
 
+@dataclass(frozen=True, kw_only=True)
+class AdamCost:
+    """What a search may cost at most; prints as a sentence.
+
+    Attributes:
+        trials: Trials of the search.
+        done: How many of them are done already.
+        repeats: Repeats of the finalists, in all.
+        steps: Updates per run.
+        climb: Updates that may go into the scale of the learning rate.
+    """
+
+    trials: int
+    done: int
+    repeats: int
+    steps: int
+    climb: int
+
+    @property
+    def most(self) -> int:
+        """The most updates there can be."""
+        return (self.trials - self.done + self.repeats) * self.steps + self.climb
+
+    def __str__(self) -> str:
+        known = f" ({self.done} are done already)" if self.done else ""
+        return (
+            f"tune_adam: at most {self.most} training steps: {self.trials} trials{known} and "
+            f"{self.repeats} repeats of {self.steps}, {self.climb} for the scale of lr. Pruning "
+            "makes it fewer."
+        )
+
+
 class AdamSearch:
     """Carries out a plan on a study, as one of possibly several processes."""
 
     def __init__(self, study: Any, slots: Slots, space: AdamSpace, plan: AdamPlan) -> None:
-        self._optuna = import_optuna(_OWNER)
+        self._optuna = import_optuna(OWNER)
         self._study, self._slots, self._space, self._plan = study, slots, space, plan
 
     def carry_out(self, run: AdamRun, progress: Progress) -> None:
@@ -61,7 +93,7 @@ class AdamSearch:
 
             def prune(rung: int, loss: float, trial: Any = trial) -> bool:
                 trial.report(loss, rung)
-                return bool(trial.should_prune())
+                return bool(trial.should_prune()) and len(self._finalists()) == FINALISTS
 
             self._train(run, trial, progress, plan.rungs, prune)
         finalists = self._finalists()

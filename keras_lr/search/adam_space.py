@@ -14,7 +14,7 @@ _GRID_LEVELS, _GRID_LEVELS_OF_OTHERS = 5, 3
 
 def grid_size(others: int) -> int:
     """How many points the grid has, with so many other values beside lr and share."""
-    return _GRID_LEVELS**2 * _GRID_LEVELS_OF_OTHERS**others
+    return _GRID_LEVELS**2 * int(_GRID_LEVELS_OF_OTHERS**others)
 
 
 def decay_for(final_share: float, steps: int) -> float:
@@ -51,7 +51,8 @@ class AdamSettings:
 
     def rates(self, steps: int) -> NDArray[np.float64]:
         """The learning rate of every update of a run, float64[steps]."""
-        return self.lr / (1.0 + decay_for(self.final_share, steps) * np.arange(steps))
+        decay = decay_for(self.final_share, steps)
+        return self.lr / (1.0 + decay * np.arange(steps, dtype=np.float64))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +72,12 @@ class AdamSpace:
     final_share: Range = (0.01, 1.0)
     weight_decay: Range | None = None
     momentum: Range | None = None
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "AdamSpace":
+        """Make it from its fields, ranges as lists: as a storage gives them back."""
+        fields: Any = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        return cls(**fields)
 
     def suggest(self, trial: Any) -> AdamSettings:
         """Ask an Optuna trial for a point of the space."""

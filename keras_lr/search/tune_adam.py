@@ -1,19 +1,27 @@
 """Learning rate and decay together, for the whole run."""
 
 import contextlib
-import json
 import math
-from typing import Any, Literal
+from typing import Any
 
 import keras
 import numpy as np
 
-from keras_lr._checks import check_integer, check_number, complaint
-from keras_lr._keras.learning_rate import is_scheduled, leaf_optimizers
+from keras_lr._checks import check_integer, complaint
+from keras_lr._keras.learning_rate import leaf_optimizers
 from keras_lr._keras.overlay import momentum_name
+from keras_lr.search.adam_arguments import (
+    OWNER,
+    asked_ranges,
+    check_same,
+    check_search,
+    check_unscheduled,
+    check_validation_data,
+)
 from keras_lr.search.adam_run import adam_runs
 from keras_lr.search.adam_search import (
     FINALISTS,
+    AdamCost,
     AdamPlan,
     AdamSearch,
     pruner_and_rungs,
@@ -27,12 +35,10 @@ from keras_lr.search.study import Slots, import_optuna, quiet
 from keras_lr.search.sweep import check_model, length_in_steps
 from keras_lr.search.tune import tune_lr
 
-_OWNER = "tune_adam"
 _TRIALS = 24
 # Around what `tune_lr` suggests for a constant learning rate. One that decays may start higher.
 _DECADES_BELOW, _DECADES_ABOVE = 0.75, 1.25
 _CLIMB_TRIALS, _LONGEST_CLIMB_TRIAL, _SHORTEST_CLIMB_TRIAL = 4, 100, 10
-_WEIGHT_DECAYS, _MOMENTA = (1e-3, 1.0), (0.8, 0.98)
 
 
 def tune_adam(
@@ -66,7 +72,8 @@ def tune_adam(
 
     1. `tune_lr` finds the scale of $\eta$ in four short trials; two decades around it are searched.
     2. Optuna proposes `n_trials` runs, the first one at `tune_lr`'s learning rate without decay.
-       After a third of the run a trial is pruned unless it is among the best third so far.
+       After a third of the run a trial is pruned unless it is among the best third so far; none is
+       while fewer than three have come to their end.
     3. The three best are run `repeats - 1` times more, on other batches. Of those within one
        standard error of the best the one with the largest learning rate is taken.
 
@@ -135,53 +142,47 @@ def tune_adam(
         Akiba et al., Optuna, arXiv:1907.10902. Li et al., asynchronous successive halving,
         arXiv:1810.05934.
     """
-    optuna = import_optuna(_OWNER)
-    check_model(_OWNER, model)
-    _check_plain(model)
+    optuna = import_optuna(OWNER)
+    check_model(OWNER, model)
+    check_unscheduled(model)
     data = TrainingData(
-        _OWNER,
+        OWNER,
         x,
         y,
         sample_weight=sample_weight,
         class_weight=class_weight,
         batch_size=batch_size,
     )
-    total = length_in_steps(_OWNER, data, steps, epochs)
-    check_integer(_OWNER, "Decay takes two updates", at_least=2, **{"steps of the run": total})
-    check_integer(_OWNER, "1 runs the best only once", at_least=1, repeats=repeats)
-    check_integer(_OWNER, "Any seed will do", at_least=0, seed=seed)
-    if validation_data is None:
-        rule = "there must be validation data: decay shows in the loss after the run"
-        raise ValueError(complaint(_OWNER, rule, "Hold some data back", validation_data=None))
-    asked = {
-        "lr": _range("lr", lr, above=0),
-        "weight_decay": _range("weight_decay", weight_decay, _WEIGHT_DECAYS, above=0),
-        "momentum": _range("momentum", momentum, _MOMENTA, above=0, below=1),
-    }
-    _check_choices(optuna, sampler, pruner, n_trials)
-    name = momentum_name(leaf_optimizers(model.optimizer)[0], _OWNER) if momentum else None
+    total = length_in_steps(OWNER, data, steps, epochs)
+    check_integer(OWNER, "Decay takes two updates", at_least=2, **{"steps of the run": total})
+    check_integer(OWNER, "1 runs the best only once", at_least=1, repeats=repeats)
+    check_integer(OWNER, "Any seed will do", at_least=0, seed=seed)
+    check_validation_data(validation_data)
+    check_search(optuna, sampler, pruner, n_trials)
+    asked = asked_ranges(lr=lr, weight_decay=weight_decay, momentum=momentum)
+    name = momentum_name(leaf_optimizers(model.optimizer)[0], OWNER) if momentum else None
     pruner, rungs = pruner_and_rungs(optuna, pruner)
+    others = sum(asked[other] is not None for other in ("weight_decay", "momentum"))
+    count = grid_size(others) if sampler == "grid" else n_trials or _TRIALS
     with quiet(optuna):
         study = optuna.create_study(
             storage=storage, study_name=study_name, pruner=pruner, load_if_exists=True
         )
-        _check_same(study, {"steps": total, "seed": seed, **asked})
-        others = sum(asked[name] is not None for name in ("weight_decay", "momentum"))
-        count = grid_size(others) if sampler == "grid" else n_trials or _TRIALS
+        check_same(study, {"steps": total, "seed": seed, **asked})
         slots = Slots(study, shared=storage is not None)
-        done = len(slots.done(search_slots(count)))
-        climb = 0 if "space" in study.user_attrs or lr else _CLIMB_TRIALS * _climb_trial_steps(total)
-        again = min(FINALISTS, count) * (repeats - 1)
-        most = (count - done + again) * total
+        known = "space" in study.user_attrs or lr is not None
+        cost = AdamCost(
+            trials=count,
+            done=len(slots.done(search_slots(count))),
+            repeats=min(FINALISTS, count) * (repeats - 1),
+            steps=total,
+            climb=0 if known else _CLIMB_TRIALS * _climb_trial_steps(total),
+        )
         if verbose in ("auto", 1):
-            known = f" ({done} are done already)" if done else ""
-            print(
-                f"tune_adam: at most {most + climb} training steps: {count} trials{known} and "
-                f"{again} repeats of {total}, {climb} for the scale of lr. Pruning makes it fewer."
-            )
+            print(cost)
         if "space" not in study.user_attrs:
             _begin(study, model, data, total, seed, asked)
-        space = _space(study.user_attrs["space"])
+        space = AdamSpace.from_dict(study.user_attrs["space"])
         plan = AdamPlan(
             points=_points(space, sampler, count, seed),
             repeats=repeats,
@@ -191,15 +192,13 @@ def tune_adam(
             seed=seed,
         )
         search = AdamSearch(study, slots, space, plan)
-        progress = Progress(most, verbose)
+        progress = Progress(cost.most - cost.climb, verbose)
         finished = True
         try:
             with contextlib.ExitStack() as end:
                 end.callback(progress.finish)
-                run = end.enter_context(
-                    adam_runs(model, data, validation_data, total, space, _OWNER)
-                )
-                search.carry_out(run, progress)
+                opened = adam_runs(model, data, validation_data, total, space, OWNER)
+                search.carry_out(end.enter_context(opened), progress)
         except KeyboardInterrupt:
             if not search.has_finalists():
                 raise
@@ -219,7 +218,7 @@ def _result(
     if not search.has_finalists():
         rule = "one of the runs must come to its end with a finite loss"
         fix = "Pass a range of smaller learning rates, or look for NaN in the validation data"
-        raise ValueError(complaint(_OWNER, rule, fix, lr=space.lr))
+        raise ValueError(complaint(OWNER, rule, fix, lr=space.lr))
     choice, finalists, loss = search.choice()
     chosen = finalists[choice.index]
     noise = choice.standard_error
@@ -276,59 +275,3 @@ def _points(space: AdamSpace, sampler: Any, count: int, seed: int) -> list[dict[
     grid = space.grid()
     # Out of order, since a trial is pruned by those before it.
     return [grid[index] for index in np.random.default_rng(seed).permutation(len(grid))]
-
-
-def _space(values: dict[str, Any]) -> AdamSpace:
-    return AdamSpace(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
-
-
-def _range(name: str, value: Any, default: Range | None = None, **bounds: float) -> Range | None:
-    """Return the range asked for: the default for True, none for False or None."""
-    if value is None or isinstance(value, bool):
-        return default if value else None
-    fix = f"Pass {name}=(lowest, highest)"
-    if not isinstance(value, tuple | list) or len(value) != 2:
-        rule = f"{name} must be a lowest and a highest value"
-        raise ValueError(complaint(_OWNER, rule, fix, **{name: value}))
-    for number in value:
-        check_number(_OWNER, fix, **bounds, **{name: number})
-    if not value[0] < value[1]:
-        rule = f"{name} must be a lowest and a highest value"
-        raise ValueError(complaint(_OWNER, rule, fix, **{name: value}))
-    return float(value[0]), float(value[1])
-
-
-def _check_plain(model: keras.Model) -> None:
-    if any(is_scheduled(leaf) for leaf in leaf_optimizers(model.optimizer)):
-        rule = "lr and decay take the place of a schedule"
-        fix = "Compile with a number, or tune the schedule's peak with tune_lr"
-        name = type(model.optimizer).__name__
-        raise ValueError(complaint(_OWNER, rule, fix, optimizer=name))
-
-
-def _check_choices(optuna: Any, sampler: Any, pruner: Any, n_trials: int | None) -> None:
-    if not (sampler in ("tpe", "grid") or isinstance(sampler, optuna.samplers.BaseSampler)):
-        rule = "sampler must be 'tpe', 'grid' or an Optuna sampler"
-        raise ValueError(complaint(_OWNER, rule, "Pass one of them", sampler=sampler))
-    named = pruner in ("halving", "hyperband", None)
-    if not (named or isinstance(pruner, optuna.pruners.BasePruner)):
-        rule = "pruner must be 'halving', 'hyperband', None or an Optuna pruner"
-        raise ValueError(complaint(_OWNER, rule, "Pass one of them", pruner=pruner))
-    if n_trials is not None:
-        check_integer(_OWNER, "24 is the default", at_least=1, n_trials=n_trials)
-        if sampler == "grid":
-            rule = "a grid has as many trials as points"
-            raise ValueError(complaint(_OWNER, rule, "Leave n_trials out", n_trials=n_trials))
-
-
-def _check_same(study: Any, task: dict[str, Any]) -> None:
-    """Hold that a study is gone on with as it was begun."""
-    task = json.loads(json.dumps(task))  # as it comes back from a storage
-    begun = study.user_attrs.get("task")
-    if begun is None:
-        study.set_user_attr("task", task)
-    elif begun != task:
-        changed = {key: value for key, value in task.items() if value != begun[key]}
-        rule = f"the study {study.study_name!r} was begun with other arguments, {begun}"
-        fix = "Pass those, or another study_name"
-        raise ValueError(complaint(_OWNER, rule, fix, **changed))
