@@ -121,6 +121,7 @@ class AveragedView:
             try:
                 yield
             finally:
+                self._synced()  # an evaluation cut off on JAX has yet to hand its weights back
                 for variable, value in before:
                     variable.assign(value)
 
