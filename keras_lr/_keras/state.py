@@ -2,6 +2,7 @@
 
 import contextlib
 import random
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -44,7 +45,8 @@ class RandomSnapshot:
         self._numpy = np.random.get_state()
         generator = global_state.get_global_attribute(GLOBAL_SEED_GENERATOR)
         self._keras = VariableSnapshot([generator.state] if generator else [], read_variable)
-        if ON_TORCH:
+        self._torch_in_use = "torch" in sys.modules  # on other backends too, by a DataLoader
+        if self._torch_in_use:
             import torch
 
             self._torch = torch.get_rng_state()
@@ -55,7 +57,7 @@ class RandomSnapshot:
         random.setstate(self._python)
         np.random.set_state(self._numpy)
         self._keras.restore(write_variable)
-        if ON_TORCH:
+        if self._torch_in_use:
             import torch
 
             torch.set_rng_state(self._torch)

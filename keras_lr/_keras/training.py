@@ -219,6 +219,15 @@ def detach(model: Any, hook: StepHook) -> None:
             model.train_function = function.plain
 
 
+def is_attached(model: Any, hook: StepHook) -> bool:
+    """Return whether a hook is still around the model's training steps.
+
+    After a fit that was cut off, it is until another fit has trained.
+    """
+    function = model.train_function
+    return isinstance(function, TrainFunction) and hook in function.hooks
+
+
 @contextlib.contextmanager
 def fresh_train_function(model: Any) -> Iterator[None]:
     """Compile the training step anew while the context lasts; then the old one comes back."""

@@ -3,6 +3,7 @@
 import operator
 import warnings
 from collections.abc import Sequence
+from numbers import Integral
 from types import GeneratorType
 from typing import Any, Literal
 
@@ -12,10 +13,12 @@ from keras_lr._checks import check_integer, complaint
 from keras_lr._keras.data import is_arrays, pick_samples
 from keras_lr._keras.evaluation import Batch
 from keras_lr._keras.learning_rate import accumulation_steps
+from keras_lr._keras.seeding import generators_kept
 from keras_lr._keras.state import fit_attributes_kept
 from keras_lr.search.progress import Verbosity
 from keras_lr.search.range_test import LRRangeTest
 from keras_lr.search.result import RangeTestResult
+from keras_lr.search.sweep import check_model
 
 PROBE_SEED = 0
 
@@ -94,9 +97,9 @@ def lr_find(
         Smith 2015, "Cyclical Learning Rates for Training Neural Networks", section 3.3
         (arXiv:1506.01186).
     """
-    _check_model(model)
+    check_model("lr_find", model)
     _check_data(x)
-    if isinstance(probe, int):
+    if isinstance(probe, Integral):
         probe = _probe_batch(x, y, sample_weight, class_weight, probe)
     finder = LRRangeTest(
         min_lr,
@@ -142,14 +145,6 @@ def lr_find(
     return result
 
 
-def _check_model(model: Any) -> None:
-    fix = "Pass a keras.Model, and call model.compile(...) first"
-    if not isinstance(model, keras.Model):
-        raise TypeError(complaint("lr_find", "model must be a Keras model", fix, model=type(model)))
-    if not model.compiled:
-        raise ValueError(complaint("lr_find", "the model must be compiled", fix, model=model.name))
-
-
 def _check_data(x: Any) -> None:
     leaves = keras.tree.flatten(x) if x is not None and is_arrays(x) else [x]
     if x is None or any(operator.length_hint(leaf, 1) == 0 for leaf in leaves):
@@ -169,4 +164,7 @@ def _probe_batch(x: Any, y: Any, sample_weight: Any, class_weight: Any, size: in
     if isinstance(x, GeneratorType):
         rule = "a probe cannot be taken from a generator without losing its data"
         raise ValueError(complaint("lr_find", rule, fix, probe=size))
-    return pick_samples(x, y, sample_weight, size=size, seed=PROBE_SEED, class_weight=class_weight)
+    with generators_kept():  # data may draw random numbers as it is read
+        return pick_samples(
+            x, y, sample_weight, size=size, seed=PROBE_SEED, class_weight=class_weight
+        )

@@ -18,7 +18,7 @@ from keras_lr._keras.learning_rate import (
     micro_step,
 )
 from keras_lr._keras.state import ModelSnapshot, RandomSnapshot
-from keras_lr._keras.training import TrainingState, attach, detach
+from keras_lr._keras.training import TrainingState, attach, detach, is_attached
 from keras_lr.search.loss_watch import LossWatch
 from keras_lr.search.progress import Progress, Verbosity
 from keras_lr.search.result import RangeTestResult
@@ -118,6 +118,7 @@ class RangeSweep:
         attach(model, self)
         self._undo.callback(detach, model, self)
         self.done = False
+        self.batches = 0
 
     @property
     def updates(self) -> int:
@@ -137,6 +138,7 @@ class RangeSweep:
 
     def after_step(self, state: TrainingState, logs: dict[str, Any]) -> None:
         """Record the step's loss; end the repeat or the sweep where it is time."""
+        self.batches += 1
         if self.done:
             return
         record = self._records[-1]
@@ -162,11 +164,20 @@ class RangeSweep:
 
     def restore(self) -> None:
         """Put the model, its optimizer and the random generators back. Can be called again."""
-        self.done = True
-        self._undo.close()
+        self.abandon()
         if self._snapshot is not None:
             self._snapshot.restore()
         self._random.restore()
+
+    def abandon(self) -> None:
+        """End the sweep and take the hooks off, leaving all values as they are."""
+        self.done = True
+        self._undo.close()
+
+    @property
+    def is_attached(self) -> bool:
+        """Return whether nothing has been trained since the sweep, so that restoring is safe."""
+        return is_attached(self._model, self)
 
     def finish(self) -> None:
         """End the progress line."""

@@ -10,6 +10,7 @@ import keras
 from keras_lr._checks import complaint
 from keras_lr._keras.data import numpy_batches
 from keras_lr._keras.evaluation import Batch
+from keras_lr._keras.seeding import generators_kept
 from keras_lr.search.progress import Verbosity
 from keras_lr.search.range_sweep import RangeSweep, RangeTestSettings
 from keras_lr.search.result import RangeTestResult
@@ -38,6 +39,9 @@ class LRRangeTest(keras.callbacks.Callback):  # type: ignore[misc]
         with LRRangeTest() as finder:
             model.fit(x, y, callbacks=[finder])
 
+    A callback that puts weights of its own in at the end of a fit, as `EarlyStopping` does with
+    `restore_best_weights`, would put in those of the sweep: leave it to the next `fit`.
+
     An optimizer built with a schedule is swept as if it had a plain learning rate; this compiles
     the training step once for the sweep. Of a `MultiOptimizer` the largest learning rate is swept
     and the others keep their proportion to it.
@@ -56,7 +60,8 @@ class LRRangeTest(keras.callbacks.Callback):  # type: ignore[misc]
         probe: A batch `(x, y)` or `(x, y, sample_weight)` whose loss is taken after every update,
             in training mode but without side effects. It frees the record from the noise between
             batches for one more forward pass a step.
-        validation_data: Data for the validation loss, as `Model.fit` takes it.
+        validation_data: Data for the validation loss, as `Model.fit` takes it; finite, and held in
+            memory while the sweep runs.
         validation_every_steps: Take the validation loss after every so many updates.
         verbose: 0, 1, 2 or `"auto"`: a progress bar of the sweep's own. Off by default, since
             `fit` shows one.
@@ -115,25 +120,27 @@ class LRRangeTest(keras.callbacks.Callback):  # type: ignore[misc]
         self._probe = None if probe is None else _as_batch(probe)
         self._validation_data = validation_data
         self._sweep: RangeSweep | None = None
-        self._updates_before_epoch = 0
+        self._batches_before_epoch = 0
         self.result: RangeTestResult | None = None
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Begin the sweep. Called by `fit`."""
-        self.restore()
+        if self._sweep is not None:  # left behind by a fit that was cut off
+            (self._sweep.restore if self._sweep.is_attached else self._sweep.abandon)()
         self.result = None
         validation = None
         if self._validation_data is not None:
-            validation = list(numpy_batches(*_unpacked(self._validation_data)))
+            with generators_kept():  # data may draw random numbers as it is read
+                validation = list(numpy_batches(*_unpacked(self._validation_data)))
         self._sweep = RangeSweep(self.model, self._settings, self._probe, validation)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Note where the epoch starts. Called by `fit`."""
-        self._updates_before_epoch = self._sweep.updates if self._sweep else 0
+        self._batches_before_epoch = self._sweep.batches if self._sweep else 0
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Stop a fit whose data has run out. Called by `fit`."""
-        if self._sweep and self._sweep.updates == self._updates_before_epoch:
+        if self._sweep and self._sweep.batches == self._batches_before_epoch:
             self.model.stop_training = True
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:

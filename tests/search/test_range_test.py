@@ -60,6 +60,12 @@ def test_a_step_is_an_update_under_gradient_accumulation():
     np.testing.assert_allclose(losses[2], losses[None], rtol=1e-5)
 
 
+def test_an_update_may_span_epochs():
+    model = compiled(lambda: keras.optimizers.SGD(0.1, gradient_accumulation_steps=4))
+    result = lr_find(model, X[:40], Y[:40], batch_size=20, verbose=0, **SHORT)
+    assert result.stop_reason == "completed"
+
+
 def test_in_a_fit_of_the_users_it_stops_and_restores_by_itself():
     model = compiled()
     finder = LRRangeTest(**SHORT)
@@ -303,6 +309,26 @@ def test_a_loss_that_turns_nan_ends_the_sweep_and_restores():
     assert identical(values(model), before)
 
 
+def test_a_finder_used_again_does_not_undo_what_was_trained_meanwhile():
+    model, finder = compiled(), LRRangeTest(**SHORT)
+    with pytest.raises(RuntimeError, match="struck"):
+        model.fit(X, Y, 20, verbose=0, callbacks=[finder, Strikes(3, "exception")])
+    model.fit(X, Y, 20, verbose=0)
+    trained = values(model)
+    model.fit(X, Y, 20, verbose=0, callbacks=[finder])
+    assert identical(values(model), trained)
+
+
+def test_a_finder_used_again_at_once_starts_from_where_it_first_did():
+    model, finder = compiled(), LRRangeTest(**SHORT)
+    model.fit(X, Y, 20, verbose=0)
+    trained = values(model)
+    with pytest.raises(RuntimeError, match="struck"):
+        model.fit(X, Y, 20, verbose=0, callbacks=[finder, Strikes(3, "exception")])
+    model.fit(X, Y, 20, verbose=0, callbacks=[finder])
+    assert identical(values(model), trained)
+
+
 # ---------------------------------------------------------------- every kind of data
 
 
@@ -351,6 +377,25 @@ def test_any_data_source_over_as_many_epochs_as_it_takes(source):
     assert len(result.losses) == 6
     first_batch = compiled(dropout=0.0).train_on_batch(X[:40], Y[:40], return_dict=True)["loss"]
     assert result.losses[0] == pytest.approx(float(first_batch), rel=1e-5)
+
+
+class Noisy(Batches):
+    """Data that draws random numbers as it is read."""
+
+    def __getitem__(self, index):
+        x, y = super().__getitem__(index)
+        return x + np.random.normal(size=x.shape), y
+
+
+@pytest.mark.parametrize("look", [{"probe": 30}, {"validation_data": Noisy()}])
+def test_reading_data_moves_no_generator(look):
+    model = compiled()
+    model.fit(X, Y, verbose=0)
+    keras.utils.set_random_seed(1)
+    lr_find(model, Noisy(), verbose=0, **SHORT, **look)
+    numbers = random_numbers()
+    keras.utils.set_random_seed(1)
+    assert numbers == random_numbers()
 
 
 def test_dicts_several_outputs_and_weights():
@@ -409,6 +454,10 @@ def test_values_out_of_range_are_refused_at_once(arguments, rule):
 def test_models_and_data_that_cannot_be_swept_are_refused():
     with pytest.raises(ValueError, match="lr_find: the model must be compiled"):
         find(network())
+    no_optimizer = network()
+    no_optimizer.compile(None, "mse")
+    with pytest.raises(ValueError, match="must be compiled with an optimizer"):
+        find(no_optimizer)
     with pytest.raises(TypeError, match="lr_find: model must be a Keras model"):
         lr_find(lambda x: x, X, Y)
     with pytest.raises(ValueError, match="lr_find: x must hold at least one batch"):
