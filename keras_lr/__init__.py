@@ -19,6 +19,7 @@ from keras_lr.search.result import RangeTestResult
 from keras_lr.search.sweep import lr_sweep
 from keras_lr.search.sweep_result import SweepResult
 from keras_lr.search.tune import tune_lr
+from keras_lr.search.tune_adam import tune_adam
 from keras_lr.search.tune_result import TuneResult
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ __all__ = [
     "plot_schedule",
     "plot_sweep",
     "schedules",
+    "tune_adam",
     "tune_lr",
 ]
 

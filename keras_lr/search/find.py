@@ -3,11 +3,11 @@
 import operator
 import warnings
 from collections.abc import Sequence
-from numbers import Integral
 from types import GeneratorType
 from typing import Any, Literal
 
 import keras
+import numpy as np
 
 from keras_lr._checks import check_integer, complaint
 from keras_lr._keras.data import is_arrays, pick_samples
@@ -99,8 +99,8 @@ def lr_find(
     """
     check_model("lr_find", model)
     _check_data(x)
-    if isinstance(probe, Integral):
-        probe = _probe_batch(x, y, sample_weight, class_weight, probe)
+    if isinstance(probe, int | np.integer):
+        probe = _probe_batch(x, y, sample_weight, class_weight, int(probe))
     finder = LRRangeTest(
         min_lr,
         max_lr,
