@@ -101,8 +101,8 @@ def _draw_u_curve(ax: Axes, result: SweepResult, drawn: SweepPicture) -> None:
         ax.fill_between(rates, lower, upper, color="C0", alpha=0.2, lw=0, label="quartiles")
     if drawn.beyond.any():
         top = np.full(int(drawn.beyond.sum()), 0.98)
-        place = {"transform": ax.get_xaxis_transform(), "clip_on": False}
-        ax.plot(rates[drawn.beyond], top, "x", color="0.4", label="diverged", **place)
+        place = ax.get_xaxis_transform()
+        ax.plot(rates[drawn.beyond], top, "x", color="0.4", label="diverged", transform=place)
     label = f"best {result.best_lr:.1e}"
     ax.axvline(result.best_lr, color="C3", lw=1, ls="--", label=label)
     ax.set_xlabel("Learning rate (per update, log scale)")

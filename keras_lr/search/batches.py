@@ -93,8 +93,9 @@ class TrainingData:
 
     def probe(self, size: int) -> Batch:
         """Return one batch of `size` samples: from arrays at random, else the first ones."""
-        options = {"size": size, "seed": _PROBE_SEED, "class_weight": self._class_weight}
-        return pick_samples(*self._source, **options)
+        return pick_samples(
+            *self._source, size=size, seed=_PROBE_SEED, class_weight=self._class_weight
+        )
 
     def _shuffled(self, count: int, seed: int) -> "_Slices":
         samples = self._length or 0
@@ -111,8 +112,8 @@ class TrainingData:
 
         data = keras.tree.map_structure(pick, self._source)
         # Through Keras, which casts and folds in the class weights, as for a fit.
-        options = {"batch_size": len(needed), "class_weight": self._class_weight}
-        return _Slices(next(numpy_batches(*data, **options)), places.reshape(count, size))
+        whole = numpy_batches(*data, batch_size=len(needed), class_weight=self._class_weight)
+        return _Slices(next(whole), places.reshape(count, size))
 
     def _taken(self, count: int) -> list[Batch]:
         found: list[Batch] = []

@@ -175,7 +175,8 @@ def _check_lanes(model: keras.Model, opened: Trials, method: Method, count: int)
 
 
 def _per_update(losses: np.ndarray, accumulated: int) -> np.ndarray:
-    return losses.reshape(-1, accumulated).mean(axis=1)
+    means: np.ndarray = losses.reshape(-1, accumulated).mean(axis=1)
+    return means
 
 
 def _result(
