@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from keras_lr.search.curve import SuggestionError
-from keras_lr.search.range_test import lr_find
+from keras_lr.search.find import lr_find
 from keras_lr.search.tune import tune_lr
 
 from .rules import PEERS, Peer
