@@ -14,8 +14,8 @@ from keras_lr._keras.trials import trials
 from keras_lr.search.batches import TrainingData
 from keras_lr.search.climb import ProbeClimb, horizon_correction
 from keras_lr.search.families import family_of
-from keras_lr.search.progress import Progress, Verbosity
 from keras_lr.search.find import lr_find
+from keras_lr.search.progress import Progress, Verbosity
 from keras_lr.search.sweep import check_model, length_in_steps
 from keras_lr.search.sweep_run import Lane, Sweeper
 from keras_lr.search.tune_result import TuneResult

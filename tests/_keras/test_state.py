@@ -53,9 +53,15 @@ def test_the_variables_include_what_weights_leave_out():
 def test_random_generators_come_back():
     keras.random.normal((1,))  # so that Keras' global generator is there
     snapshot = RandomSnapshot()
-    first = (random_numbers(), float(np.asarray(keras.ops.convert_to_numpy(keras.random.normal(())))))
+    first = (
+        random_numbers(),
+        float(np.asarray(keras.ops.convert_to_numpy(keras.random.normal(())))),
+    )
     snapshot.restore()
-    second = (random_numbers(), float(np.asarray(keras.ops.convert_to_numpy(keras.random.normal(())))))
+    second = (
+        random_numbers(),
+        float(np.asarray(keras.ops.convert_to_numpy(keras.random.normal(())))),
+    )
     assert first == second
 
 
