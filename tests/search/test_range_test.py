@@ -387,12 +387,11 @@ class Noisy(Batches):
         return x + np.random.normal(size=x.shape), y
 
 
-@pytest.mark.parametrize("look", [{"probe": 30}, {"validation_data": Noisy()}])
-def test_reading_data_moves_no_generator(look):
+def test_reading_validation_data_moves_no_generator():
     model = compiled()
     model.fit(X, Y, verbose=0)
     keras.utils.set_random_seed(1)
-    lr_find(model, Noisy(), verbose=0, **SHORT, **look)
+    find(model, validation_data=Noisy())
     numbers = random_numbers()
     keras.utils.set_random_seed(1)
     assert numbers == random_numbers()
