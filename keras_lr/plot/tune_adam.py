@@ -151,7 +151,7 @@ def _draw_choice(ax: Axes, result: AdamTuneResult) -> None:
         "zorder": 6,
     }
     label = f"chosen: lr={result.lr:.1e}, decay={result.decay:.1e}"
-    ax.scatter(result.lr, result.final_share, label=label, zorder=6, **star)
+    ax.scatter(result.lr, result.final_share, label=label, **star)
 
 
 def _points(trials: tuple[AdamTrial, ...], state: str) -> Floats:
