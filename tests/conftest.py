@@ -14,8 +14,13 @@ os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(compiled))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
+import hypothesis
 import keras
 import pytest
+
+# The same examples in every run, and no limit on the time that one takes: a first call compiles.
+hypothesis.settings.register_profile("suite", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("suite")
 
 collect_ignore_glob = ["oracles/record_*.py"]  # scripts that need the peers installed
 
