@@ -170,6 +170,9 @@ class ScheduleCallback(keras.callbacks.Callback, ABC):  # type: ignore[misc]
         if batch == 0 and self._position is not None:
             self._watch_for_other_writers()
 
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Do nothing, but be there: else Keras would hand every batch's logs to other threads."""
+
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Give the optimizers their own settings back. Called by `fit`."""
         self.restore()
