@@ -136,7 +136,14 @@ class CosineWarmRestarts(ScheduleCallback):
         self.cycle_ends: list[int] = []
 
     def schedule(self, run: FitRun) -> CosineRestarts:
-        """Return the schedule for a fit."""
+        """Return the schedule for a fit.
+
+        Args:
+            run: What is known of it: its length, its learning rates.
+
+        Returns:
+            The schedule, in updates.
+        """
         max_lr = max(run.learning_rates) if self._max_lr is None else self._max_lr
         epochs = self._first_cycle_epochs or 0
         length = self._first_cycle_steps or run.updates_in("first_cycle_epochs", epochs)

@@ -80,6 +80,16 @@ class AdamW(Decayed, native(keras.optimizers.AdamW)):  # type: ignore[misc]
     `weight_decay` (default 0.004, Keras') shrinks the weights by `1 - weight_decay * lr_i`: it is
     scaled by the decayed learning rate. `decay` is no weight decay.
 
+    Args:
+        lr: As in `Adam`; default 0.001.
+        decay: As in `Adam`.
+        learning_rate: As in `Adam`.
+        **keras_arguments: All other arguments of `keras.optimizers.AdamW`, such as `weight_decay` and `clipnorm`.
+
+    Raises:
+        TypeError: As in `Adam`.
+        ValueError: As in `Adam`.
+
     Example:
         >>> AdamW(lr=1e-3, decay=1e-4, weight_decay=0.01).decay
         0.0001
@@ -120,6 +130,16 @@ class Nadam(Decayed, ScheduledNadam):
 class SGD(Decayed, native(keras.optimizers.SGD)):  # type: ignore[misc]
     """Gradient descent with momentum and `lr_i = lr / (1 + decay * i)`; see `Adam`.
 
+    Args:
+        lr: As in `Adam`; default 0.01.
+        decay: As in `Adam`.
+        learning_rate: As in `Adam`.
+        **keras_arguments: All other arguments of `keras.optimizers.SGD`, such as `momentum` and `nesterov`.
+
+    Raises:
+        TypeError: As in `Adam`.
+        ValueError: As in `Adam`.
+
     Example:
         >>> SGD(lr=0.01, decay=1e-6, momentum=0.9, nesterov=True).lr
         0.01
@@ -134,6 +154,16 @@ class RMSprop(Decayed, native(keras.optimizers.RMSprop)):  # type: ignore[misc]
     """RMSprop with `lr_i = lr / (1 + decay * i)`; see `Adam`.
 
     Keras 3 divides by `sqrt(v + epsilon)`, Keras 2 divided by `sqrt(v) + epsilon`: see `migrate`.
+
+    Args:
+        lr: As in `Adam`; default 0.001.
+        decay: As in `Adam`.
+        learning_rate: As in `Adam`.
+        **keras_arguments: All other arguments of `keras.optimizers.RMSprop`, such as `rho` and `centered`.
+
+    Raises:
+        TypeError: As in `Adam`.
+        ValueError: As in `Adam`.
 
     Example:
         >>> RMSprop(lr=1e-3, decay=1e-4, rho=0.9).lr
@@ -151,6 +181,17 @@ class Adagrad(Decayed, native(keras.optimizers.Adagrad)):  # type: ignore[misc]
     Keras 3 divides by `sqrt(a + epsilon)`, a starting at 0.1; Keras 2 divided by
     `sqrt(a) + epsilon`, a starting at 0: see `migrate`.
 
+    Args:
+        lr: As in `Adam`; default 0.001, as in Keras 3; Keras 2 had 0.01.
+        decay: As in `Adam`.
+        learning_rate: As in `Adam`.
+        **keras_arguments: All other arguments of `keras.optimizers.Adagrad`, such as
+            `initial_accumulator_value`.
+
+    Raises:
+        TypeError: As in `Adam`.
+        ValueError: As in `Adam`.
+
     Example:
         >>> Adagrad(lr=0.01, decay=1e-4).lr
         0.01
@@ -166,6 +207,16 @@ class Adadelta(Decayed, native(keras.optimizers.Adadelta)):  # type: ignore[misc
 
     The default of `lr` is Keras 3's 0.001; the paper and Keras 2 have 1.0.
 
+    Args:
+        lr: As in `Adam`; default 0.001, as in Keras 3.
+        decay: As in `Adam`.
+        learning_rate: As in `Adam`.
+        **keras_arguments: All other arguments of `keras.optimizers.Adadelta`, such as `rho`.
+
+    Raises:
+        TypeError: As in `Adam`.
+        ValueError: As in `Adam`.
+
     Example:
         >>> Adadelta(lr=1.0, decay=1e-4).lr
         1.0
@@ -178,6 +229,16 @@ class Adadelta(Decayed, native(keras.optimizers.Adadelta)):  # type: ignore[misc
 @_registered
 class Adamax(Decayed, native(keras.optimizers.Adamax)):  # type: ignore[misc]
     """Adamax with `lr_i = lr / (1 + decay * i)`; see `Adam`.
+
+    Args:
+        lr: As in `Adam`; default 0.001, as in Keras 3; Keras 2 had 0.002.
+        decay: As in `Adam`.
+        learning_rate: As in `Adam`.
+        **keras_arguments: All other arguments of `keras.optimizers.Adamax`, such as `beta_1`.
+
+    Raises:
+        TypeError: As in `Adam`.
+        ValueError: As in `Adam`.
 
     Example:
         >>> Adamax(lr=0.002, decay=1e-4).lr

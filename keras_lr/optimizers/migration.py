@@ -45,6 +45,10 @@ class Migration:
         optimizer: The new optimizer, ready for `model.compile`.
         call: str, the call that makes it, to paste into the code.
         notes: tuple of str, one sentence for each thing that changed or must be known.
+
+    Example:
+        >>> migrate("sgd", lr=0.01, decay=1e-6).call
+        'keras_lr.optimizers.SGD(lr=0.01, decay=1e-06)'
     """
 
     optimizer: Any = field(repr=False)

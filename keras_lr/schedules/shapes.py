@@ -59,7 +59,14 @@ class _Ramp(Schedule):
         return self.start * remaining + self.end * (1.0 - remaining)  # exact at the end
 
     def remaining(self, done: Any) -> Any:
-        """Return the part of the way that is left when `done` of the steps are done."""
+        """Return the part of the way that is left.
+
+        Args:
+            done: The part of the steps that is done, a tensor of values from 0 to 1.
+
+        Returns:
+            A tensor of the same shape, from 1 to 0.
+        """
         raise NotImplementedError
 
 

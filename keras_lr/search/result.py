@@ -184,7 +184,14 @@ class RangeTestResult:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "RangeTestResult":
-        """The result that `to_dict` wrote down."""
+        """The result that `to_dict` wrote down.
+
+        Args:
+            values: What `to_dict` returned, through JSON or not.
+
+        Returns:
+            A result equal to the one written down.
+        """
         return cls(**values)
 
     def to_dataframe(self) -> "pd.DataFrame":

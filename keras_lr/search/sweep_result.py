@@ -38,6 +38,15 @@ class SweepResult:
 
     Raises:
         ValueError: If the lengths of the arrays do not agree.
+
+    Example:
+        >>> losses = np.array([[2.0, 1.9], [2.0, 0.5], [2.0, np.inf]])
+        >>> result = SweepResult(
+        ...     learning_rates=np.array([0.001, 0.1, 10.0]), losses=losses,
+        ...     repeat_losses=losses[None], final={"loss": losses[:, -1]},
+        ...     diverged=np.isinf(losses[:, -1]), stopped_at=np.array([2, 2, 1]), cost_steps=5)
+        >>> result
+        SweepResult(3 learning rates, 0.001 to 10; 1 diverged; best 0.1 by loss)
     """
 
     learning_rates: Floats

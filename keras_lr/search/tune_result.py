@@ -25,6 +25,15 @@ class TuneResult:
         beta: The exponent of the correction: how fast the best learning rate falls with length.
         cost_steps: Training steps spent, a range test included.
         schedule: What to compile the optimizer with, if a schedule was tuned, else None.
+
+    Example:
+        >>> result = TuneResult(
+        ...     learning_rate=0.02, trials=(), untrained=2.3, short_run_learning_rate=0.03,
+        ...     trial_steps=50, total_steps=1000, beta=0.1, cost_steps=150)
+        >>> result
+        TuneResult(learning_rate=0.02, 0 trials of 50 steps for a run of 1000, cost 150 steps)
+        >>> result.cost_share
+        0.15
     """
 
     learning_rate: float
