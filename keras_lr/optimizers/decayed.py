@@ -84,7 +84,8 @@ class AdamW(Decayed, native(keras.optimizers.AdamW)):  # type: ignore[misc]
         lr: As in `Adam`; default 0.001.
         decay: As in `Adam`.
         learning_rate: As in `Adam`.
-        **keras_arguments: All other arguments of `keras.optimizers.AdamW`, such as `weight_decay` and `clipnorm`.
+        **keras_arguments: All other arguments of `keras.optimizers.AdamW`,
+            such as `weight_decay` and `clipnorm`.
 
     Raises:
         TypeError: As in `Adam`.
@@ -134,7 +135,8 @@ class SGD(Decayed, native(keras.optimizers.SGD)):  # type: ignore[misc]
         lr: As in `Adam`; default 0.01.
         decay: As in `Adam`.
         learning_rate: As in `Adam`.
-        **keras_arguments: All other arguments of `keras.optimizers.SGD`, such as `momentum` and `nesterov`.
+        **keras_arguments: All other arguments of `keras.optimizers.SGD`,
+            such as `momentum` and `nesterov`.
 
     Raises:
         TypeError: As in `Adam`.
@@ -159,7 +161,8 @@ class RMSprop(Decayed, native(keras.optimizers.RMSprop)):  # type: ignore[misc]
         lr: As in `Adam`; default 0.001.
         decay: As in `Adam`.
         learning_rate: As in `Adam`.
-        **keras_arguments: All other arguments of `keras.optimizers.RMSprop`, such as `rho` and `centered`.
+        **keras_arguments: All other arguments of `keras.optimizers.RMSprop`,
+            such as `rho` and `centered`.
 
     Raises:
         TypeError: As in `Adam`.
@@ -185,8 +188,8 @@ class Adagrad(Decayed, native(keras.optimizers.Adagrad)):  # type: ignore[misc]
         lr: As in `Adam`; default 0.001, as in Keras 3; Keras 2 had 0.01.
         decay: As in `Adam`.
         learning_rate: As in `Adam`.
-        **keras_arguments: All other arguments of `keras.optimizers.Adagrad`, such as
-            `initial_accumulator_value`.
+        **keras_arguments: All other arguments of `keras.optimizers.Adagrad`,
+            such as `initial_accumulator_value`.
 
     Raises:
         TypeError: As in `Adam`.
