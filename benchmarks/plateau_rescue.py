@@ -1,21 +1,26 @@
 """A learning rate that diverges: Keras' plateau callback and this library's, side by side.
 
 Digits with 30 % of the training labels replaced at random, MLPs, SGD with momentum at learning
-rates from sound to hopeless, over several seeds. Both callbacks have the same factor and patience;
-this library's also has rescues and goes back to the best weights. Both watch the validation loss.
-With leaky units a rate that is too high ends in NaN; with ReLU the units die at a finite loss,
-which nothing that looks for NaN can see. Run `python benchmarks/plateau_rescue.py`, which writes
-`plateau_rescue.json` and `plateau_rescue.md` beside itself. Needs scikit-learn.
+rates from sound to hopeless, five seeds, each with its own split. All callbacks have the same
+factor and patience and watch the validation loss; Keras' is also given its usual way to keep the
+best weights, `EarlyStopping(restore_best_weights=True)` with a patience that never stops. With
+leaky units a rate that is too high ends in NaN; with ReLU the units die at a finite loss, which
+nothing that looks for NaN can see. Run `python benchmarks/plateau_rescue.py`, which prints its
+tables and writes `plateau_rescue.json` and `plateau_rescue.md` beside itself. Needs scikit-learn.
+With `--table` it only makes the Markdown anew from the JSON.
+
+What it showed is at the end of `plateau_rescue.md`.
 """
 
 import json
+import sys
 from pathlib import Path
 
 import keras
 import numpy as np
 from sklearn.datasets import load_digits
 
-from keras_lr.callbacks.plateau import ReduceOnPlateauPlus
+from keras_lr.callbacks import ReduceOnPlateauPlus
 
 RATES = (0.03, 0.3, 1.0, 3.0)
 ACTIVATIONS = ("leaky_relu", "relu")
@@ -24,13 +29,18 @@ EPOCHS = 30
 NOISE = 0.3
 SHARED = {"monitor": "val_loss", "factor": 0.3, "patience": 3}
 CALLBACKS = {
-    "Keras": lambda: keras.callbacks.ReduceLROnPlateau(**SHARED),
-    "keras_lr, same arguments": lambda: ReduceOnPlateauPlus(**SHARED),
-    "keras_lr, rescues": lambda: ReduceOnPlateauPlus(**SHARED, max_rescues=10),
-    "keras_lr, rescues and best weights": lambda: ReduceOnPlateauPlus(
-        **SHARED, max_rescues=10, restore_best_weights=True
-    ),
+    "Keras": lambda: [keras.callbacks.ReduceLROnPlateau(**SHARED)],
+    "Keras, best weights at the end": lambda: [
+        keras.callbacks.ReduceLROnPlateau(**SHARED),
+        keras.callbacks.EarlyStopping(patience=EPOCHS, restore_best_weights=True),
+    ],
+    "keras_lr, best weights": lambda: [ReduceOnPlateauPlus(**SHARED, restore_best_weights=True)],
+    "keras_lr, rescues": lambda: [ReduceOnPlateauPlus(**SHARED, max_rescues=10)],
+    "keras_lr, rescues and best weights": lambda: [
+        ReduceOnPlateauPlus(**SHARED, max_rescues=10, restore_best_weights=True)
+    ],
 }
+FINDINGS = Path(__file__).with_suffix(".md")
 
 
 def data(seed):
@@ -46,8 +56,8 @@ def data(seed):
     return (x[train], noisy), (x[validation], y[validation]), (x[test], y[test])
 
 
-def run(make_callback, activation, learning_rate, seed):
-    """Return the test loss and error at the end of one run."""
+def run(make_callbacks, activation, learning_rate, seed):
+    """Return how one run went and ended."""
     keras.utils.set_random_seed(seed)
     train, validation, test = data(seed)
     layers = [keras.layers.Dense(64, activation=activation) for _ in range(2)]
@@ -57,23 +67,24 @@ def run(make_callback, activation, learning_rate, seed):
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
     )
-    callback = make_callback()
-    model.fit(
+    callbacks = make_callbacks()
+    history = model.fit(
         *train,
         batch_size=32,
         epochs=EPOCHS,
         verbose=0,
         validation_data=validation,
-        callbacks=[callback],
-    )
+        callbacks=callbacks,
+    ).history
     loss, accuracy = model.evaluate(*test, verbose=0)
     rate = keras.ops.convert_to_numpy(model.optimizer.learning_rate.value)
-    actions = [event.action for event in getattr(callback, "events", [])]
+    events = getattr(callbacks[0], "events", [])
     return {
         "test_loss": float(loss) if np.isfinite(loss) else None,
         "test_error": 1 - float(accuracy),
         "last_learning_rate": float(rate),
-        "rescues": actions.count("rescue"),
+        "rescues": [event.action for event in events].count("rescue"),
+        "epochs_not_finite": int(np.sum(~np.isfinite(history["val_loss"]))),
     }
 
 
@@ -88,27 +99,57 @@ def shown(runs):
     return f"{np.mean(losses):.3g} ± {np.std(losses):.2g}{nans}, {error}"
 
 
-if __name__ == "__main__":
-    runs = {
-        activation: {
-            name: {
-                str(rate): [run(make, activation, rate, seed) for seed in range(SEEDS)]
-                for rate in RATES
-            }
-            for name, make in CALLBACKS.items()
-        }
-        for activation in ACTIVATIONS
-    }
-    lines = [f"Test loss and test error after {EPOCHS} epochs, mean ± sd over {SEEDS} seeds"]
+def counted(runs):
+    """Return a cell: epochs that ended without a finite validation loss, and rescues, by seed."""
+    bad = "/".join(str(one["epochs_not_finite"]) for one in runs)
+    rescues = "/".join(str(one["rescues"]) for one in runs)
+    return bad if set(rescues) <= set("0/") else f"{bad}, rescues {rescues}"
+
+
+def table(title, runs, cell):
+    """Return one table per activation, a line per callback and a column per rate."""
+    lines = [title]
     for activation, rows in runs.items():
         lines += ["", f"| {activation} | " + " | ".join(f"rate {rate:g}" for rate in RATES) + " |"]
         lines += ["|---" * (len(RATES) + 1) + "|"]
         lines += [
-            f"| {name} | " + " | ".join(shown(cell) for cell in by_rate.values()) + " |"
+            f"| {name} | " + " | ".join(cell(runs) for runs in by_rate.values()) + " |"
             for name, by_rate in rows.items()
         ]
-    print("\n".join(lines))
-    here = Path(__file__)
-    settings = {"epochs": EPOCHS, "label_noise": NOISE, "backend": keras.backend.backend()}
-    here.with_suffix(".json").write_text(json.dumps({**settings, "runs": runs}, indent=1) + "\n")
-    here.with_suffix(".md").write_text("\n".join(lines) + "\n")
+    return "\n".join(lines) + "\n"
+
+
+def study():
+    """Return every run, by activation, callback and rate."""
+    runs = {activation: {name: {} for name in CALLBACKS} for activation in ACTIVATIONS}
+    for activation, rows in runs.items():
+        for rate in RATES:
+            for name, make in CALLBACKS.items():
+                rows[name][str(rate)] = [run(make, activation, rate, n) for n in range(SEEDS)]
+                print(f"{activation}, rate {rate:g}, {name}: {shown(rows[name][str(rate)])}")
+    return {
+        "epochs": EPOCHS,
+        "label_noise": NOISE,
+        "backend": keras.backend.backend(),
+        "keras": keras.__version__,
+        "runs": runs,
+    }
+
+
+def main():
+    """Make the runs, or read them, and write the tables above what was found."""
+    results = Path(__file__).with_suffix(".json")
+    if "--table" not in sys.argv[1:]:
+        results.write_text(json.dumps(study(), indent=1) + "\n")
+    runs = json.loads(results.read_text())["runs"]
+    ends = f"Test loss (nats) and test error after {EPOCHS} epochs, mean ± sd over {SEEDS} seeds"
+    counts = f"Epochs of {EPOCHS} without a finite validation loss, and rescues, seed by seed"
+    tables = table(ends, runs, shown) + "\n" + table(counts, runs, counted)
+    print(tables)
+    heading = "\n## What it showed\n"
+    found = FINDINGS.read_text().partition(heading)[2] if FINDINGS.exists() else ""
+    FINDINGS.write_text(tables + (heading + found if found else ""))
+
+
+if __name__ == "__main__":
+    main()

@@ -20,12 +20,14 @@ class BatchLoss:
 
     def __init__(self, model: Any) -> None:
         self._model = model
-        self._metrics = model.metrics if has_custom_train_step(model) else [model._loss_tracker]
+        custom = has_custom_train_step(model)
+        self._metrics = model.metrics if custom else [model._loss_tracker]
+        self._may_grow = custom and not ON_JAX  # metrics without variables before the first step
         self._empty: list[tuple[Any, np.ndarray]] | None = None
 
     def before_step(self, state: TrainingState) -> None:
         """Empty the running mean."""
-        if not ON_JAX:
+        if self._may_grow:
             for metric in self._metrics:
                 metric.reset_state()
             return

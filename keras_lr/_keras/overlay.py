@@ -5,12 +5,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
-import numpy as np
 
 from keras_lr._checks import complaint
 from keras_lr._keras.learning_rate import current_learning_rate, is_scheduled, leaf_optimizers
 from keras_lr._keras.scaled_rates import compile_anew
-from keras_lr._keras.training import ON_TENSORFLOW, TrainFunction, TrainingState
+from keras_lr._keras.training import TrainFunction, TrainingState
+from keras_lr._keras.values import read_variable
 
 SAVING = ("get_config", "save_own_variables", "load_own_variables")
 
@@ -35,7 +35,7 @@ class Knob:
         if self._scaled:
             value *= state.scale
         for variable, share in self._parts:
-            _write(state, variable, value * share)
+            state.write(variable, value * share)
         return value
 
 
@@ -65,7 +65,7 @@ class Overlay:
         self._model = model
         self._leaves = leaf_optimizers(model.optimizer)
         self._rates = [leaf._learning_rate for leaf in self._leaves if not is_scheduled(leaf)]
-        self._own_rates = [_read(rate) for rate in self._rates]
+        self._own_rates = self._present_rates()
         self._stand_ins: list[tuple[Any, str, Any, Any]] = []
         self._lifted = False
         names = {leaf: momentum_name(leaf, owner) for leaf in self._leaves} if momentum else {}
@@ -105,6 +105,9 @@ class Overlay:
             # Else `fit`, on its way out of an exception, would write the run's values back.
             self._model.jax_state_sync()
         self._undo.close()
+
+    def _present_rates(self) -> list[float]:
+        return [read_variable(rate).item() for rate in self._rates]
 
     def _stand_in(self, optimizer: Any, name: str) -> Any:
         own = getattr(optimizer, name)
@@ -147,14 +150,14 @@ class Overlay:
         if self._lifted:  # an optimizer within an optimizer
             yield
             return
-        applied = [_read(rate) for rate in self._rates]
+        applied = self._present_rates()
         self._take_off()
         self._lifted = True
         try:
             yield
         finally:
             self._lifted = False
-            self._own_rates = [_read(rate) for rate in self._rates]  # may have been loaded
+            self._own_rates = self._present_rates()  # may have been loaded
             self._put_on()
             for rate, value in zip(self._rates, applied, strict=True):
                 rate.assign(value)
@@ -221,23 +224,7 @@ def learning_rates(model: Any) -> tuple[float, ...]:
 
 def updates_made(model: Any) -> int:
     """Return how many batches the model's optimizer has seen. Not for use inside a step."""
-    return int(_read(leaf_optimizers(model.optimizer)[0]._iterations))
-
-
-def _write(state: TrainingState, variable: Any, value: float) -> None:
-    handle = getattr(variable.value, "handle", None) if ON_TENSORFLOW else None
-    if handle is None or getattr(variable.value, "distribute_strategy", None) is not None:
-        state.write(variable, value)
-        return
-    # A tenth of the time of `assign`, which on a small model is a tenth of the step.
-    import tensorflow as tf
-
-    tensor = tf.constant(value, dtype=variable.dtype)
-    tf.raw_ops.AssignVariableOp(resource=handle, value=tensor)
-
-
-def _read(variable: Any) -> Any:
-    return np.array(keras.ops.convert_to_numpy(variable.value)).item()
+    return int(read_variable(leaf_optimizers(model.optimizer)[0]._iterations))
 
 
 def _tree(optimizer: Any) -> list[Any]:

@@ -5,8 +5,8 @@ from typing import Any, Protocol
 import keras
 
 from keras_lr._keras.learning_rate import is_scheduled, leaf_optimizers
-from keras_lr._keras.state import read_variable, write_variable
 from keras_lr._keras.training import TrainFunction
+from keras_lr._keras.values import read_variable, write_variable
 
 
 class Access(Protocol):

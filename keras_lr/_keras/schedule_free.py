@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from keras_lr._keras.learning_rate import leaf_optimizers
-from keras_lr._keras.state import read_variable
+from keras_lr._keras.values import read_variable
 
 READERS = ("evaluate", "predict", "save", "save_weights", "export", "get_weights")
 WRITERS = ("set_weights", "load_weights")

@@ -6,12 +6,12 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-import keras
 import numpy as np
 from keras.src.backend.common import global_state  # where Keras keeps its global seed generator
 from keras.src.random.seed_generator import GLOBAL_SEED_GENERATOR
 
 from keras_lr._keras.training import ON_TORCH, TrainingState
+from keras_lr._keras.values import read_variable, write_variable
 
 
 class VariableSnapshot:
@@ -25,16 +25,6 @@ class VariableSnapshot:
         """Hand every variable and its old value to `write`."""
         for variable, value in self._values:
             write(variable, value)
-
-
-def read_variable(variable: Any) -> np.ndarray:
-    """Return a copy of a variable's value, for use outside `fit`."""
-    return np.array(keras.ops.convert_to_numpy(variable.value))
-
-
-def write_variable(variable: Any, value: np.ndarray) -> None:
-    """Give a variable a value, for use outside `fit`."""
-    variable.assign(value)
 
 
 class RandomSnapshot:

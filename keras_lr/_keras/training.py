@@ -9,6 +9,7 @@ import numpy as np
 
 from keras_lr._checks import complaint
 from keras_lr._keras.build import build
+from keras_lr._keras.values import read_variable, write_variable
 
 ON_JAX = keras.backend.backend() == "jax"
 ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
@@ -38,24 +39,24 @@ class TrainingState:
     def read(self, variable: Any) -> np.ndarray:
         """Return a copy of the variable's present value."""
         if self._lists is None:
-            value = variable.value
-        else:
-            group, index = self._places[id(variable)][0]
-            value = self._lists[group][index]
-        return np.array(keras.ops.convert_to_numpy(value))
+            return read_variable(variable)
+        group, index = self._places[id(variable)][0]
+        return np.array(self._lists[group][index])
 
     def write(self, variable: Any, value: Any) -> None:
         """Give the variable a value, cast to its dtype."""
         if self._lists is None:
-            variable.assign(value)
+            write_variable(variable, value)
             return
-        value = np.asarray(value).astype(variable.dtype)
+        value = np.asarray(value).astype(variable.dtype, copy=False)
         for group, index in self._places[id(variable)]:
             old = self._lists[group][index]
             self._lists[group][index] = _placed_like(old, value)
 
     def carry(self, values: Any) -> None:
         """Take over the lists that `fit` hands to the next step (JAX)."""
+        if values is self._lists:
+            return
         if not self._places:
             for group, variables in enumerate(_state_variables(self._model)):
                 for index, variable in enumerate(variables):
@@ -123,6 +124,7 @@ class TrainFunction:
         self._model = model
         self._state = TrainingState(model)
         self._run = model.history  # `fit` makes a new History each time
+        self._begun = False
 
     def __call__(self, *arguments: Any) -> Any:
         """Run the steps of one execution. Takes and returns what Keras' train function does."""
@@ -133,9 +135,12 @@ class TrainFunction:
         *carried, batches = arguments
         if ON_JAX:
             self._state.carry(carried[0])
-        build(self._model, batches)
+        if not self._begun:
+            build(self._model, batches)
+            self._begun = True
+        several = self._model.steps_per_execution
         try:
-            logs = self._steps(batches)
+            logs = self._step(batches) if several == 1 else self._several_steps(batches)
         except END_OF_DATA:
             raise
         except BaseException:
@@ -156,39 +161,39 @@ class TrainFunction:
             self._model._jax_state = {f"{name}_variables": group for name, group in groups}
             self._model._jax_state_synced = False
 
-    def _steps(self, batches: Any) -> dict[str, Any]:
+    def _several_steps(self, batches: Any) -> dict[str, Any]:
         several = self._model.steps_per_execution
-        logs = self._step(batches)
-        for _ in range(several - 1):
-            if self._model.stop_training:
-                break
-            try:
-                logs = self._step(batches)
-            except END_OF_DATA:
-                break
+        self._model.steps_per_execution = 1
+        try:
+            logs = self._step(_one(batches))
+            for _ in range(several - 1):
+                if self._model.stop_training:
+                    break
+                try:
+                    logs = self._step(_one(batches))
+                except END_OF_DATA:
+                    break
+        finally:
+            self._model.steps_per_execution = several
         return logs
 
     def _step(self, batches: Any) -> dict[str, Any]:
-        several = self._model.steps_per_execution
-        if several > 1:
-            # Keras loops over a dataset inside the graph, but over any other iterator outside of
-            # it.
-            batches = iter([next(batches)])
         for hook in self.hooks:
             hook.before_step(self._state)
-        self._model.steps_per_execution = 1
-        try:
-            if ON_JAX:
-                logs, values = self.plain(self._state.carried(), batches)
-                self._state.carry(values)
-            else:
-                logs = self.plain(batches)
-        finally:
-            self._model.steps_per_execution = several
+        if ON_JAX:
+            logs, values = self.plain(self._state.carried(), batches)
+            self._state.carry(values)
+        else:
+            logs = self.plain(batches)
         logs = dict(logs)
         for hook in self.hooks:
             hook.after_step(self._state, logs)
         return logs
+
+
+def _one(batches: Any) -> Iterator[Any]:
+    # Keras loops over a dataset inside the graph, but over any other iterator outside of it.
+    return iter([next(batches)])
 
 
 def attach(model: Any, hook: StepHook) -> None:

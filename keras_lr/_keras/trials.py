@@ -12,13 +12,9 @@ from keras_lr._checks import complaint
 from keras_lr._keras.batch_loss import BatchLoss, loss_value
 from keras_lr._keras.evaluation import Batch, LossFunction
 from keras_lr._keras.learning_rate import LearningRates, held_learning_rates
-from keras_lr._keras.state import (
-    ModelSnapshot,
-    RandomSnapshot,
-    fit_attributes_kept,
-    write_variable,
-)
+from keras_lr._keras.state import ModelSnapshot, RandomSnapshot, fit_attributes_kept
 from keras_lr._keras.training import ON_JAX, ON_TENSORFLOW, TrainFunction, TrainingState
+from keras_lr._keras.values import write_variable
 
 ON_TORCH = keras.backend.backend() == "torch"
 
