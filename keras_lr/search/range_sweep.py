@@ -148,7 +148,7 @@ class RangeSweep:
         whole = self._lead + len(self._micro_losses) >= self._accumulation
         if not whole and math.isfinite(self._micro_losses[-1]):
             return
-        loss = float(np.mean(self._micro_losses))
+        loss = math.fsum(self._micro_losses) / len(self._micro_losses)
         self._refuse_a_bad_start(loss)
         self._micro_losses, self._lead = [], 0
         record.stop_reason = record.watch.update(loss)
