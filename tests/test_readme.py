@@ -59,7 +59,7 @@ def names(tmp_path, monkeypatch):
     layers = [keras.Input((64,)), keras.layers.Dense(64, "relu"), keras.layers.Dense(10)]
     model = keras.Sequential(layers)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile("sgd", loss)
+    model.compile("sgd", loss, jit_compile=keras.backend.backend() == "jax")  # XLA takes longer
     given = {"x": x / 16, "y": y, "model": model, "loss": loss, "agree": agree}
     yield given | {"keras": keras, "klr": klr, "keras_lr": klr}
     plt.close("all")
