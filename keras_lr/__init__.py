@@ -1,35 +1,38 @@
 """Find, schedule and tune the learning rate of any Keras 3 model."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from keras_lr import optimizers, schedules
 from keras_lr._version import __version__
-from keras_lr.callbacks import (
-    CosineWarmRestarts,
-    CyclicLR,
-    LRScheduler,
-    OneCycle,
-    ReduceOnPlateauPlus,
-    SwapScheduleFreeWeights,
-)
 from keras_lr.optimizers import Adam, migrate
-from keras_lr.search.find import lr_find
-from keras_lr.search.range_test import LRRangeTest
-from keras_lr.search.result import RangeTestResult
-from keras_lr.search.sweep import lr_sweep
-from keras_lr.search.sweep_result import SweepResult
-from keras_lr.search.tune import tune_lr
-from keras_lr.search.tune_adam import tune_adam
-from keras_lr.search.tune_result import TuneResult
 
 if TYPE_CHECKING:
-    from keras_lr.plot import plot_history as plot_history
-    from keras_lr.plot import plot_range_test as plot_range_test
-    from keras_lr.plot import plot_schedule as plot_schedule
-    from keras_lr.plot import plot_sweep as plot_sweep
+    from keras_lr.callbacks import (
+        CosineWarmRestarts,
+        CyclicLR,
+        LRScheduler,
+        OneCycle,
+        ReduceOnPlateauPlus,
+        SwapScheduleFreeWeights,
+    )
+    from keras_lr.plot import plot_history, plot_range_test, plot_schedule, plot_sweep
+    from keras_lr.search import (
+        AdamTuneResult,
+        LRRangeTest,
+        RangeTestResult,
+        SuggestionError,
+        SweepResult,
+        TuneResult,
+        lr_find,
+        lr_sweep,
+        tune_adam,
+        tune_lr,
+    )
 
 __all__ = [
     "Adam",
+    "AdamTuneResult",
     "CosineWarmRestarts",
     "CyclicLR",
     "LRRangeTest",
@@ -37,6 +40,7 @@ __all__ = [
     "OneCycle",
     "RangeTestResult",
     "ReduceOnPlateauPlus",
+    "SuggestionError",
     "SwapScheduleFreeWeights",
     "SweepResult",
     "TuneResult",
@@ -54,15 +58,19 @@ __all__ = [
     "tune_lr",
 ]
 
-_PLOTS = frozenset(name for name in __all__ if name.startswith("plot_"))
+# Imported when first asked for. What a saved model may be made of is imported at once: loading it
+# needs the registered classes.
+_ROOMS = ("callbacks", "search", "plot")
 
 
 def __getattr__(name: str) -> Any:
-    # The plots are imported when first asked for: matplotlib takes longer than all the rest.
-    if name in _PLOTS:
-        from keras_lr import plot
-
-        return getattr(plot, name)
+    if name in _ROOMS:
+        return import_module(f"{__name__}.{name}")
+    if name in __all__:
+        for room in _ROOMS:
+            names = import_module(f"{__name__}.{room}")
+            if name in names.__all__:
+                return getattr(names, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

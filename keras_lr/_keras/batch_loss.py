@@ -46,6 +46,6 @@ def has_custom_train_step(model: Any) -> bool:
     return not owner.__module__.startswith("keras.")
 
 
-def loss_value(logs: dict[str, Any], name: str = "loss") -> float:
-    """Return one entry of a step's logs as a float."""
-    return float(keras.ops.convert_to_numpy(logs[name]))
+def as_float(scalar: Any) -> float:
+    """Return a scalar of a step's logs as a float; on JAX this waits until it is computed."""
+    return float(keras.ops.convert_to_numpy(scalar))

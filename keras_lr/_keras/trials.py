@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from keras_lr._checks import complaint
-from keras_lr._keras.batch_loss import BatchLoss, loss_value
+from keras_lr._keras.batch_loss import BatchLoss, as_float
 from keras_lr._keras.evaluation import Batch, LossFunction
 from keras_lr._keras.learning_rate import LearningRates, held_learning_rates
 from keras_lr._keras.state import ModelSnapshot, RandomSnapshot, fit_attributes_kept
@@ -65,11 +65,11 @@ class Trials:
             rule = "the model's train_step must report its loss"
             fix = 'Return a dict with the entry "loss" from train_step'
             raise ValueError(complaint(self._owner, rule, fix, logs=sorted(self._logs)))
-        return loss_value(self._logs)
+        return as_float(self._logs["loss"])
 
     def logs(self) -> dict[str, float]:
         """Return the metrics of the steps since they were last emptied."""
-        return {name: loss_value(self._logs, name) for name in self._logs}
+        return {name: as_float(value) for name, value in self._logs.items()}
 
     def probe(self, batch: Batch) -> float:
         """Return the loss of a batch in training mode, without training on it."""

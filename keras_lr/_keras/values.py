@@ -12,8 +12,7 @@ if ON_TENSORFLOW:
 
 def read_variable(variable: Any) -> np.ndarray:
     """Return a copy of a variable's present value. Not for use inside `fit` on JAX."""
-    value = variable.value
-    handle = _handle(value)
+    value, handle = variable.value, _handle(variable)
     if handle is not None:
         value = tf.raw_ops.ReadVariableOp(resource=handle, dtype=value.dtype)
     return np.array(keras.ops.convert_to_numpy(value))
@@ -21,17 +20,17 @@ def read_variable(variable: Any) -> np.ndarray:
 
 def write_variable(variable: Any, value: Any) -> None:
     """Give a variable a value of its shape. Not for use inside `fit` on JAX."""
-    held = variable.value
-    handle = _handle(held)
+    handle = _handle(variable)
     if handle is None:
         variable.assign(value)
         return
-    tf.raw_ops.AssignVariableOp(resource=handle, value=tf.constant(value, dtype=held.dtype))
+    value = tf.constant(value, dtype=variable.dtype)
+    tf.raw_ops.AssignVariableOp(resource=handle, value=value)
 
 
-def _handle(value: Any) -> Any:
+def _handle(variable: Any) -> Any:
     # On TensorFlow the bare operation takes a tenth of the time of `assign`, which on a small model
     # is a tenth of the step. A variable that a strategy has spread over devices has no one handle.
-    if not ON_TENSORFLOW or getattr(value, "distribute_strategy", None) is not None:
+    if not ON_TENSORFLOW or getattr(variable.value, "distribute_strategy", None) is not None:
         return None
-    return getattr(value, "handle", None)
+    return getattr(variable.value, "handle", None)

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 
 from keras_lr._checks import complaint
-from keras_lr._keras.batch_loss import loss_value
+from keras_lr._keras.batch_loss import as_float
 from keras_lr._keras.monitor import BATCH_LOSS, ExactLoss
 from keras_lr._keras.rollback import Rollback
 from keras_lr._keras.training import TrainingState
@@ -92,8 +92,8 @@ def monitored(logs: dict[str, Any], monitor: str, *, watch_loss: bool) -> float:
     Raises:
         ValueError: If there is no such entry, or if it is not a scalar.
     """
-    if watch_loss and "loss" in logs and not math.isfinite(loss_value(logs)):
-        return loss_value(logs)
+    if watch_loss and "loss" in logs and not math.isfinite(as_float(logs["loss"])):
+        return as_float(logs["loss"])
     if monitor not in logs:
         rule = "monitor must be in the logs"
         fix = f"Pass one of {', '.join(map(repr, sorted(logs)))}, or validation data to fit"

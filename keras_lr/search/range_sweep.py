@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from keras_lr._checks import check_choice, check_integer, check_number, complaint
-from keras_lr._keras.batch_loss import BatchLoss, loss_value
+from keras_lr._keras.batch_loss import BatchLoss, as_float
 from keras_lr._keras.evaluation import Batch, LossFunction
 from keras_lr._keras.learning_rate import (
     LearningRates,
@@ -18,7 +18,7 @@ from keras_lr._keras.learning_rate import (
     micro_step,
 )
 from keras_lr._keras.state import ModelSnapshot, RandomSnapshot
-from keras_lr._keras.training import TrainingState, attach, detach, is_attached
+from keras_lr._keras.training import ON_JAX, TrainingState, attach, detach, is_attached
 from keras_lr.search.loss_watch import LossWatch
 from keras_lr.search.progress import Progress, Verbosity
 from keras_lr.search.result import RangeTestResult
@@ -110,6 +110,11 @@ class RangeSweep:
         self._progress = Progress(settings.steps * settings.repeats, settings.verbose)
         self._records = [Record.empty(settings)]
         self._micro_losses: list[float] = []
+        # JAX returns before a step is computed. Where nothing else hangs on its loss, it is waited
+        # for while the next step is on its way; a divergence is then seen a step late.
+        alone = probe is None and validation is None and settings.repeats == 1
+        self._reads_late = ON_JAX and alone and self._accumulation == 1
+        self._unread: list[Any] = []
         self._snapshot: ModelSnapshot | None = None
         self._random = RandomSnapshot()
         self._undo = contextlib.ExitStack()
@@ -125,6 +130,11 @@ class RangeSweep:
         """Return the number of updates recorded, over all repeats."""
         return sum(len(record.watch.losses) for record in self._records)
 
+    @property
+    def _point(self) -> int:
+        """The index of the coming update within its repeat."""
+        return len(self._records[-1].watch.losses) + len(self._unread)
+
     def before_step(self, state: TrainingState) -> None:
         """Set the learning rate of the coming step and empty the running loss."""
         if self.done:
@@ -134,29 +144,18 @@ class RangeSweep:
             self._lead = micro_step(self._model, state)
             self._rates.hold_decay(state)
         self._batch_loss.before_step(state)
-        self._rates.write(state, self._learning_rates[len(self._records[-1].watch.losses)])
+        self._rates.write(state, self._learning_rates[self._point])
 
     def after_step(self, state: TrainingState, logs: dict[str, Any]) -> None:
-        """Record the step's loss; end the repeat or the sweep where it is time."""
+        """Take the step's loss, or that of the step before."""
         self.batches += 1
         if self.done:
             return
-        record = self._records[-1]
-        point = len(record.watch.losses)
-        logs["learning_rate"] = float(self._learning_rates[point])
-        self._micro_losses.append(self._loss_of(logs))
-        whole = self._lead + len(self._micro_losses) >= self._accumulation
-        if not whole and math.isfinite(self._micro_losses[-1]):
-            return
-        loss = math.fsum(self._micro_losses) / len(self._micro_losses)
-        self._refuse_a_bad_start(loss)
-        self._micro_losses, self._lead = [], 0
-        record.stop_reason = record.watch.update(loss)
-        self._look(state, record, point)
-        self._progress.update(self.updates, loss=loss, learning_rate=logs["learning_rate"])
-        if record.stop_reason or point + 1 == self._settings.steps:
-            record.stop_reason = record.stop_reason or "completed"
-            self._end_repeat(state)
+        logs["learning_rate"] = float(self._learning_rates[self._point])
+        self._unread.append(self._loss_of(logs))
+        late = self._reads_late and self._point < self._settings.steps
+        while len(self._unread) > late and not self.done:
+            self._take(state, as_float(self._unread.pop(0)))
 
     def on_interrupt(self) -> None:
         """Put everything back at once: an exception is on its way out of `fit`."""
@@ -185,6 +184,8 @@ class RangeSweep:
 
     def result(self) -> RangeTestResult | None:
         """Return what was found, or None where fewer than two updates were made."""
+        while self._unread:  # the sweep was cut off
+            self._records[-1].watch.update(as_float(self._unread.pop()))
         records = [record for record in self._records if record.watch.losses]
         length = max((len(record.watch.losses) for record in records), default=0)
         if length < 2:
@@ -207,12 +208,31 @@ class RangeSweep:
             default_learning_rate=self._rates.default,
         )
 
-    def _loss_of(self, logs: dict[str, Any]) -> float:
+    def _take(self, state: TrainingState, batch_loss: float) -> None:
+        """Take the loss of the next batch; end the repeat or the sweep where it is time."""
+        record = self._records[-1]
+        point = len(record.watch.losses)
+        self._micro_losses.append(batch_loss)
+        whole = self._lead + len(self._micro_losses) >= self._accumulation
+        if not whole and math.isfinite(batch_loss):
+            return
+        loss = math.fsum(self._micro_losses) / len(self._micro_losses)
+        self._refuse_a_bad_start(loss)
+        self._micro_losses, self._lead = [], 0
+        record.stop_reason = record.watch.update(loss)
+        self._look(state, record, point)
+        learning_rate = float(self._learning_rates[point])
+        self._progress.update(self.updates, loss=loss, learning_rate=learning_rate)
+        if record.stop_reason or point + 1 == self._settings.steps:
+            record.stop_reason = record.stop_reason or "completed"
+            self._end_repeat(state)
+
+    def _loss_of(self, logs: dict[str, Any]) -> Any:
         if "loss" not in logs:
             rule = "the model's train_step must report its loss"
             fix = 'Return a dict with the entry "loss" from train_step'
             raise ValueError(complaint(self._settings.owner, rule, fix, logs=sorted(logs)))
-        return loss_value(logs)
+        return logs["loss"]
 
     def _refuse_a_bad_start(self, loss: float) -> None:
         if math.isfinite(loss) or self.updates > 0:
@@ -233,6 +253,7 @@ class RangeSweep:
         if self._snapshot is None:
             raise RuntimeError("RangeSweep: a repeat ended before it began.")
         self._snapshot.restore_values(state)
+        self._unread.clear()
         if len(self._records) < self._settings.repeats:
             self._lead = micro_step(self._model, state)
             self._rates.hold_decay(state)

@@ -8,7 +8,7 @@ import pytest
 from tiny import compiled as with_dropout
 from tiny import network, regression
 
-from keras_lr._keras.batch_loss import BatchLoss, has_custom_train_step, loss_value
+from keras_lr._keras.batch_loss import BatchLoss, as_float, has_custom_train_step
 from keras_lr._keras.training import attach, detach
 
 X, Y = regression(samples=90)  # batches of 20, 20, 20, 20 and 10
@@ -33,7 +33,7 @@ class BatchLosses(keras.callbacks.Callback):
         self.batch_loss.before_step(state)
 
     def after_step(self, state, logs):
-        self.losses.append(loss_value(logs))
+        self.losses.append(as_float(logs["loss"]))
 
     def on_interrupt(self):
         pass
