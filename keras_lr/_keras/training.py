@@ -162,33 +162,38 @@ class TrainFunction:
             self._model._jax_state_synced = False
 
     def _several_steps(self, batches: Any) -> dict[str, Any]:
-        several = self._model.steps_per_execution
-        self._model.steps_per_execution = 1
-        try:
-            logs = self._step(_one(batches))
-            for _ in range(several - 1):
-                if self._model.stop_training:
-                    break
-                try:
-                    logs = self._step(_one(batches))
-                except END_OF_DATA:
-                    break
-        finally:
-            self._model.steps_per_execution = several
+        logs = self._step(_one(batches))
+        for _ in range(self._model.steps_per_execution - 1):
+            if self._model.stop_training:
+                break
+            try:
+                logs = self._step(_one(batches))
+            except END_OF_DATA:
+                break
         return logs
 
     def _step(self, batches: Any) -> dict[str, Any]:
         for hook in self.hooks:
             hook.before_step(self._state)
         if ON_JAX:
-            logs, values = self.plain(self._state.carried(), batches)
+            logs, values = self._plain_step(self._state.carried(), batches)
             self._state.carry(values)
         else:
-            logs = self.plain(batches)
+            logs = self._plain_step(batches)
         logs = dict(logs)
         for hook in self.hooks:
             hook.after_step(self._state, logs)
         return logs
+
+    def _plain_step(self, *arguments: Any) -> Any:
+        several = self._model.steps_per_execution
+        if several == 1:
+            return self.plain(*arguments)
+        self._model.steps_per_execution = 1
+        try:
+            return self.plain(*arguments)
+        finally:
+            self._model.steps_per_execution = several
 
 
 def _one(batches: Any) -> Iterator[Any]:
