@@ -9,7 +9,8 @@ nothing that looks for NaN can see. Run `python benchmarks/plateau_rescue.py`, w
 tables and writes `plateau_rescue.json` and `plateau_rescue.md` beside itself. Needs scikit-learn.
 With `--table` it only makes the Markdown anew from the JSON.
 
-What it showed is at the end of `plateau_rescue.md`.
+What it showed is written at the end of `plateau_rescue.md`, and kept there when the tables are made
+anew.
 """
 
 import json
