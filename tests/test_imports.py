@@ -54,6 +54,22 @@ def test_import_loads_no_optional_package():
     assert by_us == by_keras
 
 
+def test_what_a_saved_model_may_need_is_registered_at_once():
+    code = """
+import importlib, pkgutil, keras, keras_lr
+ours = lambda: {name for name in keras.saving.get_custom_objects() if name.startswith("keras_lr")}
+before = ours()
+for module in pkgutil.walk_packages(keras_lr.__path__, "keras_lr."):
+    if not module.name.endswith("__main__"):
+        importlib.import_module(module.name)
+print(len(before), sorted(ours() - before))
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    count, missing = run.stdout.split(maxsplit=1)
+    assert int(count) > 20
+    assert missing.strip() == "[]"
+
+
 @pytest.mark.parametrize("room", ROOMS)
 def test_rooms_import_one_way(room):
     folder = PACKAGE / room.removeprefix("keras_lr.")

@@ -10,7 +10,11 @@ from keras_lr._keras.learning_rate import is_scheduled, leaf_optimizers
 
 def in_graph_schedule(model: Any) -> Any:
     """Return the schedule that a model's first optimizer was built with, or None."""
-    leaf = leaf_optimizers(model.optimizer)[0]
+    return schedule_of(leaf_optimizers(model.optimizer)[0])
+
+
+def schedule_of(leaf: Any) -> Any:
+    """Return the schedule that a leaf optimizer was built with, or None."""
     return leaf._learning_rate if is_scheduled(leaf) else None
 
 

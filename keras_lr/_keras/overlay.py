@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from keras_lr._checks import complaint
-from keras_lr._keras.learning_rate import current_learning_rate, is_scheduled, leaf_optimizers
+from keras_lr._keras.learning_rate import current_learning_rate, leaf_optimizers
 from keras_lr._keras.scaled_rates import compile_anew
 from keras_lr._keras.training import TrainFunction, TrainingState
 from keras_lr._keras.values import read_variable
@@ -52,6 +52,7 @@ class Overlay:
     Args:
         model: A compiled model, in `on_train_begin`.
         owner: The public name of what drives, for error messages.
+        learning_rate: Whether to drive the learning rates, of which none may have a schedule.
         momentum: Whether to drive `momentum`, or `beta_1` where an optimizer has that.
         weight_decay: Whether to drive `weight_decay`.
 
@@ -60,11 +61,18 @@ class Overlay:
     """
 
     def __init__(
-        self, model: Any, owner: str, *, momentum: bool = False, weight_decay: bool = False
+        self,
+        model: Any,
+        owner: str,
+        *,
+        learning_rate: bool = False,
+        momentum: bool = False,
+        weight_decay: bool = False,
     ) -> None:
         self._model = model
         self._leaves = leaf_optimizers(model.optimizer)
-        self._rates = [leaf._learning_rate for leaf in self._leaves if not is_scheduled(leaf)]
+        driven = self._leaves if learning_rate else []
+        self._rates = [leaf._learning_rate for leaf in driven]
         self._own_rates = self._present_rates()
         self._stand_ins: list[tuple[Any, str, Any, Any]] = []
         self._lifted = False

@@ -5,6 +5,7 @@ from typing import Any, Protocol
 import keras
 
 from keras_lr._keras.learning_rate import is_scheduled, leaf_optimizers
+from keras_lr._keras.scaled import Scaled
 from keras_lr._keras.training import TrainFunction
 from keras_lr._keras.values import read_variable, write_variable
 
@@ -33,7 +34,13 @@ HOST: Access = _Host()
 
 
 class ScalableRate(Protocol):
-    """A learning rate as a plateau controller sees it: a number to read, and one to write."""
+    """A learning rate as a plateau controller sees it: a number to read, and one to write.
+
+    Attributes:
+        stands_still: Whether nothing but the controller is to change it.
+    """
+
+    stands_still: bool
 
     @property
     def start(self) -> float:
@@ -63,6 +70,8 @@ class ScalableRate(Protocol):
 
 class HeldRate:
     """A learning rate that an optimizer holds in a variable."""
+
+    stands_still = True
 
     def __init__(self, optimizer: Any) -> None:
         self._variable = optimizer._learning_rate
@@ -101,40 +110,14 @@ class HeldRate:
         self.write(access, rate)
 
 
-@keras.saving.register_keras_serializable(package="keras_lr")
-class Scaled(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
-    """A schedule times a constant: what a plateau makes of an optimizer's own schedule.
-
-    Args:
-        schedule: The schedule.
-        scale: The constant.
-    """
-
-    def __init__(self, schedule: Any, scale: float) -> None:
-        self.schedule = schedule
-        self.scale = scale
-
-    def __call__(self, step: Any) -> Any:
-        """Return the scaled value at `step`."""
-        return self.schedule(step) * self.scale
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        schedule = keras.saving.serialize_keras_object(self.schedule)
-        return {"schedule": schedule, "scale": self.scale}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> "Scaled":
-        """Make it again from `get_config()`."""
-        return cls(keras.saving.deserialize_keras_object(config["schedule"]), config["scale"])
-
-
 class _ScheduleRate:
     """The part that rates under a schedule share: a scale, and the schedule's peak as its unit.
 
     A schedule may begin or end near zero. Its highest value seen so far is what says how large the
     learning rate "is" when an absolute bound is asked about.
     """
+
+    stands_still = False
 
     def __init__(self, scale: float) -> None:
         self.scale = scale

@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -111,7 +112,9 @@ def trials(model: Any, data: Any, batch: Batch, owner: str) -> Iterator[Trials]:
     with fit_attributes_kept(model):
         # No epoch, but all that the first fit does before it: it draws random numbers, too, which
         # the next fit will not.
-        model.fit(**data, epochs=0, verbose=0)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="`shuffle=True` was passed")
+            model.fit(**data, epochs=0, verbose=0)
         model._symbolic_build(data_batch=batch)
         model.make_train_function()
         with held_learning_rates(model):

@@ -10,7 +10,8 @@ from typing import Any, Self
 import keras
 
 from keras_lr._checks import complaint
-from keras_lr._keras.learning_rate import accumulation_steps, is_scheduled, leaf_optimizers
+from keras_lr._keras.in_graph import schedule_of
+from keras_lr._keras.learning_rate import accumulation_steps, leaf_optimizers
 from keras_lr._keras.overlay import Knob, Overlay, known_leaves, learning_rates, updates_made
 from keras_lr._keras.training import TrainingState, attach, detach
 from keras_lr.callbacks.fit_run import FitRun, Position
@@ -144,6 +145,7 @@ class ScheduleCallback(keras.callbacks.Callback, ABC):  # type: ignore[misc]
         self._overlay = Overlay(
             model,
             self.owner,
+            learning_rate=plan.learning_rate is not None,
             momentum=plan.momentum is not None,
             weight_decay=plan.weight_decay is not None,
         )
@@ -223,14 +225,14 @@ class ScheduleCallback(keras.callbacks.Callback, ABC):  # type: ignore[misc]
 
     def _refuse_other_drivers(self, leaves: Sequence[Any], plan: Any) -> None:
         for leaf in leaves:
-            if is_scheduled(leaf):
+            schedule = schedule_of(leaf)
+            if schedule is not None:
                 rule = "the optimizer already has a schedule for its learning rate"
                 fix = (
                     "Give the optimizer a number as learning_rate, or leave out the callback's "
                     "schedule; LRScheduler() only logs what the optimizer's own gives"
                 )
-                received = {"learning_rate": leaf.get_config()["learning_rate"]}
-                raise ValueError(complaint(self.owner, rule, fix, **received))
+                raise ValueError(complaint(self.owner, rule, fix, learning_rate=schedule))
             decay = getattr(leaf, "decay", 0.0)
             if decay:
                 rule = "the optimizer's decay would lower what the callback sets"
@@ -241,15 +243,15 @@ class ScheduleCallback(keras.callbacks.Callback, ABC):  # type: ignore[misc]
                 raise ValueError(complaint(self.owner, rule, fix, decay=decay))
         if isinstance(plan, Sequence) and len(plan) != len(leaves):
             rule = f"there must be one schedule for each of the {len(leaves)} optimizers"
-            received = {"learning_rate": f"{len(plan)} schedules"}
-            raise ValueError(complaint(self.owner, rule, "Or pass a single one", **received))
+            several = f"{len(plan)} schedules"
+            fix = "Or pass a single one"
+            raise ValueError(complaint(self.owner, rule, fix, learning_rate=several))
         if isinstance(plan, Reading) and len(leaves) > 1 and not any(self._own_rates):
             rule = (
                 "one schedule for several optimizers keeps the proportion of their learning rates"
             )
             fix = "Give them learning rates above 0, or pass one schedule for each"
-            received = {"learning_rates": self._own_rates}
-            raise ValueError(complaint(self.owner, rule, fix, **received))
+            raise ValueError(complaint(self.owner, rule, fix, learning_rates=self._own_rates))
 
     def _watch_for_other_writers(self) -> None:
         driver = self._driver

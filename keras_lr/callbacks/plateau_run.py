@@ -106,6 +106,7 @@ class PlateauRun:
         self._direction_known = direction_known
         self._policy = policy
         self._went_back: str | None = None
+        self._warned = False
         self._failures = 0  # rescues since the best weights were found
         self._patience = 1 if monitor.startswith("val_") else 0
         self._names = [""] if self.driven else list(optimizers)
@@ -158,10 +159,9 @@ class PlateauRun:
         """
         self._find_direction()
         self.observe(access)
-        state = self.state.moved(
-            [rate.read(access) for rate in self._rates],
-            [rate.start for rate in self._rates],
-        )
+        present = [rate.read(access) for rate in self._rates]
+        self._watch_for_other_writers(present)
+        state = self.state.moved(present, [rate.start for rate in self._rates])
         self.state, decision = self._controller.update(state, metric)
         self._went_back = None
         if decision.record and self.keeps_weights:
@@ -216,6 +216,18 @@ class PlateauRun:
             raise ValueError(complaint(OWNER, rule, fix, monitor=self._monitor, mode="auto"))
         self._controller = replace(self._controller, mode=mode)
         self._direction_known = True
+
+    def _watch_for_other_writers(self, present: list[float]) -> None:
+        """Warn, once, if a learning rate that has been changed here was set by something else."""
+        if self._warned or not self.events:
+            return
+        for rate, left, found in zip(self._rates, self.state.rates, present, strict=True):
+            if rate.stands_still and abs(found - left) > 1e-6 * left:
+                self._warned = True
+                rule = "something else in this fit has set the learning rate after it was reduced"
+                fix = "Drive it by LRScheduler, which can be combined with ReduceOnPlateauPlus"
+                received = {"reduced_to": left, "learning_rate": found}
+                warnings.warn(complaint(OWNER, rule, fix, **received), stacklevel=2)
 
     def _act(self, decision: Decision, access: Access) -> None:
         before = max(self.applied(access).values())

@@ -81,12 +81,14 @@ class LRScheduler(ScheduleCallback):
     ) -> None:
         super().__init__()
         check_choice("LRScheduler", ("step", "epoch"), unit=unit, change_every=change_every)
-        for each in schedule if isinstance(schedule, Sequence) else [schedule]:
-            if schedule is not None:
-                check_schedule("LRScheduler", "schedule", each)
-        for name, given in {"momentum": momentum, "weight_decay": weight_decay}.items():
-            if given is not None:
-                check_schedule("LRScheduler", name, given)
+        given: list[tuple[str, Any]] = [("momentum", momentum), ("weight_decay", weight_decay)]
+        if isinstance(schedule, Sequence) and not isinstance(schedule, str):
+            given += [("schedule", each) for each in schedule]
+        else:
+            given += [("schedule", schedule)]
+        for name, each in given:
+            if each is not None:
+                check_schedule("LRScheduler", name, each)
         self._schedule = schedule
         self._unit, self._change_every = unit, change_every
         self._momentum, self._weight_decay = momentum, weight_decay

@@ -141,7 +141,7 @@ def _decay(name: str, old: dict[str, Any], new: dict[str, Any]) -> str:
     check_number("migrate", "Pass the old decay", at_least=0.0, decay=decay)
     if not decay:
         return ""
-    updates = f"{1 / decay:.6g}"
+    updates = f"{1 / decay:.0f}" if decay <= 1 else f"{1 / decay:.2g}"
     return f"decay: per update, not per epoch: the learning rate is halved after {updates} batches."
 
 

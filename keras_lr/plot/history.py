@@ -63,8 +63,12 @@ def history_panels(history: Any, metrics: Sequence[str] | None = None) -> list[H
         rate if it was logged.
 
     Raises:
+        TypeError: If it is something else.
         ValueError: If nothing was logged, or a metric was not.
     """
+    if not isinstance(getattr(history, "history", None), Mapping):
+        rule, fix = "history must be what fit returned", "Pass the History, not its dictionary"
+        raise TypeError(complaint("plot_history", rule, fix, history=type(history)))
     logs, epochs = history.history, np.asarray(history.epoch, np.int64) + 1
     rates = [name for name in logs if name == _RATE or name.startswith(f"{_RATE}_")]
     known = list(dict.fromkeys(name.removeprefix("val_") for name in logs if name not in rates))
@@ -125,6 +129,7 @@ def plot_history(
         The axes, object[n], not yet shown: the metrics', then the learning rate's if it was logged.
 
     Raises:
+        TypeError: If `history` is not what `fit` returned.
         ValueError: If nothing was logged, a metric was not, or `axes` are too few or too many.
 
     Example:
@@ -161,7 +166,10 @@ def plot_history(
 def _draw(ax: Axes, panel: HistoryPanel, marks: Sequence[HistoryMark]) -> None:
     style: dict[str, Any] = {"drawstyle": "steps-pre"} if panel.stairs else {"marker": "."}
     for label, values in panel.lines.items():
-        ax.plot(panel.epochs, values, label=label, **style)
+        epochs = panel.epochs
+        if panel.stairs:  # the first value holds from the beginning
+            epochs, values = np.append(epochs[0] - 1, epochs), np.append(values[0], values)
+        ax.plot(epochs, values, label=label, **style)
     values = np.concatenate(list(panel.lines.values()))
     if panel.stairs and np.nanmin(values) > 0 and np.nanmax(values) > 3 * np.nanmin(values):
         ax.set_yscale("log")

@@ -55,6 +55,9 @@ def picture(result: RangeTestResult, rules: Sequence[str] | None = None) -> Rang
     Returns:
         The smoothed line, the limits that leave the diverged part out, and the marks.
     """
+    if not isinstance(result, RangeTestResult):
+        rule, fix = "result must be a RangeTestResult", "Pass what lr_find returned"
+        raise TypeError(complaint("plot_range_test", rule, fix, result=type(result)))
     end = finite_steps(result.observed_losses)
     if end == 0:
         rule = "a record needs a finite loss to be drawn"
@@ -103,6 +106,7 @@ def plot_range_test(
         The Axes.
 
     Raises:
+        TypeError: If `result` is none.
         ValueError: If there is no such rule.
 
     Example:

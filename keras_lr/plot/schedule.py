@@ -112,7 +112,7 @@ def _named(schedules: Schedules) -> dict[str, Schedule]:
     if isinstance(schedules, Mapping):
         named = dict(schedules)
     else:
-        listed = [schedules] if isinstance(schedules, Schedule) else list(schedules)
+        listed = list(schedules) if isinstance(schedules, Sequence) else [schedules]
         named = {_label(schedule, number): schedule for number, schedule in enumerate(listed, 1)}
     if not named:
         rule, fix = "there must be at least one schedule", "Pass one"
@@ -136,4 +136,7 @@ def _line(label: str, schedule: Schedule, steps: int) -> ScheduleLine:
     jumps = [step for end in ends[:_POINTS] for step in (end - 1, end)]
     even = np.linspace(0, steps, min(steps + 1, _POINTS)).round().astype(np.int64)
     drawn = np.unique(np.concatenate([even, np.array(jumps, np.int64)]))
-    return ScheduleLine(label, drawn, schedule.values(drawn), marked)
+    values = schedule.values(drawn)
+    if steps in ends and values[-1] > values[-2]:  # the next cycle is not part of the picture
+        drawn, values = drawn[:-1], values[:-1]
+    return ScheduleLine(label, drawn, values, marked)

@@ -106,7 +106,7 @@ def _draw_u_curve(ax: Axes, result: SweepResult, drawn: SweepPicture) -> None:
     label = f"best {result.best_lr:.1e}"
     ax.axvline(result.best_lr, color="C3", lw=1, ls="--", label=label)
     ax.set_xlabel("Learning rate (per update, log scale)")
-    ax.legend(fontsize=8.5, loc="lower left")
+    ax.legend(fontsize=8.5, ncols=2, frameon=False, loc="lower left", bbox_to_anchor=(0.0, 1.0))
 
 
 def _draw_fan(ax: Axes, result: SweepResult, drawn: SweepPicture) -> None:

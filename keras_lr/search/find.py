@@ -16,6 +16,7 @@ from keras_lr._keras.learning_rate import accumulation_steps
 from keras_lr._keras.seeding import generators_kept
 from keras_lr._keras.state import fit_attributes_kept
 from keras_lr.search.progress import Verbosity
+from keras_lr.search.range_sweep import RangeTestSettings
 from keras_lr.search.range_test import LRRangeTest
 from keras_lr.search.result import RangeTestResult
 from keras_lr.search.sweep import check_model
@@ -99,21 +100,24 @@ def lr_find(
     """
     check_model("lr_find", model)
     _check_data(x)
+    if isinstance(probe, bool):
+        rule = "probe must be a number of samples, or a batch (x, y)"
+        raise TypeError(complaint("lr_find", rule, "256 is a good number", probe=probe))
     if isinstance(probe, int | np.integer):
         probe = _probe_batch(x, y, sample_weight, class_weight, int(probe))
-    finder = LRRangeTest(
-        min_lr,
-        max_lr,
-        steps,
-        spacing=spacing,
-        smoothing=smoothing,
-        stop_factor=stop_factor,
-        repeats=repeats,
-        probe=probe,
-        validation_data=validation_data,
-        validation_every_steps=validation_every_steps,
-        verbose=verbose,
-    )
+    settings: dict[str, Any] = {
+        "min_lr": min_lr,
+        "max_lr": max_lr,
+        "steps": steps,
+        "spacing": spacing,
+        "smoothing": smoothing,
+        "stop_factor": stop_factor,
+        "repeats": repeats,
+        "validation_every_steps": validation_every_steps,
+        "verbose": verbose,
+    }
+    RangeTestSettings(**settings, owner="lr_find")  # complains under the name that was called
+    finder = LRRangeTest(**settings, probe=probe, validation_data=validation_data)
     epochs = steps * repeats * accumulation_steps(model) + 1
     if isinstance(x, GeneratorType):
         # In every further epoch Keras would give its first two batches again.

@@ -613,6 +613,15 @@ def test_a_metric_must_be_a_scalar():
         scripted([np.ones(2)])
 
 
+def test_a_reduction_undone_by_another_callback_is_warned_of_once():
+    model = make_model(keras.optimizers.SGD(0.1))
+    constant = keras.callbacks.LearningRateScheduler(lambda epoch: 0.1)
+    plateau = ReduceOnPlateauPlus("loss", patience=1, min_delta=1e9, factor=0.5)
+    with pytest.warns(UserWarning, match="something else in this fit has set") as caught:
+        fit(model, [constant, plateau])
+    assert sum("something else" in str(warning.message) for warning in caught) == 1
+
+
 def test_a_floor_above_the_rate_is_worth_a_warning():
     with pytest.warns(UserWarning, match="min_lr should be below"):
         scripted([1.0], min_lr=0.5)

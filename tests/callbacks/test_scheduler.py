@@ -265,6 +265,14 @@ def test_without_a_schedule_it_logs_keras_schedules_decay_and_constants():
         np.testing.assert_allclose(spy.rates, values, rtol=1e-5)
 
 
+def test_without_a_schedule_it_leaves_what_a_plateau_has_reduced():
+    model = network(keras.optimizers.SGD(0.1))
+    plateau = ReduceOnPlateauPlus("loss", patience=1, min_delta=1e9, factor=0.5)
+    fit(model, data(), LRScheduler(), plateau, epochs=3)
+    assert plateau.events
+    assert rate(model.optimizer) == pytest.approx(plateau.events[-1].lr_after)
+
+
 def test_mixed_precision():
     optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.5), initial_scale=8.0)
     model = displacement(optimizer)

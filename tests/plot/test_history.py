@@ -28,6 +28,17 @@ PLATEAU = SimpleNamespace(
 )
 
 
+def test_only_what_fit_returned_can_be_drawn():
+    with pytest.raises(TypeError, match="plot_history: history must be what fit returned"):
+        plot_history(FULL.history)
+
+
+def test_the_first_rate_is_drawn_from_the_beginning():
+    line = plot_history(FULL)[-1].lines[0]
+    np.testing.assert_array_equal(line.get_xdata(), [0, 1, 2, 3, 4])
+    np.testing.assert_array_equal(line.get_ydata(), [0.1, 0.1, 0.1, 0.1, 0.01])
+
+
 def test_panels_are_the_loss_the_metrics_and_the_rate():
     loss, accuracy, rate = history_panels(FULL)
     assert (loss.title, accuracy.title, rate.title) == ("loss", "accuracy", "learning rate")

@@ -448,6 +448,13 @@ def test_class_weights_and_mixed_precision():
 def test_values_out_of_range_are_refused_at_once(arguments, rule):
     with pytest.raises(ValueError, match=f"^LRRangeTest: {rule}.*Received: "):
         LRRangeTest(**arguments)
+    with pytest.raises(ValueError, match=f"^lr_find: {rule}.*Received: "):
+        find(compiled(), **arguments)
+
+
+def test_a_probe_is_a_number_or_a_batch():
+    with pytest.raises(TypeError, match="lr_find: probe must be a number of samples"):
+        find(compiled(), probe=True)
 
 
 def test_models_and_data_that_cannot_be_swept_are_refused():
