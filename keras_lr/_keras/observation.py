@@ -32,8 +32,22 @@ class RateObservation:
 
     def held(self, state: TrainingState) -> float:
         """Return the learning rate of an optimizer without a schedule, its decay included."""
-        rate = float(state.read(self._optimizer._learning_rate))
+        return self._held_at(self.step(state), state)
+
+    def last(self, access: Any) -> float:
+        """Return the learning rate of the last update made.
+
+        Args:
+            access: What reads variables: a `TrainingState`, or the host's access between epochs.
+        """
+        step = max(self.step(access) - 1, 0)
+        if self.schedule is None:
+            return self._held_at(step, access)
+        return float(keras.ops.convert_to_numpy(self.schedule(step)))
+
+    def _held_at(self, step: int, access: Any) -> float:
+        rate = float(access.read(self._optimizer._learning_rate))
         if self._decay is None:
             return rate
-        updates = self.step(state) // self._accumulation
-        return rate / (1.0 + float(state.read(self._decay)) * updates)
+        updates = step // self._accumulation
+        return rate / (1.0 + float(access.read(self._decay)) * updates)

@@ -51,7 +51,7 @@ class TrainingState:
         value = np.asarray(value).astype(variable.dtype, copy=False)
         for group, index in self._places[id(variable)]:
             old = self._lists[group][index]
-            self._lists[group][index] = _placed_like(old, value)
+            self._lists[group][index] = placed_like(old, value)
 
     def carry(self, values: Any) -> None:
         """Take over the lists that `fit` hands to the next step (JAX)."""
@@ -79,8 +79,8 @@ def _state_variables(model: Any) -> tuple[list[Any], ...]:
     )
 
 
-def _placed_like(old: Any, value: np.ndarray) -> Any:
-    # A value on other devices than its predecessor would make the step compile again.
+def placed_like(old: Any, value: np.ndarray) -> Any:
+    """Return a value on the devices of its predecessor: else the step would compile again (JAX)."""
     if getattr(old, "committed", False):
         import jax
 

@@ -14,7 +14,13 @@ from keras_lr._keras.batch_loss import BatchLoss, as_float
 from keras_lr._keras.evaluation import Batch, LossFunction
 from keras_lr._keras.learning_rate import LearningRates, held_learning_rates
 from keras_lr._keras.state import ModelSnapshot, RandomSnapshot, fit_attributes_kept
-from keras_lr._keras.training import ON_JAX, ON_TENSORFLOW, TrainFunction, TrainingState
+from keras_lr._keras.training import (
+    ON_JAX,
+    ON_TENSORFLOW,
+    TrainFunction,
+    TrainingState,
+    placed_like,
+)
 from keras_lr._keras.values import write_variable
 
 ON_TORCH = keras.backend.backend() == "torch"
@@ -146,5 +152,9 @@ def _variables(model: Any) -> tuple[list[Any], ...]:
 
 
 def _values(model: Any) -> tuple[list[Any], ...]:
-    # Copies: the compiled step takes over the memory of what it is given.
-    return tuple([v.value.copy() for v in group] for group in _variables(model))
+    # Copies, made by way of the host: the compiled step takes over the memory of what it is given,
+    # and copying on the device would be compiled for each shape.
+    return tuple(
+        [placed_like(variable.value, np.array(variable.value)) for variable in group]
+        for group in _variables(model)
+    )

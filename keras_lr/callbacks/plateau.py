@@ -225,7 +225,7 @@ class ReduceOnPlateauPlus(keras.callbacks.Callback):  # type: ignore[misc]
         """Log the learning rate and evaluate. Called by `fit`."""
         logs = {} if logs is None else logs
         run = self._current
-        for name, rate in run.applied().items():
+        for name, rate in run.last_applied().items():
             logs.setdefault(name, rate)  # what drives or observes the rate at each step goes first
         if self._every is None and self._is_evaluation(logs):
             run.evaluate(monitored(logs, self.monitor, watch_loss=run.rescues))

@@ -9,6 +9,7 @@ import numpy as np
 
 from keras_lr._checks import complaint
 from keras_lr._keras.monitor import metric_direction
+from keras_lr._keras.observation import RateObservation
 from keras_lr._keras.rollback import Rollback
 from keras_lr._keras.scaled_rates import (
     HOST,
@@ -115,6 +116,7 @@ class PlateauRun:
             if self.driven
             else [scalable_rate(model, optimizer) for optimizer in optimizers.values()]
         )
+        self._observations = {name: RateObservation(each) for name, each in optimizers.items()}
         self.state: PlateauState = controller.start([rate.read(HOST) for rate in self._rates])
 
     @property
@@ -132,6 +134,15 @@ class PlateauRun:
         return {
             f"learning_rate_{name}" if name else "learning_rate": rate.applied(access)
             for name, rate in zip(self._names, self._rates, strict=True)
+        }
+
+    def last_applied(self) -> dict[str, float]:
+        """Return the learning rates of the last update, by the names they are logged under."""
+        if self.driven:
+            return self.applied()
+        return {
+            f"learning_rate_{name}" if name else "learning_rate": observation.last(HOST)
+            for name, observation in self._observations.items()
         }
 
     def observe(self, access: Access = HOST) -> None:

@@ -4,6 +4,8 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from keras_lr._checks import check_choice, complaint
 from keras_lr.callbacks.driver import Plan, ScheduleCallback
 from keras_lr.callbacks.fit_run import FitRun
@@ -114,6 +116,15 @@ class LRScheduler(ScheduleCallback):
             self._warn_of_lengths(name, schedule, length)
         return Reading(run, name, schedule, self._unit, self._change_every)
 
+    @staticmethod
+    def _ends_early(schedule: Schedule, length: int) -> bool:
+        """Return whether a schedule falls to almost nothing long before the fit is over."""
+        end = schedule.steps
+        if end is None or 2 * end > length:
+            return False
+        peak = float(schedule.values(np.linspace(0, end, 50)).max())
+        return float(schedule.values(end)) < 0.01 * peak
+
     def _warn_of_lengths(self, name: str, schedule: Schedule, length: int | None) -> None:
         """Warn of what looks like steps meant as epochs, or the other way round."""
         if not length:
@@ -126,6 +137,8 @@ class LRScheduler(ScheduleCallback):
             rule = f"{name} is longer than the whole fit of {length} {unit}s and will not end"
         elif unit == "step" and cycle is not None and cycle < 2:
             rule = f"a cycle of {name} is shorter than two steps"
+        elif self._ends_early(schedule, length):
+            rule = f"{name} is over at {unit} {schedule.steps} of {length} and has nothing left"
         else:
             return
         warnings.warn(complaint("LRScheduler", rule, fix, **{name: schedule}), stacklevel=2)

@@ -98,7 +98,8 @@ def plot_schedule(
     if ax is None:
         ax = plt.figure(layout="constrained").add_subplot()
     for line in lines:
-        (drawn,) = ax.plot(line.steps / unit, line.values, label=line.label)
+        places = line.steps / unit  # a value holds until the next update
+        (drawn,) = ax.plot(places, line.values, label=line.label, drawstyle="steps-post")
         for end in line.cycle_ends:
             ax.axvline(end / unit, color=drawn.get_color(), linestyle=":", linewidth=1, alpha=0.6)
     ax.set_xlabel("step" if steps_per_epoch is None else "epoch")

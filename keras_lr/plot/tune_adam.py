@@ -114,7 +114,7 @@ def plot_tune_adam(result: AdamTuneResult, ax: Axes | None = None) -> Axes:
     if drawn.diverged.size:
         lost: dict[str, Any] = {"marker": "x", "color": "0.3", "label": "diverged", "zorder": 3}
         ax.scatter(drawn.diverged[0], drawn.diverged[1], s=30, **lost)
-    points: dict[str, Any] = {"c": drawn.loss, "edgecolors": "white", "linewidths": 1.0, **colors}
+    points: dict[str, Any] = {"c": drawn.loss, "edgecolors": "white", "clip_on": False, **colors}
     shown = ax.scatter(drawn.lr, drawn.final_share, s=44, label="whole run", zorder=4, **points)
     _draw_choice(ax, result)
     ax.set(xscale="log", yscale="log", xlim=drawn.lr_edges[[0, -1]])

@@ -54,7 +54,9 @@ class AdamTuneResult:
         standard_error: Of the difference of two settings' mean losses; None if no setting was run
             more than once.
         within_noise: Whether another setting is as good as far as can be told: within one standard
-            error of the lowest loss. None if the noise is not known.
+            error of the lowest loss. None if the noise is not known. It is the noise of other
+            batches from the same weights: that of other weights to begin with, and of other
+            validation data, is not in it and may be larger.
         ties: The settings that are as good as the best as far as can be told, the chosen one
             included: their first runs.
         chosen: The chosen setting's first run.
@@ -65,6 +67,18 @@ class AdamTuneResult:
         finished: Whether the search came to its end, or was interrupted.
         momentum_name: What the optimizer calls its momentum; None if it was not searched.
         study: The Optuna study, for all of Optuna's own plots.
+
+    Example:
+        >>> trial = AdamTrial(
+        ...     number=0, lr=0.01, decay=0.09, final_share=0.1, weight_decay=None, momentum=None,
+        ...     repeat=0, state="complete", loss=0.5, steps=100)
+        >>> AdamTuneResult(
+        ...     lr=0.01, decay=0.09, final_share=0.1, weight_decay=None, momentum=None, loss=0.5,
+        ...     standard_error=None, within_noise=None, ties=(trial,), chosen=trial,
+        ...     trials=(trial,), lr_range=(0.003, 0.3), total_steps=100, cost_steps=100,
+        ...     finished=True, momentum_name=None, study=None)
+        AdamTuneResult(lr=0.01, decay=0.09; 10% of lr left after 100 steps; loss 0.5,
+        noise not known; 1 trials, cost 100 steps)
     """
 
     lr: float
@@ -124,7 +138,7 @@ class AdamTuneResult:
         noise = {
             None: "noise not known",
             True: f"within the noise of {len(self.ties) - 1} other settings",
-            False: "outside the noise of the others",
+            False: "better than the others by more than the noise of batches",
         }[self.within_noise]
         cut = "" if self.finished else ", interrupted"
         return (

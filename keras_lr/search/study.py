@@ -17,6 +17,7 @@ import os
 import socket
 import threading
 import time
+import warnings
 from collections.abc import Iterator, Mapping
 from types import ModuleType
 from typing import Any
@@ -30,7 +31,10 @@ MOST_TRIES = 3
 def import_optuna(owner: str) -> ModuleType:
     """Return Optuna, or say how to install it."""
     try:
-        import optuna
+        with warnings.catch_warnings():
+            # In Jupyter without ipywidgets tqdm says so, of bars that are not shown here.
+            warnings.filterwarnings("ignore", message="IProgress not found")
+            import optuna
     except ImportError as error:
         fix = 'Run pip install "keras-lr[tune]"'
         received = {"optuna": "not installed"}

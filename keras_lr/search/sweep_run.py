@@ -56,6 +56,7 @@ class Sweeper:
         self._model, self._trials = model, trials
         self._validation_data, self._progress = validation_data, progress
         self.steps_made = 0
+        self._second_step = 0.0  # when the last lane began it
         self.used: Literal["sequential", "lanes"] = "sequential"
 
     def run(self, batches: Sequence[Batch], rates: np.ndarray, method: Method) -> list[Lane]:
@@ -68,9 +69,8 @@ class Sweeper:
         """
         if method == "lanes":
             return self._at_once(batches, rates, longest=np.inf) or []
-        begun = time.perf_counter()
         lanes = [self.alone(batches, row) for row in rates[:1]]
-        seconds = (time.perf_counter() - begun) / max(lanes[0].made, 1)
+        seconds = (time.perf_counter() - self._second_step) / max(lanes[0].made - 1, 1)
         rest = rates[1:]
         if method == "auto" and self._may_gain(len(rest), seconds * rest.size):
             together = self._at_once(batches, rest, longest=seconds * len(rest))
@@ -84,6 +84,8 @@ class Sweeper:
         trials.begin()
         losses = np.full(len(batches), np.nan)
         for index, rate in enumerate(rates):
+            if index <= 1:  # the first one may compile
+                self._second_step = time.perf_counter()
             if index == _last_quarter(len(batches)):
                 trials.reset_metrics()
             losses[index] = trials.step(batches[index], float(rate))

@@ -377,6 +377,7 @@ def test_what_is_no_schedule_is_refused_at_construction(bad):
         (schedules.Linear(0.1, 0.0, steps=100), "step", "longer than the whole fit of 18 steps"),
         (schedules.Linear(0.1, 0.0, steps=18), "epoch", "longer than the whole fit of 3 epochs"),
         (schedules.CosineRestarts(0.1, 1), "step", "shorter than two steps"),
+        (schedules.Cosine(0.1, 0.0, steps=5), "step", "is over at step 5 of 18"),
     ],
 )
 def test_lengths_in_the_wrong_unit_are_warned_of(schedule, unit, warning):
