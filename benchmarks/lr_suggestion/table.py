@@ -61,3 +61,18 @@ def markdown(table: list[dict]) -> str:
         cells.append(f"{entry['silent']} of {entry['results']}")
         lines.append("| " + " | ".join(cells) + " |\n")
     return _HEAD + "".join(lines)
+
+
+def brief(table: list[dict]) -> str:
+    """The table as the README shows it."""
+    lines = [
+        "| method | final | checkpoint | worst | within 5 % | steps | results |\n",
+        "|---|---|---|---|---|---|---|\n",
+    ]
+    for entry in table:
+        best = entry["checkpoint"]
+        cells = [entry["method"], f"{entry['final']['mean']:.3f}", f"{best['mean']:.3f}"]
+        cells += [f"{best['worst']:.3f}", f"{best['within_5_percent']:.0%}"]
+        cells += [f"{entry['steps']['mean']:.0f}", str(entry["results"])]
+        lines.append("| " + " | ".join(cells) + " |\n")
+    return "".join(lines)

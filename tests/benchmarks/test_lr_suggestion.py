@@ -1,6 +1,8 @@
 """The benchmark's regret and the published rules, on curves whose answer is known."""
 
+import json
 import math
+import pathlib
 
 import numpy as np
 import pytest
@@ -15,7 +17,7 @@ from benchmarks.lr_suggestion.rules import (
     steepest_lr,
     valley,
 )
-from benchmarks.lr_suggestion.table import markdown, summary
+from benchmarks.lr_suggestion.table import brief, markdown, summary
 
 RATES = np.geomspace(1e-7, 10.0, 100)
 
@@ -89,3 +91,14 @@ def test_the_table_takes_means_over_tasks():
     assert table[0]["final"]["mean"] == pytest.approx(0.0, abs=1e-4)
     assert table[0]["steps"] == {"mean": 5.0, "most": 5}
     assert markdown(table).count("\n") == 3
+
+
+def test_the_committed_tables_are_those_of_the_committed_results():
+    root = pathlib.Path(__file__).parents[2]
+    folder = root / "benchmarks" / "lr_suggestion"
+    lines = (folder / "results.jsonl").read_text("utf8").splitlines()
+    table = summary([json.loads(line) for line in lines])
+    assert table == json.loads((folder / "results.json").read_text("utf8"))
+    assert markdown(table) == (folder / "results.md").read_text("utf8")
+    shown = (root / "README.md").read_text("utf8").split("<!-- suggestions -->\n")[1]
+    assert shown.split("<!-- /suggestions -->")[0] == brief(table)
