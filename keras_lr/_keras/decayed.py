@@ -6,9 +6,10 @@ decay by what `optimizer.learning_rate` is during `apply`; that is the one place
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from functools import wraps
+from typing import Any, ParamSpec
 
 import keras
 import numpy as np
@@ -16,6 +17,8 @@ from keras import ops
 
 from keras_lr._checks import check_number, complaint
 from keras_lr._keras.learning_rate import leaf_optimizers
+
+_P = ParamSpec("_P")
 
 
 def native(optimizer: Any) -> Any:
@@ -27,6 +30,21 @@ def native(optimizer: Any) -> Any:
     return type(optimizer.__new__(optimizer))
 
 
+def _lr_alone_positional(init: Callable[_P, None]) -> Callable[_P, None]:
+    """Refuse a second positional argument in the name of the class called, not of this module."""
+
+    @wraps(init)  # so that the signature stays the one written
+    def checked(*positional: _P.args, **by_name: _P.kwargs) -> None:
+        optimizer, *arguments = positional
+        if len(arguments) > 1:
+            rule, fix = "only lr is positional", "Pass decay, and all others, by name"
+            received = {"arguments": tuple(arguments)}
+            raise TypeError(complaint(type(optimizer).__name__, rule, fix, **received))
+        init(*positional, **by_name)
+
+    return checked
+
+
 class Decayed(keras.optimizers.Optimizer):  # type: ignore[misc]
     """The part all decaying optimizers share: `lr`, `decay` and the division in each update.
 
@@ -36,6 +54,7 @@ class Decayed(keras.optimizers.Optimizer):  # type: ignore[misc]
 
     _applying = False
 
+    @_lr_alone_positional
     def __init__(
         self,
         lr: Any = None,

@@ -14,6 +14,7 @@ import keras
 
 from keras_lr._keras.decayed import Decayed, native
 from keras_lr._keras.nadam import ScheduledNadam
+from keras_lr._keras.outside_root import AdagradOutsideRoot, RMSpropOutsideRoot
 
 _registered = keras.saving.register_keras_serializable(package="keras_lr")
 
@@ -50,7 +51,8 @@ class Adam(Decayed, native(keras.optimizers.Adam)):  # type: ignore[misc]
         decay_off: Context manager: constant learning rate inside, `decay` put back bit for bit.
 
     Raises:
-        TypeError: If `lr` or `decay` is not a number, or `lr` is set while a schedule is in force.
+        TypeError: If `lr` or `decay` is not a number, if more than `lr` is positional, or if `lr`
+            is set while a schedule is in force.
         ValueError: If one is negative, NaN or infinite, if both `lr` and `learning_rate` are given,
             or if `decay` is above 0 with a schedule.
         RuntimeError: On JAX, if one is read or set between the batches of `fit` through a kept
@@ -152,55 +154,64 @@ class SGD(Decayed, native(keras.optimizers.SGD)):  # type: ignore[misc]
 
 
 @_registered
-class RMSprop(Decayed, native(keras.optimizers.RMSprop)):  # type: ignore[misc]
-    """RMSprop with `lr_i = lr / (1 + decay * i)`; see `Adam`.
+class RMSprop(Decayed, RMSpropOutsideRoot):
+    """RMSprop with `lr_i = lr / (1 + decay * i)` and a choice of where epsilon is; see `Adam`.
 
-    Keras 3 divides by `sqrt(v + epsilon)`, Keras 2 divided by `sqrt(v) + epsilon`: see `migrate`.
+    With `v` the mean of squared gradients, Keras 3 divides by `sqrt(v + epsilon)`, at least 3e-4 by
+    default; Keras 2 divided by `sqrt(v) + epsilon`, at least 1e-7.
 
     Args:
         lr: As in `Adam`; default 0.001.
         decay: As in `Adam`.
         learning_rate: As in `Adam`.
+        epsilon_outside_root: bool. True is the update of Keras 2, plain only: neither `momentum`
+            nor `centered`, and on torch one weight at a time. Default False: that of Keras 3.
         **keras_arguments: All other arguments of `keras.optimizers.RMSprop`,
             such as `rho` and `centered`.
 
     Raises:
         TypeError: As in `Adam`.
-        ValueError: As in `Adam`.
+        ValueError: As in `Adam`, and if `epsilon_outside_root` is not a bool or comes with
+            `momentum` or `centered`.
 
     Example:
-        >>> RMSprop(lr=1e-3, decay=1e-4, rho=0.9).lr
+        >>> RMSprop(lr=1e-3, decay=1e-4, rho=0.9, epsilon_outside_root=True).lr
         0.001
 
     Reference:
-        Keras 3, `keras.optimizers.RMSprop`, for the update; Keras 2.2.4 for `lr` and `decay`.
+        Keras 3, `keras.optimizers.RMSprop`, for the update; Keras 2.2.4 for `lr` and `decay`, and
+        for the update with `epsilon_outside_root`.
     """
 
 
 @_registered
-class Adagrad(Decayed, native(keras.optimizers.Adagrad)):  # type: ignore[misc]
-    """Adagrad with `lr_i = lr / (1 + decay * i)`; see `Adam`.
+class Adagrad(Decayed, AdagradOutsideRoot):
+    """Adagrad with `lr_i = lr / (1 + decay * i)` and a choice of where epsilon is; see `Adam`.
 
-    Keras 3 divides by `sqrt(a + epsilon)`, a starting at 0.1; Keras 2 divided by
-    `sqrt(a) + epsilon`, a starting at 0: see `migrate`.
+    With `a` the sum of squared gradients, Keras 3 divides by `sqrt(a + epsilon)`, `a` starting at
+    0.1; Keras 2 divided by `sqrt(a) + epsilon`, `a` starting at 0.
 
     Args:
         lr: As in `Adam`; default 0.001, as in Keras 3; Keras 2 had 0.01.
         decay: As in `Adam`.
         learning_rate: As in `Adam`.
+        epsilon_outside_root: bool. True is the update of Keras 2, with
+            `initial_accumulator_value=0`; on torch one weight at a time. Default False: that of
+            Keras 3.
         **keras_arguments: All other arguments of `keras.optimizers.Adagrad`,
             such as `initial_accumulator_value`.
 
     Raises:
         TypeError: As in `Adam`.
-        ValueError: As in `Adam`.
+        ValueError: As in `Adam`, and if `epsilon_outside_root` is not a bool.
 
     Example:
         >>> Adagrad(lr=0.01, decay=1e-4).lr
         0.01
 
     Reference:
-        Keras 3, `keras.optimizers.Adagrad`, for the update; Keras 2.2.4 for `lr` and `decay`.
+        Keras 3, `keras.optimizers.Adagrad`, for the update; Keras 2.2.4 for `lr` and `decay`, and
+        for the update with `epsilon_outside_root`. Duchi et al., JMLR 12 (2011), 2121-2159.
     """
 
 

@@ -65,10 +65,10 @@ def migrate(optimizer: str | type, /, **old_arguments: Any) -> Migration:
     In update i = 0, 1, ... both use `lr / (1 + decay * i)`. Arguments not given have the defaults
     of Keras 2.2, which are not always those of Keras 3.
 
-    The trajectory is the same up to rounding, with one exception: `RMSprop` and `Adagrad` had
-    `epsilon` outside the root and now have it inside. Its square is passed, so that a step differs
-    by the factor `(r + epsilon) / sqrt(r**2 + epsilon**2)`, with r the root by which gradients are
-    divided: about `1 + epsilon / r`, at most 1.42.
+    The trajectory is the same up to rounding, however small the gradients are. One exception, on
+    TensorFlow: where a batch looks up a row of an `Embedding` n times, Keras 3 squares the n parts
+    of its gradient and not their sum, in all but `SGD`, `RMSprop` and `Adagrad`, and in norms to
+    clip by. `Adam` then goes up to `sqrt(n)` times as far as it did, and as on JAX and torch.
 
     Args:
         optimizer: Name (any case) or class: SGD, RMSprop, Adagrad, Adadelta, Adam, Adamax, Nadam.
@@ -98,7 +98,7 @@ def migrate(optimizer: str | type, /, **old_arguments: Any) -> Migration:
     name = _known_name(optimizer)
     old = _known_arguments(name, old_arguments)
     new: dict[str, Any] = {"lr": _RATES[name], **old}
-    translations = (_rate, _decay, _epsilon, _accumulator, _momentum, _clipping)
+    translations = (_rate, _decay, _epsilon, _root, _accumulator, _momentum, _clipping)
     notes = [note for translate in translations if (note := translate(name, old, new))]
     call = ", ".join(f"{argument}={value!r}" for argument, value in new.items())
     made = getattr(decayed, name)(**new)
@@ -149,17 +149,19 @@ def _epsilon(name: str, old: dict[str, Any], new: dict[str, Any]) -> str:
     epsilon = new.pop("epsilon", None)
     number = _EPSILON if epsilon is None else epsilon
     check_number("migrate", "Pass the old epsilon, or None", at_least=0.0, epsilon=number)
-    if name in ("RMSprop", "Adagrad"):
-        new["epsilon"] = number**2
-        return (
-            f"epsilon: Keras 2 divided by sqrt(v) + epsilon, Keras 3 divides by sqrt(v + epsilon): "
-            f"{number:g} became its square, {number**2:g}."
-        )
     if epsilon is not None:
         new["epsilon"] = number
     if "epsilon" in old and epsilon is None:
         return f"epsilon=None: the default, {_EPSILON:g}, as before."
     return ""
+
+
+def _root(name: str, old: dict[str, Any], new: dict[str, Any]) -> str:
+    if name not in ("RMSprop", "Adagrad"):
+        return ""
+    new["epsilon_outside_root"] = True
+    change = "Keras 2 divided by sqrt(v) + epsilon, Keras 3 by sqrt(v + epsilon)"
+    return f"epsilon_outside_root: {change}."
 
 
 def _accumulator(name: str, old: dict[str, Any], new: dict[str, Any]) -> str:

@@ -35,6 +35,13 @@ def gradients():
 
 
 @pytest.fixture
+def tiny_gradients(gradients):
+    """The same of some 1e-8, 1e-7 and 1e-6: below epsilon, at it and above; the last often zero."""
+    tiny = gradients / [10.0, 1.0, 1e-2, 1.0] * [1e-8, 1e-7, 1e-6, 1e-7]
+    return tiny.astype("float32").astype("float64")
+
+
+@pytest.fixture
 def apply():
     """Apply gradients by hand and return the weights before and after each, in rows."""
 

@@ -1,6 +1,8 @@
 """The update itself, by hand: against the published formula, Keras' own and a bit-equal twin."""
 
 import functools
+import inspect
+import re
 
 import keras
 import keras2_updates
@@ -184,9 +186,21 @@ def test_bad_arguments_are_refused(arguments, error, said):
         optimizers.Adam(**arguments)
 
 
-def test_a_second_positional_argument_is_refused():
-    with pytest.raises(TypeError, match="positional"):
-        optimizers.SGD(0.01, 0.9)  # 0.9 was the momentum
+@kin
+def test_a_second_positional_argument_is_refused_by_name(make):
+    said = (
+        f"{make.__name__}: only lr is positional. Received: arguments=(0.01, 0.9). "
+        "Pass decay, and all others, by name."
+    )
+    with pytest.raises(TypeError, match=f"^{re.escape(said)}$"):
+        make(0.01, 0.9)  # 0.9 was the momentum, beta_1 or rho
+
+
+@kin
+def test_the_signature_shows_what_is_accepted(make):
+    shown = list(inspect.signature(make).parameters)
+
+    assert shown == ["lr", "decay", "learning_rate", "keras_arguments"]
 
 
 @pytest.mark.parametrize("name", ["lr", "decay", "learning_rate"])

@@ -12,40 +12,69 @@ from keras_lr.optimizers import migrate
 
 START = np.array([1.0, -1.0, 0.5, 0.0])
 
-# The old optimizer, its arguments, and how far apart the weights may be after 100 updates: rounding
-# of float64, but for the place of epsilon (1e-7 against gradients of 1e-2).
 OLD_CALLS = {
-    "sgd": ("SGD", {"lr": 0.01, "decay": 1e-2}, 1e-12),
-    "momentum": ("SGD", {"lr": 0.01, "decay": 1e-2, "momentum": 0.75}, 1e-12),
-    "nesterov": ("SGD", {"lr": 0.01, "decay": 1e-6, "momentum": 0.75, "nesterov": True}, 1e-12),
-    "adam": ("adam", {"lr": 0.01, "decay": 1e-2}, 1e-12),
-    "amsgrad": (keras.optimizers.Adam, {"decay": 1e-3, "amsgrad": True}, 1e-12),
-    "adamax": ("Adamax", {"decay": 1e-2}, 1e-12),
-    "nadam": ("Nadam", {}, 1e-12),
-    "nadam's schedule": ("nadam", {"lr": 0.01, "schedule_decay": 0.02}, 1e-12),
-    "adadelta": ("Adadelta", {"decay": 1e-3}, 1e-12),
-    "rmsprop": ("RMSprop", {"lr": 0.01, "decay": 1e-2}, 1e-5),
-    "adagrad": ("Adagrad", {"decay": 1e-2}, 1e-5),
+    "sgd": ("SGD", {"lr": 0.01, "decay": 1e-2}),
+    "momentum": ("SGD", {"lr": 0.01, "decay": 1e-2, "momentum": 0.75}),
+    "nesterov": ("SGD", {"lr": 0.01, "decay": 1e-6, "momentum": 0.75, "nesterov": True}),
+    "adam": ("adam", {"lr": 0.01, "decay": 1e-2}),
+    "amsgrad": (keras.optimizers.Adam, {"decay": 1e-3, "amsgrad": True}),
+    "adamax": ("Adamax", {"decay": 1e-2}),
+    "nadam": ("Nadam", {}),
+    "nadam's schedule": ("nadam", {"lr": 0.01, "schedule_decay": 0.02}),
+    "adadelta": ("Adadelta", {"decay": 1e-3}),
+    "rmsprop": ("RMSprop", {"lr": 0.01, "decay": 1e-2}),
+    "rmsprop's epsilon": ("RMSprop", {"rho": 0.75, "epsilon": 1e-8}),
+    "adagrad": ("Adagrad", {"decay": 1e-2}),
+    "adagrad's epsilon": ("Adagrad", {"lr": 0.1, "epsilon": 1e-6}),
 }
 # Numbers that float32 holds: on TensorFlow Keras rounds these to it in any precision.
 EXACT = {"beta_1": 7 / 8, "beta_2": 1 - 2**-10}
 
 
+def both(case, **changed):
+    """Return what `migrate` makes of an old call, and the update that was published for it."""
+    optimizer, arguments = OLD_CALLS[case]
+    made = migrate(optimizer, **arguments | changed).optimizer
+    update = getattr(keras2_updates, type(made).__name__.lower())
+    return made, functools.partial(update, **arguments | changed)
+
+
+def exact(case):
+    return {name: value for name, value in EXACT.items() if hasattr(both(case)[0], name)}
+
+
 @pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize("case", OLD_CALLS)
 def test_the_trajectory_is_the_old_one(apply, gradients, case):
-    optimizer, arguments, apart = OLD_CALLS[case]
-    made = migrate(optimizer, **arguments).optimizer
-    arguments = arguments | (EXACT if hasattr(made, "beta_1") else {})
-    made = migrate(optimizer, **arguments).optimizer
-    update = getattr(keras2_updates, type(made).__name__.lower())
+    made, published = both(case, **exact(case))
 
-    expected = keras2_updates.follow(
-        functools.partial(update, **arguments), START, lambda i, _: gradients[i], 100
-    )
+    expected = keras2_updates.follow(published, START, lambda i, _: gradients[i], 100)
     path = apply(made, START, gradients[:100])
 
-    np.testing.assert_allclose(path, expected, rtol=0, atol=apart)
+    np.testing.assert_allclose(path, expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize("case", OLD_CALLS)
+def test_it_is_so_where_gradients_are_near_epsilon(fit, tiny_gradients, case):
+    made, published = both(case, **exact(case))
+
+    expected = keras2_updates.follow(published, np.zeros(4), lambda i, _: tiny_gradients[i], 1000)
+    path = fit(made, np.zeros(4), tiny_gradients)
+
+    apart = np.abs(path - expected).max(axis=0) / np.abs(expected).max(axis=0)
+    np.testing.assert_allclose(apart, 0, atol=1e-10)
+
+
+@pytest.mark.parametrize("case", ["rmsprop", "adagrad"])
+def test_in_single_precision_it_stays_within_its_rounding(fit, tiny_gradients, case):
+    made, published = both(case)
+
+    expected = keras2_updates.follow(published, np.zeros(4), lambda i, _: tiny_gradients[i], 1000)
+    path = fit(made, np.zeros(4, "float32"), tiny_gradients.astype("float32"))
+
+    apart = np.abs(path - expected).max(axis=0) / np.abs(expected).max(axis=0)
+    np.testing.assert_allclose(apart, 0, atol=1e-5)
 
 
 @pytest.mark.usefixtures("float64")
@@ -61,18 +90,18 @@ def test_keras_3s_own_nadam_is_another_trajectory(apply, gradients):
 
 
 @pytest.mark.usefixtures("float64")
-@pytest.mark.parametrize("name", ["RMSprop", "Adagrad"])
-def test_epsilon_as_it_was_would_be_another_trajectory(apply, gradients, name):
-    gradients = gradients[:50] * 1e-2
-    update = getattr(keras2_updates, name.lower())
-    published = functools.partial(update, lr=0.01)
-    start = {"initial_accumulator_value": 0.0} if name == "Adagrad" else {}
+@pytest.mark.parametrize("case", ["rmsprop", "adagrad"])
+def test_with_epsilon_inside_the_root_it_would_be_another(apply, tiny_gradients, case):
+    made, published = both(case)
+    inside = type(made).from_config(made.get_config() | {"epsilon_outside_root": False})
+    squared = type(made).from_config(inside.get_config() | {"epsilon": 1e-14})
+    tiny_gradients = tiny_gradients[:50]
 
-    expected = keras2_updates.follow(published, START, lambda i, _: gradients[i], 50)
-    migrated = apply(migrate(name, lr=0.01).optimizer, START, gradients)
-    naive = apply(getattr(optimizers, name)(lr=0.01, **start), START, gradients)
+    expected = keras2_updates.follow(published, np.zeros(4), lambda i, _: tiny_gradients[i], 50)
 
-    assert np.abs(naive - expected).max() > 100 * np.abs(migrated - expected).max()
+    for optimizer, apart in ((inside, 0.9), (squared, 0.1)):
+        path = apply(optimizer, np.zeros(4), tiny_gradients)
+        assert np.abs(path - expected).max() > apart * np.abs(expected).max()
 
 
 def test_decay_is_per_update_where_a_schedule_is_often_made_per_epoch(backend):
@@ -134,9 +163,21 @@ def test_it_says_what_it_did():
         assert any(word in note for note in migration.notes)
 
 
+@pytest.mark.parametrize("name", ["RMSprop", "Adagrad"])
+def test_it_says_where_epsilon_was(name):
+    migration = migrate(name, lr=0.01, epsilon=1e-8)
+
+    assert migration.call.startswith(f"keras_lr.optimizers.{name}(lr=0.01, epsilon=1e-08, ")
+    assert "epsilon_outside_root=True" in migration.call
+    assert migration.notes[0] == (
+        "epsilon_outside_root: Keras 2 divided by sqrt(v) + epsilon, Keras 3 by sqrt(v + epsilon)."
+    )
+    assert migration.optimizer.epsilon_outside_root
+
+
 @pytest.mark.parametrize("case", OLD_CALLS)
 def test_the_call_it_shows_makes_the_optimizer_it_made(case):
-    optimizer, arguments, _ = OLD_CALLS[case]
+    optimizer, arguments = OLD_CALLS[case]
     migration = migrate(optimizer, **arguments, name="old")
     constructor, _, rest = migration.call.removeprefix("keras_lr.optimizers.").partition("(")
 
