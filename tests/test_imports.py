@@ -1,6 +1,7 @@
 """What `import keras_lr` offers, what it must not load, and which way the rooms depend."""
 
 import ast
+import json
 import pathlib
 import subprocess
 import sys
@@ -41,33 +42,42 @@ def test_an_unknown_name_is_an_attribute_error():
         keras_lr.nothing  # noqa: B018
 
 
-def test_import_loads_no_optional_package():
-    code = (
-        "import sys, keras_lr; "
-        "print([m for m in ('matplotlib', 'pandas', 'optuna', 'sklearn') if m in sys.modules])"
-    )
-    before = "import sys, keras; " + code.split("; ", 1)[1]
-    by_keras, by_us = (
-        subprocess.run([sys.executable, "-c", c], capture_output=True, text=True, check=True).stdout
-        for c in (before, code)
-    )
-    assert by_us == by_keras
+IN_A_NEW_PROCESS = """
+import importlib, json, pkgutil, sys
 
+def loaded():
+    return [name for name in ("matplotlib", "pandas", "optuna", "sklearn") if name in sys.modules]
 
-def test_what_a_saved_model_may_need_is_registered_at_once():
-    code = """
-import importlib, pkgutil, keras, keras_lr
-ours = lambda: {name for name in keras.saving.get_custom_objects() if name.startswith("keras_lr")}
-before = ours()
+def registered():
+    return sorted(n for n in keras.saving.get_custom_objects() if n.startswith("keras_lr"))
+
+import keras
+by_keras = loaded()
+import keras_lr
+by_us, at_once = loaded(), registered()
 for module in pkgutil.walk_packages(keras_lr.__path__, "keras_lr."):
     if not module.name.endswith("__main__"):
         importlib.import_module(module.name)
-print(len(before), sorted(ours() - before))
+found = {"by_keras": by_keras, "by_us": by_us, "at_once": at_once, "in_the_end": registered()}
+print(json.dumps(found))
 """
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    count, missing = run.stdout.split(maxsplit=1)
-    assert int(count) > 20
-    assert missing.strip() == "[]"
+
+
+@pytest.fixture(scope="module")
+def imported():
+    """What a new process has loaded and registered after each import."""
+    command = [sys.executable, "-c", IN_A_NEW_PROCESS]
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
+    return json.loads(run.stdout)
+
+
+def test_import_loads_no_optional_package(imported):
+    assert imported["by_us"] == imported["by_keras"]
+
+
+def test_what_a_saved_model_may_need_is_registered_at_once(imported):
+    assert len(imported["at_once"]) > 20
+    assert imported["at_once"] == imported["in_the_end"]
 
 
 @pytest.mark.parametrize("room", ROOMS)

@@ -5,7 +5,9 @@ import random
 import keras
 import numpy as np
 
-ON_JAX = keras.backend.backend() == "jax"
+# How the tests' models are compiled: without XLA on TensorFlow, where it takes seconds to compile
+# what runs for milliseconds. That it works with XLA too, Keras' default, some check with "auto".
+JIT = False if keras.backend.backend() == "tensorflow" else "auto"
 
 
 def regression(samples=200, features=8, seed=0):
@@ -32,16 +34,17 @@ def network(*, built=True, seed=3, dropout=0.3):
     return keras.Sequential([keras.Input((8,)), *layers] if built else layers)
 
 
-def compiled(optimizer=None, *, built=True, seed=3, dropout=0.3, **arguments):
+def compiled(optimizer=None, *, built=True, slots=True, dropout=0.3, **arguments):
     """Return the network compiled for regression; `optimizer` is a function that makes one.
 
-    Without XLA on TensorFlow, which would take seconds to compile what runs for milliseconds.
+    With its optimizer's slots, if the model is built: a step that makes them is traced twice.
     """
-    model = network(built=built, seed=seed, dropout=dropout)
-    arguments = {"loss": "mse", "metrics": ["mae"], "jit_compile": ON_JAX, **arguments}
-    if arguments.get("run_eagerly"):
-        arguments["jit_compile"] = False
-    model.compile(optimizer() if optimizer else keras.optimizers.Adam(1e-3), **arguments)
+    model = network(built=built, dropout=dropout)
+    arguments = {"loss": "mse", "jit_compile": JIT, **arguments}
+    optimizer = optimizer() if optimizer else keras.optimizers.SGD(0.01, momentum=0.9)
+    model.compile(optimizer, **arguments)
+    if built and slots:
+        optimizer.build(model.trainable_variables)
     return model
 
 

@@ -1,6 +1,7 @@
 """What a run puts over the settings of a model's optimizers: read by every step, saved by none."""
 
 import contextlib
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -29,6 +30,7 @@ class Knob:
     ) -> None:
         self._parts = list(zip(variables, shares, strict=True))
         self._scaled = scaled
+        self.written: dict[int, float] = {}
 
     def write(self, state: TrainingState, value: float) -> float:
         """Make `value` the one of the next update; return it with a plateau's scale."""
@@ -36,6 +38,7 @@ class Knob:
             value *= state.scale
         for variable, share in self._parts:
             state.write(variable, value * share)
+            self.written[id(variable)] = value * share
         return value
 
 
@@ -74,6 +77,7 @@ class Overlay:
         driven = self._leaves if learning_rate else []
         self._rates = [leaf._learning_rate for leaf in driven]
         self._own_rates = self._present_rates()
+        self._knobs: list[Knob] = []
         self._stand_ins: list[tuple[Any, str, Any, Any]] = []
         self._lifted = False
         names = {leaf: momentum_name(leaf, owner) for leaf in self._leaves} if momentum else {}
@@ -93,11 +97,13 @@ class Overlay:
         """Return all learning rates as one: the largest; the others keep their proportion to it."""
         largest = max(self._own_rates)
         shares = [rate / largest if largest > 0 else 1.0 for rate in self._own_rates]
-        return Knob(self._rates, shares, scaled=True)
+        self._knobs = [Knob(self._rates, shares, scaled=True)]
+        return self._knobs[0]
 
     def learning_rates(self) -> list[Knob]:
         """Return the learning rate of each optimizer."""
-        return [Knob([rate], [1.0], scaled=True) for rate in self._rates]
+        self._knobs = [Knob([rate], [1.0], scaled=True) for rate in self._rates]
+        return self._knobs
 
     def momentum(self) -> Knob:
         """Return the momenta of all optimizers."""
@@ -113,6 +119,16 @@ class Overlay:
             # Else `fit`, on its way out of an exception, would write the run's values back.
             self._model.jax_state_sync()
         self._undo.close()
+
+    def remove_later(self) -> None:
+        """Put everything back long after; but leave a learning rate that has been set since."""
+        written = {key: value for knob in self._knobs for key, value in knob.written.items()}
+        for index, rate in enumerate(self._rates):
+            present = read_variable(rate).item()
+            ours = written.get(id(rate), present)
+            if not math.isclose(present, ours, rel_tol=1e-6):
+                self._own_rates[index] = present
+        self.remove()
 
     def _present_rates(self) -> list[float]:
         return [read_variable(rate).item() for rate in self._rates]

@@ -6,11 +6,12 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+import keras
 import numpy as np
 from keras.src.backend.common import global_state  # where Keras keeps its global seed generator
 from keras.src.random.seed_generator import GLOBAL_SEED_GENERATOR
 
-from keras_lr._keras.training import ON_TORCH, TrainingState
+from keras_lr._keras.training import ON_JAX, ON_TORCH, TrainingState
 from keras_lr._keras.values import read_variable, write_variable
 
 
@@ -55,12 +56,32 @@ class RandomSnapshot:
                 torch.cuda.set_rng_state_all(self._cuda)
 
 
+def other_optimizers(model: Any) -> list[Any]:
+    """Return optimizers that a model holds beside its compiled one, as a GAN does for its critic.
+
+    On JAX there are none: Keras' own `fit` has no way to train with them.
+    """
+    held = [value for value in vars(model).values() if isinstance(value, keras.Optimizer)]
+    return [] if ON_JAX else [each for each in held if each is not model.optimizer]
+
+
+def make_new(optimizer: Any) -> None:
+    """Give an optimizer the values it is built with."""
+    new = type(optimizer).from_config(optimizer.get_config())
+    new.build(optimizer._trainable_variables)
+    for variable, fresh in zip(optimizer.variables, new.variables, strict=True):
+        write_variable(variable, read_variable(fresh))
+
+
 class ModelSnapshot:
     """A model and its optimizer before a run's first step: every variable, every attribute."""
 
     def __init__(self, model: Any, state: TrainingState) -> None:
         self._model = model
-        self._variables = VariableSnapshot(model_variables(model), state.read)
+        others = other_optimizers(model)
+        held = [variable for each in others if each.built for variable in each.variables]
+        self._not_built = [each for each in others if not each.built]
+        self._variables = VariableSnapshot([*model_variables(model), *held], state.read)
         self._attributes = {k: v for k, v in vars(model).items() if k not in FIT_ATTRIBUTES}
 
     def restore_values(self, state: TrainingState) -> None:
@@ -73,6 +94,9 @@ class ModelSnapshot:
             # Else `fit`, on its way out, would write the cut-off step's values back.
             self._model._jax_state = None
         self._variables.restore(write_variable)
+        for optimizer in self._not_built:
+            if optimizer.built:
+                make_new(optimizer)
         present = vars(self._model)
         for name, value in self._attributes.items():
             if present.get(name) is not value:
@@ -85,6 +109,7 @@ FIT_ATTRIBUTES = frozenset(
         "history",
         "stop_training",
         "train_function",
+        "make_train_function",
         "test_function",
         "_initial_epoch",
         "_eval_epoch_iterator",

@@ -109,6 +109,9 @@ class StepHook(Protocol):
     def on_interrupt(self) -> None:
         """Run when the step or a hook raised, Ctrl-C included, before the exception goes on."""
 
+    def on_left_behind(self) -> None:
+        """Run at the beginning of the next `fit`, where something else raised or was cut off."""
+
 
 class TrainFunction:
     """A model's train function with hooks around each single step.
@@ -128,9 +131,8 @@ class TrainFunction:
 
     def __call__(self, *arguments: Any) -> Any:
         """Run the steps of one execution. Takes and returns what Keras' train function does."""
-        if self._model.history is not self._run:
-            # The fit these hooks belonged to was cut off, and this is another one.
-            self._model.train_function = self.plain
+        if self.is_left_behind:  # a `fit` of the user's own, which has not asked for a function
+            self.remove()
             return self.plain(*arguments)
         *carried, batches = arguments
         if ON_JAX:
@@ -150,6 +152,38 @@ class TrainFunction:
                 hook.on_interrupt()
             raise
         return (logs, self._state.carried()) if ON_JAX else logs
+
+    @property
+    def is_left_behind(self) -> bool:
+        """Whether the fit these hooks belong to was cut off outside of a step, and this is another.
+
+        Keras tells callbacks nothing of an exception in the data or in another callback.
+        """
+        return self._model.history is not self._run
+
+    def install(self) -> None:
+        """Take the place of the model's train function."""
+        self._model.train_function = self
+        # Keras asks for a train function when a `fit` begins, before it takes the variables' values
+        # into its hands: the time to see what another has left behind.
+        vars(self._model)["make_train_function"] = self._make_train_function
+
+    def remove(self) -> None:
+        """Give the model its own train function back."""
+        self._model.train_function = self.plain
+        vars(self._model).pop("make_train_function", None)
+
+    def end(self) -> None:
+        """Take all hooks off, and let them tidy up."""
+        hooks, self.hooks = self.hooks, []
+        self.remove()
+        for hook in hooks:
+            hook.on_left_behind()
+
+    def _make_train_function(self, force: bool = False) -> Any:
+        if self.is_left_behind:
+            self.end()
+        return type(self._model).make_train_function(self._model, force)
 
     def _hand_over(self) -> None:
         # On its way out `fit` gives the variables back the values of the step before, which the
@@ -201,17 +235,24 @@ def _one(batches: Any) -> Iterator[Any]:
     return iter([next(batches)])
 
 
+def tidy_up(model: Any) -> None:
+    """Take off what a fit that was cut off has left around a model's training step."""
+    function = getattr(model, "train_function", None)
+    if isinstance(function, TrainFunction) and function.is_left_behind:
+        function.end()
+
+
 def attach(model: Any, hook: StepHook) -> None:
     """Put a hook around each training step of the running `fit`.
 
     Raises:
         ValueError: If two hooks would drive the learning rate.
     """
+    tidy_up(model)
     function = model.train_function
-    if not isinstance(function, TrainFunction) or function._run is not model.history:
-        if isinstance(function, TrainFunction):  # left behind by a fit that was cut off
-            model.train_function = function.plain
-        model.train_function = function = TrainFunction(model)
+    if not isinstance(function, TrainFunction):
+        function = TrainFunction(model)
+        function.install()
     drivers = [other.owner for other in function.hooks if other.drives_learning_rate]
     if hook.drives_learning_rate and drivers:
         rule = "only one callback of a fit can drive the learning rate"
@@ -226,7 +267,7 @@ def detach(model: Any, hook: StepHook) -> None:
     if isinstance(function, TrainFunction) and hook in function.hooks:
         function.hooks.remove(hook)
         if not function.hooks:
-            model.train_function = function.plain
+            function.remove()
 
 
 def is_attached(model: Any, hook: StepHook) -> bool:

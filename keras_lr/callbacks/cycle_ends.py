@@ -57,6 +57,9 @@ class CycleHook:
             self._snapshots.take(self._model, state, number, self._position.update)
             self.over.append(number)
 
+    def on_left_behind(self) -> None:
+        """Do nothing."""
+
     def on_interrupt(self) -> None:
         """Do nothing: what has been kept is good."""
 

@@ -78,7 +78,8 @@ class OneCycle(ScheduleCallback):
         OneCycleSchedule(steps=10**9 if steps is None else steps, **self._shape)
         if momentum is not None:
             fix = "Pass (low, high), such as (0.85, 0.95), or None"
-            if len(momentum) != 2 or momentum[0] > momentum[1]:
+            pair = isinstance(momentum, tuple | list) and len(momentum) == 2
+            if not pair or momentum[0] > momentum[1]:
                 rule = "momentum must be a low and a high value"
                 raise ValueError(complaint("OneCycle", rule, fix, momentum=momentum))
             for value in momentum:

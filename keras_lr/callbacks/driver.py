@@ -13,7 +13,7 @@ from keras_lr._checks import complaint
 from keras_lr._keras.in_graph import schedule_of
 from keras_lr._keras.learning_rate import accumulation_steps, leaf_optimizers
 from keras_lr._keras.overlay import Knob, Overlay, known_leaves, learning_rates, updates_made
-from keras_lr._keras.training import TrainingState, attach, detach
+from keras_lr._keras.training import TrainingState, attach, detach, tidy_up
 from keras_lr.callbacks.fit_run import FitRun, Position
 from keras_lr.callbacks.observed import Observed
 from keras_lr.callbacks.reading import Reading
@@ -83,6 +83,10 @@ class StepDriver:
         """Put the optimizers back: an exception is on its way out of `fit`."""
         self._overlay.remove()
 
+    def on_left_behind(self) -> None:
+        """Put the optimizers back: another `fit` begins."""
+        self._overlay.remove_later()
+
 
 class ScheduleCallback(keras.callbacks.Callback, ABC):  # type: ignore[misc]
     """A callback that drives hyper-parameters of the optimizers through a fit.
@@ -121,6 +125,7 @@ class ScheduleCallback(keras.callbacks.Callback, ABC):  # type: ignore[misc]
         """
         self.restore()
         super().set_model(model)
+        tidy_up(model)
         if getattr(model, "optimizer", None) is not None:
             known_leaves(model, self.owner)
             self._own_rates = learning_rates(model)
@@ -182,8 +187,9 @@ class ScheduleCallback(keras.callbacks.Callback, ABC):  # type: ignore[misc]
     def restore(self) -> None:
         """Give the optimizers their own settings back.
 
-        `fit` has this done when it ends, and when a training step raises. Only where another
-        callback raises is it left to you, or to a `with` block around `fit`.
+        `fit` has this done when it ends, and when a training step raises; where another callback
+        or the data raises, the next `fit` has it done. To have it at once, call this, or put a
+        `with` block around `fit`.
         """
         if self._overlay is not None:
             self._overlay.remove()

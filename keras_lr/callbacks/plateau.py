@@ -9,8 +9,8 @@ import keras
 import numpy as np
 
 from keras_lr._checks import check_choice, check_integer, complaint
-from keras_lr._keras.learning_rate import leaf_optimizers
 from keras_lr._keras.monitor import BATCH_LOSS, ValidationWatch
+from keras_lr._keras.overlay import known_leaves
 from keras_lr._keras.rollback import Rollback
 from keras_lr._keras.training import attach, detach
 from keras_lr.callbacks.plateau_backup import PlateauBackup
@@ -130,7 +130,7 @@ class ReduceOnPlateauPlus(keras.callbacks.Callback):  # type: ignore[misc]
         restore_best_weights: bool = False,
         restore_optimizer: bool = False,
         frequency: Literal["epoch"] | int = "epoch",
-        optimizers: Sequence[str] | None = None,
+        optimizers: str | Sequence[str] | None = None,
         backup_dir: str | os.PathLike[str] | None = None,
         reset: bool = True,
         strict: bool = True,
@@ -168,8 +168,8 @@ class ReduceOnPlateauPlus(keras.callbacks.Callback):  # type: ignore[misc]
         )
         self._policy = Policy(restore_best_weights, restore_optimizer, bool(verbose))
         self._every = None if frequency == "epoch" else int(frequency)
-        self._optimizers = optimizers
-        labels = [monitor, *(optimizers or [])]
+        self._optimizers = [optimizers] if isinstance(optimizers, str) else optimizers
+        labels = [monitor, *(self._optimizers or [])]
         self._backup = None if backup_dir is None else PlateauBackup(backup_dir, labels)
         self._reset = reset
         self._strict = strict
@@ -276,7 +276,7 @@ class ReduceOnPlateauPlus(keras.callbacks.Callback):  # type: ignore[misc]
 
     def _chosen(self, model: Any) -> dict[str, Any]:
         """Return the optimizers to scale, by the ending of their names in logs and messages."""
-        leaves = leaf_optimizers(model.optimizer)
+        leaves = known_leaves(model, OWNER)
         if len(leaves) == 1 and not self._optimizers:
             return {"": leaves[0]}
         named = {leaf.name: leaf for leaf in leaves}

@@ -65,6 +65,9 @@ class PlateauSteps:
         self._total, self._count = 0.0, 0
         self._run.evaluate(metric, state, self._weights)
 
+    def on_left_behind(self) -> None:
+        """Do nothing."""
+
     def on_interrupt(self) -> None:
         """Leave everything as it is."""
 

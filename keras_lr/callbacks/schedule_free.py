@@ -19,7 +19,8 @@ class SwapScheduleFreeWeights(keras.callbacks.Callback):  # type: ignore[misc]
     - and the model that `fit` leaves behind
 
     have $x$; the training steps have $y$, to the bit the same as without the callback. Its place
-    in the list of callbacks does not matter. After an exception the model has $y$, as ever.
+    in the list of callbacks does not matter, except that an `LRRangeTest` goes before it. After an
+    exception the model has $y$, as ever.
 
     A model trained with this callback so holds $x$ outside of training. To go on training it, also
     after loading it, pass the callback again: it puts $y$ back in first. Statistics of BatchNorm

@@ -13,6 +13,7 @@ from keras_lr._checks import check_integer, complaint
 from keras_lr._keras.data import is_arrays, pick_samples
 from keras_lr._keras.evaluation import Batch
 from keras_lr._keras.learning_rate import accumulation_steps
+from keras_lr._keras.overlay import known_leaves
 from keras_lr._keras.seeding import generators_kept
 from keras_lr._keras.state import fit_attributes_kept
 from keras_lr.search.progress import Verbosity
@@ -100,6 +101,7 @@ def lr_find(
     """
     check_model("lr_find", model)
     _check_data(x)
+    known_leaves(model, "lr_find")
     if isinstance(probe, bool):
         rule = "probe must be a number of samples, or a batch (x, y)"
         raise TypeError(complaint("lr_find", rule, "256 is a good number", probe=probe))

@@ -161,6 +161,10 @@ class RangeSweep:
         """Put everything back at once: an exception is on its way out of `fit`."""
         self.restore()
 
+    def on_left_behind(self) -> None:
+        """Put everything back: nothing has been trained since, and another `fit` begins."""
+        self.restore()
+
     def restore(self) -> None:
         """Put the model, its optimizer and the random generators back. Can be called again."""
         self.abandon()

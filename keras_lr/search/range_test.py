@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
-from types import TracebackType
+from types import GeneratorType, TracebackType
 from typing import Any, Literal
 
 import keras
@@ -73,7 +73,7 @@ class LRRangeTest(keras.callbacks.Callback):  # type: ignore[misc]
         ValueError: At construction if a value is out of range. In `fit` if the loss of the first
             step is not finite, if `train_step` reports no loss, or if another callback of this
             library drives the learning rate.
-        TypeError: If a number is not a number.
+        TypeError: If a number is not a number, or `validation_data` is a generator.
 
     Example:
         >>> import keras, numpy as np
@@ -118,6 +118,10 @@ class LRRangeTest(keras.callbacks.Callback):  # type: ignore[misc]
             verbose=verbose,
         )
         self._probe = None if probe is None else _as_batch(probe)
+        if isinstance(validation_data, GeneratorType):
+            rule = "validation_data is gone through many times, which a generator cannot be"
+            fix = "Pass arrays, a dataset, or list(generator)"
+            raise TypeError(complaint("LRRangeTest", rule, fix, validation_data=validation_data))
         self._validation_data = validation_data
         self._sweep: RangeSweep | None = None
         self._batches_before_epoch = 0

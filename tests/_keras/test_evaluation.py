@@ -39,6 +39,8 @@ class Probe(keras.callbacks.Callback):
     def on_interrupt(self):
         pass
 
+    on_left_behind = on_interrupt
+
 
 @pytest.mark.parametrize("weights", [None, WEIGHTS])
 def test_is_what_evaluate_says(weights):

@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+from tiny import JIT
 
 from keras_lr._keras.monitor import ValidationWatch, metric_direction
 
@@ -9,10 +10,15 @@ X, Y = np.ones((4, 1)), np.ones((4, 1))
 
 def fitted(**arguments):
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
-    model.compile("sgd", "mse", metrics=["mae", "r2_score"])
+    model.compile("sgd", "mse", metrics=["mae", "r2_score"], jit_compile=JIT)
     watch = ValidationWatch(model)
     model.fit(X, Y, epochs=1, verbose=0, **arguments)
     return model, watch
+
+
+@pytest.fixture(scope="module")
+def with_metrics():
+    return fitted()[0]
 
 
 @pytest.mark.parametrize(
@@ -25,9 +31,8 @@ def fitted(**arguments):
         ("x", None),
     ],
 )
-def test_metrics_have_a_direction(monitor, direction):
-    model, _ = fitted()
-    assert metric_direction(model, monitor) == direction
+def test_metrics_have_a_direction(with_metrics, monitor, direction):
+    assert metric_direction(with_metrics, monitor) == direction
 
 
 @pytest.mark.parametrize("frequency", [1, 2])

@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+from tiny import JIT
 
 from keras_lr._keras.rollback import Rollback
 from keras_lr._keras.scaled_rates import HOST
@@ -17,7 +18,8 @@ def same(left, right):
 def make_model(rate=0.1, policy=None):
     layers = [keras.layers.Dense(3), keras.layers.BatchNormalization(), keras.layers.Dropout(0.5)]
     model = keras.Sequential([keras.Input((2,)), *layers, keras.layers.Dense(1)])
-    model.compile(keras.optimizers.Adam(rate), "mse")
+    model.compile(keras.optimizers.Adam(rate), "mse", jit_compile=JIT)
+    model.optimizer.build(model.trainable_variables)
     train(model)
     return model
 

@@ -35,6 +35,9 @@ class Recorder:
     def on_interrupt(self):
         self.interrupts += 1
 
+    def on_left_behind(self):
+        self.left_behind = True
+
 
 class Driver(Recorder):
     """A hook that sets the learning rate of every step."""

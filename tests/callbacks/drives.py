@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+from tiny import JIT
 
 from keras_lr.callbacks import CosineWarmRestarts
 
@@ -24,8 +25,8 @@ def data(samples=48):
     return x, x[:, :1] * x[:, 1:2]
 
 
-def network(optimizer, spe=1, **arguments):
-    """Return a compiled network with BatchNorm."""
+def network(optimizer, spe=1, *, slots=True, **arguments):
+    """Return a compiled network with BatchNorm, and with its optimizer's slots: see `tiny`."""
     keras.utils.set_random_seed(1)
     model = keras.Sequential(
         [
@@ -35,7 +36,10 @@ def network(optimizer, spe=1, **arguments):
             keras.layers.Dense(1),
         ]
     )
-    model.compile(optimizer, "mse", steps_per_execution=spe, **arguments)
+    arguments = {"jit_compile": JIT, "steps_per_execution": spe, **arguments}
+    model.compile(optimizer, "mse", **arguments)
+    if slots:
+        optimizer.build(model.trainable_variables)
     return model
 
 
@@ -43,7 +47,10 @@ def displacement(optimizer, spe=1):
     """Return a model of one weight whose gradient is 1: it moves by each learning rate applied."""
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False)])
     model.compile(
-        optimizer, loss=lambda y, prediction: keras.ops.mean(prediction), steps_per_execution=spe
+        optimizer,
+        loss=lambda y, prediction: keras.ops.mean(prediction),
+        steps_per_execution=spe,
+        jit_compile=JIT,
     )
     model.set_weights([np.zeros((1, 1))])
     return model

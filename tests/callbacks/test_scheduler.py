@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 from callbacks.drives import Spy, data, displacement, everything, fit, network
+from tiny import JIT
 
 from keras_lr import optimizers, schedules
 from keras_lr.callbacks import LRScheduler, ReduceOnPlateauPlus
@@ -22,9 +23,9 @@ def rate(optimizer):
 
 @pytest.mark.parametrize("spe", EXECUTIONS)
 def test_same_weights_as_the_schedule_in_the_graph(spe):
-    inside = network(keras.optimizers.Adam(FALL), spe)
+    inside = network(keras.optimizers.Adam(FALL), spe, jit_compile="auto")
     fit(inside, (X, Y))
-    driven = network(keras.optimizers.Adam(0.5), spe)
+    driven = network(keras.optimizers.Adam(0.5), spe, jit_compile="auto")
     fit(driven, (X, Y), LRScheduler(FALL))
     for left, right in zip(inside.get_weights(), driven.get_weights(), strict=True):
         np.testing.assert_allclose(left, right, rtol=0, atol=1e-6)
@@ -148,7 +149,7 @@ def two_optimizers():
 def test_several_optimizers_keep_their_proportion_or_have_a_schedule_each():
     def drive(schedule):
         model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
-        model.compile(two_optimizers(), loss=lambda y, p: keras.ops.mean(p))
+        model.compile(two_optimizers(), loss=lambda y, p: keras.ops.mean(p), jit_compile=JIT)
         model.set_weights([np.zeros((1, 1)), np.zeros(1)])
         ones = np.ones((48, 1), "float32")
         fit(model, (ones, ones), LRScheduler(schedule), epochs=1)
@@ -186,7 +187,7 @@ def test_momentum_and_weight_decay_are_really_driven(make, attribute):
     twin = network(make(), run_eagerly=True)
     fit(twin, (X, Y), Set(), epochs=2)
     argument = "weight_decay" if attribute == "weight_decay" else "momentum"
-    driven = network(make())
+    driven = network(make(), slots=False)
     before = getattr(driven.optimizer, attribute)
     history = fit(driven, (X, Y), LRScheduler(**{argument: curve}), epochs=2)
     np.testing.assert_allclose(history[argument], curve.values([5, 11]), rtol=1e-6)
@@ -271,6 +272,45 @@ def test_without_a_schedule_it_leaves_what_a_plateau_has_reduced():
     fit(model, data(), LRScheduler(), plateau, epochs=3)
     assert plateau.events
     assert rate(model.optimizer) == pytest.approx(plateau.events[-1].lr_after)
+
+
+class Struck(keras.callbacks.Callback):
+    """Raises where Keras tells no callback of it."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        raise RuntimeError("struck")
+
+
+def cut_off(model):
+    both = LRScheduler(FALL, momentum=lambda step: 0.5)
+    with pytest.raises(RuntimeError, match="struck"):
+        fit(model, data(), both, Struck())
+    assert rate(model.optimizer) != pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("again", [lambda: LRScheduler(momentum=lambda step: 0.7), Spy])
+def test_the_next_fit_begins_with_the_optimizers_own_settings(again):
+    model = network(keras.optimizers.SGD(0.1, momentum=0.9))
+    cut_off(model)
+    rates = fit(model, data(), LRScheduler(), again(), epochs=1)["learning_rate"]
+    np.testing.assert_allclose(rates, [0.1], rtol=1e-6)
+    assert model.optimizer.momentum == 0.9
+    assert len(model.optimizer.variables) == len(network_variables())
+
+
+def test_a_learning_rate_set_after_a_cut_off_fit_is_kept():
+    model = network(keras.optimizers.SGD(0.1, momentum=0.9))
+    cut_off(model)
+    model.optimizer.learning_rate = 0.03
+    model.fit(*data(), epochs=1, verbose=0)
+    assert rate(model.optimizer) == pytest.approx(0.03)
+    assert model.optimizer.momentum == 0.9
+
+
+def network_variables():
+    model = network(keras.optimizers.SGD(0.1, momentum=0.9))
+    fit(model, data(), epochs=1)
+    return model.optimizer.variables
 
 
 def test_mixed_precision():

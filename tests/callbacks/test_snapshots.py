@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 from callbacks.drives import data, fit, network, restarts
+from tiny import JIT
 
 from keras_lr.callbacks import CosineWarmRestarts
 
@@ -83,7 +84,7 @@ def test_ensemble_is_the_mean_prediction_and_can_be_saved(tmp_path):
     whole.save(tmp_path / "ensemble.keras")
     loaded = keras.models.load_model(tmp_path / "ensemble.keras")
     np.testing.assert_array_equal(loaded.predict(X, verbose=0), whole.predict(X, verbose=0))
-    whole.compile("sgd", "mse")
+    whole.compile("sgd", "mse", jit_compile=JIT)
     np.testing.assert_allclose(whole.evaluate(X, Y, verbose=0), np.mean((expected - Y) ** 2), 1e-4)
 
 
@@ -102,7 +103,7 @@ def test_ensemble_of_models_with_several_inputs_and_outputs():
     both = keras.layers.Concatenate()([left, right])
     outputs = {"a": keras.layers.Dense(1)(both), "b": keras.layers.Dense(2)(both)}
     model = keras.Model({"left": left, "right": right}, outputs)
-    model.compile("sgd", {"a": "mse", "b": "mse"})
+    model.compile("sgd", {"a": "mse", "b": "mse"}, jit_compile=JIT)
     inputs, targets = {"left": X, "right": X}, {"a": Y, "b": np.hstack([Y, Y])}
     callback = CosineWarmRestarts(0.1, cycle_mult=1, snapshots=2)
     fit(model, (inputs, targets), callback, epochs=2)
@@ -125,7 +126,7 @@ class Subclassed(keras.Model):
 
 def test_ensemble_of_a_subclassed_model():
     model = Subclassed()
-    model.compile("sgd", "mse")
+    model.compile("sgd", "mse", jit_compile=JIT)
     callback = CosineWarmRestarts(0.1, cycle_mult=1, snapshots=2)
     fit(model, (X, Y), callback, epochs=2)
     predicted = callback.ensemble().predict(X, verbose=0)

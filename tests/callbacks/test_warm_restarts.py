@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import pytest
 from callbacks.drives import Spy, data, everything, fit, network, restarts
+from tiny import JIT
 
 from keras_lr import schedules
 from keras_lr.callbacks import CosineWarmRestarts, CyclicLR, LRScheduler, OneCycle
@@ -124,7 +125,7 @@ def test_reset_makes_the_optimizer_new_at_each_restart():
     fit(model, (X, Y), callback, epochs=2)
     twin = network(keras.optimizers.Adam(0.01))
     for _ in range(2):
-        twin.compile(keras.optimizers.Adam(0.01), "mse")
+        twin.compile(keras.optimizers.Adam(0.01), "mse", jit_compile=JIT)
         fit(twin, (X, Y), CosineWarmRestarts(0.05), epochs=1)
     for left, right in zip(model.get_weights(), twin.get_weights(), strict=True):
         np.testing.assert_allclose(left, right, atol=1e-6)

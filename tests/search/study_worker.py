@@ -5,7 +5,7 @@ import time
 
 import numpy as np
 import optuna
-from tiny import ON_JAX, regression
+from tiny import JIT, regression
 
 if __name__ == "__main__":
     import keras
@@ -29,7 +29,7 @@ if __name__ == "__main__":
     x, y = regression(samples=64)
     keras.utils.set_random_seed(0)
     model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(1)])
-    model.compile("adam", "mse", jit_compile=ON_JAX)
+    model.compile("adam", "mse", jit_compile=JIT)
     options = {"lr": (1e-3, 1e-1), "pruner": None, "repeats": 2, "verbose": 0}
     best = tune_adam(
         model, x, y, 3, (x, y), batch_size=8, n_trials=count, storage=storage, **options

@@ -7,7 +7,7 @@ import warnings
 import keras
 import numpy as np
 import pytest
-from tiny import compiled, identical, network, random_numbers, regression, values
+from tiny import JIT, compiled, identical, network, random_numbers, regression, values
 
 import keras_lr
 from keras_lr import LRRangeTest, lr_find
@@ -55,7 +55,7 @@ def test_a_step_is_an_update_under_gradient_accumulation():
     losses = {}
     for steps, batch in ((None, 20), (2, 10)):
         plain.set_weights(start)
-        plain.compile(optimizer(steps)(), "mse")
+        plain.compile(optimizer(steps)(), "mse", jit_compile=JIT)
         losses[steps] = find(plain, batch_size=batch, shuffle=False).losses
     np.testing.assert_allclose(losses[2], losses[None], rtol=1e-5)
 
@@ -93,7 +93,7 @@ def test_repeats_start_from_the_same_weights_on_other_batches():
 def test_the_probe_is_the_same_batch_after_every_step():
     inputs = keras.Input((8,))
     model = keras.Model(inputs, keras.layers.Dense(1)(inputs))
-    model.compile(keras.optimizers.SGD(), "mse")
+    model.compile(keras.optimizers.SGD(), "mse", jit_compile=JIT)
     result = find(model, probe=(X, Y), batch_size=len(X), shuffle=False)
     # The whole data is batch and probe: the probe after a step is the loss before the next.
     np.testing.assert_allclose(result.probe_losses[:-1], result.losses[1:], rtol=1e-5)
@@ -150,7 +150,7 @@ OPTIMIZERS = {
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_training_afterwards_is_bit_identical(optimizer):
-    swept, plain = (compiled(OPTIMIZERS[optimizer]) for _ in range(2))
+    swept, plain = (compiled(OPTIMIZERS[optimizer], slots=False) for _ in range(2))
     keras.utils.set_random_seed(1)
     find(swept, repeats=2, probe=(X, Y))
     swept.fit(X, Y, epochs=2, verbose=0)
@@ -164,7 +164,7 @@ def test_training_afterwards_is_bit_identical(optimizer):
 @pytest.mark.parametrize("built", [True, False])
 @pytest.mark.parametrize("how", ["lr_find", "callback"])
 def test_bit_identical_from_an_unbuilt_model_too(built, how):
-    swept, plain = (compiled(built=built) for _ in range(2))
+    swept, plain = (compiled(built=built, slots=False) for _ in range(2))
     keras.utils.set_random_seed(1)
     if how == "lr_find":
         find(swept)
@@ -238,6 +238,8 @@ class Strikes(keras.callbacks.Callback):
 
     def on_interrupt(self):
         pass
+
+    on_left_behind = on_interrupt
 
     def on_train_batch_end(self, batch, logs=None):
         if self.cause == "exception":
@@ -405,7 +407,8 @@ def test_dicts_several_outputs_and_weights():
         "q": keras.layers.Dense(1, name="q")(joined),
     }
     model = keras.Model(inputs, outputs)
-    model.compile("adam", {"p": "mse", "q": "mae"}, loss_weights={"p": 1.0, "q": 0.5})
+    losses = {"p": "mse", "q": "mae"}
+    model.compile("sgd", losses, loss_weights={"p": 1.0, "q": 0.5}, jit_compile=JIT)
     weights = {"p": np.ones(len(X)), "q": np.linspace(0, 1, len(X))}
     data = ({"a": X, "b": X}, {"p": Y, "q": Y})
     start = model.get_weights()
@@ -422,7 +425,8 @@ def test_class_weights_and_mixed_precision():
     keras.utils.set_random_seed(0)
     policy = keras.DTypePolicy("mixed_float16")
     model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(2, dtype=policy)])
-    model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile("adam", loss, jit_compile=JIT)
     labels = (Y[:, 0] > 0).astype("int32")
     result = lr_find(model, X, labels, class_weight={0: 1.0, 1: 3.0}, verbose=0, **SHORT)
     assert np.isfinite(result.losses).all()
@@ -450,6 +454,51 @@ def test_values_out_of_range_are_refused_at_once(arguments, rule):
         LRRangeTest(**arguments)
     with pytest.raises(ValueError, match=f"^lr_find: {rule}.*Received: "):
         find(compiled(), **arguments)
+
+
+def test_validation_data_that_cannot_be_gone_through_again_is_refused():
+    with pytest.raises(TypeError, match="LRRangeTest: validation_data is gone through many times"):
+        LRRangeTest(validation_data=((X, Y) for _ in range(2)))
+
+
+def test_a_multi_optimizer_made_of_a_function_is_built_first():
+    chosen = keras.optimizers.SGD(0.1)
+    model = compiled(lambda: keras.optimizers.MultiOptimizer(lambda weight: chosen))
+    assert len(find(model).losses) > 2
+
+
+@pytest.mark.parametrize("trained", [False, True])
+def test_an_optimizer_beside_the_compiled_one_is_put_back(trained):
+    class Two(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.dense = keras.layers.Dense(1)
+            self.second = keras.optimizers.Adagrad(0.1)
+
+        def call(self, x):
+            return self.dense(x)
+
+        def train_step(self, *arguments):
+            logs = super().train_step(*arguments)
+            variables = self.trainable_variables
+            if BACKEND != "jax":  # where Keras trains with the compiled optimizer only
+                self.second.apply([keras.ops.ones_like(v) for v in variables], variables)
+            return logs
+
+    def trained_twice(search):
+        keras.utils.set_random_seed(1)
+        model = Two()
+        model.compile("adam", "mse", jit_compile=False)
+        model(X[:1])
+        if trained:
+            model.fit(X, Y, 20, verbose=0)
+        if search:
+            find(model)
+        model.fit(X, Y, 20, shuffle=False, verbose=0)
+        return model.get_weights()
+
+    for left, right in zip(trained_twice(False), trained_twice(True), strict=True):
+        np.testing.assert_array_equal(left, right)
 
 
 def test_a_probe_is_a_number_or_a_batch():
@@ -509,6 +558,6 @@ def test_a_train_step_without_a_loss_is_an_error():
             return renamed if BACKEND != "jax" else (renamed, out[1])
 
     model = Silent([keras.Input((8,)), keras.layers.Dense(1)])
-    model.compile("sgd", "mse")
+    model.compile("sgd", "mse", jit_compile=JIT)
     with pytest.raises(ValueError, match="train_step must report its loss"):
         find(model)

@@ -5,7 +5,7 @@ import math
 import keras
 import numpy as np
 import pytest
-from tiny import compiled, identical, random_numbers, regression, values
+from tiny import JIT, compiled, identical, random_numbers, regression, values
 
 from keras_lr._keras.trials import Trials
 from keras_lr.search.batches import TrainingData
@@ -34,21 +34,24 @@ def light(optimizer=sgd):
     """Return a model that compiles quickly."""
     keras.utils.set_random_seed(3)
     model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(1)])
-    model.compile(optimizer(), "mse")
+    model.compile(optimizer(), "mse", jit_compile=JIT)
     model.optimizer.build(model.trainable_variables)
     return model
 
 
-@pytest.mark.parametrize("optimizer", [None, sgd])
-def test_every_lane_is_what_a_fresh_model_would_do(optimizer):
+@pytest.mark.parametrize(("optimizer", "jit"), [(keras.optimizers.Adam, JIT), (sgd, "auto")])
+def test_every_lane_is_what_a_fresh_model_would_do(optimizer, jit):
+    def make():
+        return compiled(optimizer, jit_compile=jit, metrics=["mae"])
+
     x, y = regression()
     held_out = regression(seed=1)
-    model = compiled(optimizer)
+    model = make()
     model.fit(x, y, epochs=0, verbose=0)  # building draws random numbers
     keras.utils.set_random_seed(7)
     result = lr_sweep(model, x, y, RATES, STEPS, validation_data=held_out, verbose=0)
     for lane, rate in enumerate(RATES):
-        losses, twin = naive_losses(lambda: compiled(optimizer), rate, x, y)
+        losses, twin = naive_losses(make, rate, x, y)
         np.testing.assert_allclose(result.losses[lane], losses, rtol=1e-5)
         assert result.final["loss"][lane] == pytest.approx(losses[-3:].mean(), rel=1e-5)
         logs = twin.evaluate(*held_out, verbose=0, return_dict=True)
@@ -61,8 +64,7 @@ def test_every_lane_is_what_a_fresh_model_would_do(optimizer):
 def test_lanes_trained_at_once_give_the_same(backend):
     x, y = regression()
     options = {"validation_data": regression(seed=1), "verbose": 0}
-    model = compiled()
-    model.optimizer.build(model.trainable_variables)
+    model = compiled(metrics=["mae"])
     rates = [*RATES, 1e30]
     if backend != "jax":
         with pytest.raises(ValueError, match="only on JAX"):
@@ -247,7 +249,7 @@ def test_bad_input_is_refused_and_the_model_left_alone(arguments, message):
 
 def test_a_loss_that_never_moves_is_refused():
     model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(1)])
-    model.compile("sgd", loss=lambda y, prediction: 0.0 * keras.ops.square(y - prediction))
+    model.compile("sgd", lambda y, z: 0.0 * keras.ops.square(y - z), jit_compile=JIT)
     with pytest.raises(ValueError, match="must depend on the learning rate"):
         lr_sweep(model, X, Y, RATES, STEPS, verbose=0)
 

@@ -5,7 +5,7 @@ import math
 import keras
 import numpy as np
 import pytest
-from tiny import compiled, identical, random_numbers, regression, values
+from tiny import JIT, compiled, identical, random_numbers, regression, values
 
 from keras_lr.search.batches import TrainingData
 from keras_lr.search.climb import ProbeClimb, Trial, horizon_correction
@@ -15,18 +15,18 @@ from keras_lr.search.tune import tune_lr
 X, Y = regression(samples=512)
 
 
-def light(optimizer=None):
+def light(optimizer=None, jit_compile=JIT):
     """Return a model that compiles quickly, without randomness in training."""
     keras.utils.set_random_seed(3)
     layers = [keras.layers.Dense(4, activation="tanh"), keras.layers.Dense(1)]
     model = keras.Sequential([keras.Input((8,)), *layers])
-    model.compile(optimizer or keras.optimizers.Adam(), "mse")
+    model.compile(optimizer or keras.optimizers.Adam(), "mse", jit_compile=jit_compile)
     model.optimizer.build(model.trainable_variables)
     return model
 
 
 def test_each_trial_is_what_a_fresh_model_would_do():
-    result = tune_lr(light(), X, Y, epochs=100, max_cost=80, verbose=0)
+    result = tune_lr(light(jit_compile="auto"), X, Y, epochs=100, max_cost=80, verbose=0)
     data = TrainingData("test", X, Y)
     probe_x, probe_y, _ = data.probe(256)
     assert result.trial_steps == 20
@@ -179,7 +179,7 @@ def test_bad_input_is_refused_and_the_model_left_alone(arguments, message):
 
 def test_a_loss_that_never_moves_is_refused():
     model = light()
-    model.compile("sgd", loss=lambda y, prediction: 0.0 * keras.ops.square(y - prediction))
+    model.compile("sgd", lambda y, z: 0.0 * keras.ops.square(y - z), jit_compile=JIT)
     with pytest.raises(ValueError, match="training must move the loss"):
         tune_lr(model, X, Y, epochs=20, max_cost=40, verbose=0)
 
