@@ -3,10 +3,13 @@
 16 learning rates, 100 steps each, from the same weights. The loop clones, compiles and fits per
 learning rate. Everything runs in one process, the ways alternating; shown are medians and the
 median of the ratios to the loop of the same round. "first" includes compiling, "again" does not.
+The ratios go to `sweep_speed.<backend>.json`.
 """
 
 import argparse
+import json
 import os
+import pathlib
 import time
 from collections.abc import Callable
 
@@ -91,13 +94,19 @@ def main() -> None:
         torch.set_num_threads(1)
     print(f"| {keras.backend.backend()}: model | way | seconds | times quicker than the loop |")
     print("|---|---|---|---|")
+    load = os.getloadavg()[0]
+    report: dict[str, object] = {"keras": keras.__version__, "rounds": rounds, "load": load}
     for build in (mlp, cnn):
         times = measure(build, rounds)
+        report[build.__name__] = ratios = {}
         for way, taken in times.items():
             ratio = np.median(np.array(times["loop"]) / np.array(taken))
+            ratios[way] = round(float(ratio), 1)
             print(
                 f"| {build.__name__} | {way} | {np.median(taken):.2f} | {ratio:.1f} |", flush=True
             )
+    name = f"sweep_speed.{keras.backend.backend()}.json"
+    pathlib.Path(__file__).with_name(name).write_text(json.dumps(report, indent=1) + "\n")
 
 
 if __name__ == "__main__":
