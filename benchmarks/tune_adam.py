@@ -10,8 +10,9 @@ of the validation data; a new model is then trained with them, once, and judged 
 - random: learning rates from 1e-5 to 0.1, shares left at the end from 0.01 to 1, no pruning;
 - naive Optuna: TPE over lr and decay as published loops do it, a new model compiled for each trial.
 
-Reported is the relative difference to the default's loss with the same seed, and its 95 % interval
-over the seeds (Student's t); over all tasks it is that of the tasks' means. One line per task, seed
+Reported is the ratio to the default's loss with the same seed, as a geometric mean, and its 95 %
+interval over the seeds (Student's t, of the logarithms); over all tasks it is that of the tasks'
+means. One line per task, seed
 and way goes to a JSON-lines file and is not made again, so that a run can be cut off and gone on
 with.
 """
@@ -186,16 +187,18 @@ def interval(values: list[float]) -> dict[str, Any]:
 
 
 def summary(rows: list[Found]) -> dict[str, Any]:
-    """Relative differences to the default by way and task, paired by seed."""
+    """Logarithms of the ratio to the default by way and task, paired by seed."""
     table = {(row["task"], row["seed"], row["way"]): row for row in rows}
     out: dict[str, Any] = {}
     for way in WAYS:
         mine = [row for row in rows if row["way"] == way]
         mine = [row for row in mine if (row["task"], row["seed"], "default") in table]
+        if not mine:
+            continue
         differences: dict[str, list[float]] = {}
         for row in mine:
             base = table[row["task"], row["seed"], "default"]["loss"]
-            differences.setdefault(row["task"], []).append(row["loss"] / base - 1.0)
+            differences.setdefault(row["task"], []).append(float(np.log(row["loss"] / base)))
         by_task = {task: interval(values) for task, values in differences.items()}
         timed = [row["cpu_seconds"] for row in mine if "cpu_seconds" in row]
         out[way] = {
@@ -212,13 +215,16 @@ def markdown(found: dict[str, Any]) -> str:
     def cell(value: dict[str, Any] | None) -> str:
         if value is None:
             return "not run"
-        width = value["half_width"]
-        return f"{value['mean']:+.1%}" + ("" if width is None else f" ± {width:.1%}")
+        middle, width = value["mean"], value["half_width"]
+        if not width:
+            return f"{np.exp(middle):.2f}"
+        low, high = np.exp([middle - width, middle + width])
+        return f"{np.exp(middle):.2f} [{low:.2f}, {high:.2f}]"
 
     tasks = list(found["default"]["tasks"])
     lines = [
-        "Loss on unseen data, relative to the default's with the same seed. Negative is better. ± "
-        "is half a 95 % interval over the seeds, in the column of all tasks over the tasks.",
+        "Loss on unseen data over the default's with the same seed: geometric mean, and its 95 % "
+        "interval over the seeds, in the column of all tasks over the tasks. Below 1 is better.",
         "",
         "| way | pairs | all tasks | " + " | ".join(tasks) + " | whole runs spent | CPU seconds |",
         "|---|" + "---|" * (len(tasks) + 4),
