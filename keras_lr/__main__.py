@@ -20,7 +20,7 @@ import numpy as np
 
 import keras_lr as klr
 
-EPOCHS = 14  # 2 + 4 + 8: three whole cycles of the warm restarts
+EPOCHS = 6  # 2 + 4: two whole cycles of the warm restarts
 BATCH_SIZE = 32
 SEEDS = (0, 1, 2)
 
