@@ -187,7 +187,7 @@ def test_momentum_and_weight_decay_are_really_driven(make, attribute):
     twin = network(make(), run_eagerly=True)
     fit(twin, (X, Y), Set(), epochs=2)
     argument = "weight_decay" if attribute == "weight_decay" else "momentum"
-    driven = network(make(), slots=False)
+    driven = network(make(), slots=False, jit_compile="auto")
     before = getattr(driven.optimizer, attribute)
     history = fit(driven, (X, Y), LRScheduler(**{argument: curve}), epochs=2)
     np.testing.assert_allclose(history[argument], curve.values([5, 11]), rtol=1e-6)

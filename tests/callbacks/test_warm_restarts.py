@@ -120,7 +120,7 @@ def test_the_hook_may_stop_the_fit_and_evaluate():
 
 def test_reset_makes_the_optimizer_new_at_each_restart():
     """The twin is trained in two fits, with a new optimizer for the second cycle."""
-    model = network(keras.optimizers.Adam(0.01))
+    model = network(keras.optimizers.Adam(0.01), jit_compile="auto")
     callback = CosineWarmRestarts(0.05, cycle_mult=1, reset_optimizer=True)
     fit(model, (X, Y), callback, epochs=2)
     twin = network(keras.optimizers.Adam(0.01))
