@@ -5,7 +5,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_lr._keras.training import ON_JAX, TrainingState
+from keras_lr._keras.training import ON_JAX
+from keras_lr._keras.training_state import TrainingState
 
 
 class BatchLoss:

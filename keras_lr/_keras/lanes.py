@@ -1,5 +1,8 @@
 """Several learning rates trained at once: one compiled step over a stack of model states (JAX)."""
 
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -47,14 +50,23 @@ class Lanes:
 
         self._state = [[stack(value) for value in group] for group in trials.state.carried()]
         self._no_metrics = [np.asarray(value) for value in self._state[3]]
-        self._step = _compiled_step(model, trials, count)
+        self._compiled = _compiled_step(model, trials, count)
         self._logs: dict[str, Any] = {}
 
     def step(self, batch: Batch, learning_rates: np.ndarray) -> np.ndarray:
         """Make one step in every lane and return the losses of the batch, float[K]."""
         rates = np.asarray(learning_rates, dtype="float32")
-        self._logs, self._state = self._step(self._state, batch, rates)
-        return np.asarray(self._logs["loss"], dtype=np.float64)
+        begun = time.perf_counter()
+        self._logs, self._state = self._compiled.step(self._state, batch, rates)
+        losses = np.asarray(self._logs["loss"], dtype=np.float64)
+        if self._compiled.seconds is None:
+            self._compiled.seconds = time.perf_counter() - begun
+        return losses
+
+    @property
+    def compiling(self) -> float:
+        """How many seconds the step took to compile, in this sweep or an earlier one."""
+        return self._compiled.seconds or 0.0
 
     def reset_metrics(self) -> None:
         """Empty the compiled metrics of every lane."""
@@ -69,15 +81,29 @@ class Lanes:
         return tuple([value[lane] for value in group] for group in self._state)
 
 
-def _compiled_step(model: Any, trials: Trials, count: int) -> Any:
+@dataclass
+class _Compiled:
+    """A compiled step of several lanes.
+
+    Attributes:
+        step: The step.
+        seconds: How long its first call took; None before that.
+    """
+
+    step: Callable[..., Any]
+    seconds: float | None = None
+
+
+def _compiled_step(model: Any, trials: Trials, count: int) -> _Compiled:
     """Return the step of `count` lanes, kept beside the compiled step it is made of.
 
     A new `compile` drops both.
     """
     kept = vars(model.train_function).setdefault(_KEPT_AS, {})
     if count not in kept:
-        kept[count] = _compile(model, trials)
-    return kept[count]
+        kept[count] = _Compiled(_compile(model, trials))
+    compiled: _Compiled = kept[count]
+    return compiled
 
 
 def _compile(model: Any, trials: Trials) -> Any:

@@ -8,7 +8,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_lr._keras.training import TrainingState, fresh_train_function
+from keras_lr._keras.training import fresh_train_function
+from keras_lr._keras.training_state import TrainingState
 
 
 def leaf_optimizers(optimizer: Any) -> list[Any]:

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import numpy as np
 
 from keras_lr._checks import complaint
-from keras_lr._keras.training import TrainingState
+from keras_lr._keras.training_state import TrainingState
 
 
 def metric_direction(model: Any, monitor: str) -> Literal["min", "max"] | None:

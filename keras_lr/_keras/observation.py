@@ -5,7 +5,7 @@ from typing import Any
 import keras
 
 from keras_lr._keras.learning_rate import is_scheduled
-from keras_lr._keras.training import TrainingState
+from keras_lr._keras.training_state import TrainingState
 
 
 class RateObservation:

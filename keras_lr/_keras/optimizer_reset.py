@@ -7,7 +7,7 @@ import numpy as np
 
 from keras_lr._checks import complaint
 from keras_lr._keras.learning_rate import leaf_optimizers
-from keras_lr._keras.training import TrainingState
+from keras_lr._keras.training_state import TrainingState
 
 
 class OptimizerReset:

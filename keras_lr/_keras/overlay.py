@@ -10,7 +10,8 @@ import keras
 from keras_lr._checks import complaint
 from keras_lr._keras.learning_rate import current_learning_rate, leaf_optimizers
 from keras_lr._keras.scaled_rates import compile_anew
-from keras_lr._keras.training import TrainFunction, TrainingState
+from keras_lr._keras.training import TrainFunction
+from keras_lr._keras.training_state import TrainingState
 from keras_lr._keras.values import read_variable
 
 SAVING = ("get_config", "save_own_variables", "load_own_variables")

@@ -11,7 +11,8 @@ import numpy as np
 from keras.src.backend.common import global_state  # where Keras keeps its global seed generator
 from keras.src.random.seed_generator import GLOBAL_SEED_GENERATOR
 
-from keras_lr._keras.training import ON_JAX, ON_TORCH, TrainingState
+from keras_lr._keras.training import ON_JAX, ON_TORCH
+from keras_lr._keras.training_state import TrainingState
 from keras_lr._keras.values import read_variable, write_variable
 
 

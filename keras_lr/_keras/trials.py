@@ -14,13 +14,8 @@ from keras_lr._keras.batch_loss import BatchLoss, as_float
 from keras_lr._keras.evaluation import Batch, LossFunction
 from keras_lr._keras.learning_rate import LearningRates, held_learning_rates
 from keras_lr._keras.state import ModelSnapshot, RandomSnapshot, fit_attributes_kept
-from keras_lr._keras.training import (
-    ON_JAX,
-    ON_TENSORFLOW,
-    TrainFunction,
-    TrainingState,
-    placed_like,
-)
+from keras_lr._keras.training import ON_JAX, ON_TENSORFLOW, TrainFunction
+from keras_lr._keras.training_state import TrainingState, placed_like
 from keras_lr._keras.values import write_variable
 
 ON_TORCH = keras.backend.backend() == "torch"
@@ -58,8 +53,8 @@ class Trials:
         for variable, value in self.empty_metrics:
             self.state.write(variable, value)
 
-    def step(self, batch: Batch, learning_rate: float) -> float:
-        """Make one training step and return the loss of its batch."""
+    def step(self, batch: Batch, learning_rate: float) -> Any:
+        """Make one training step and return the loss of its batch, for `as_float` to read."""
         self._batch_loss.before_step(self.state)
         self.rates.write(self.state, learning_rate)
         data = keras.tree.map_structure(_tensor, batch)
@@ -72,7 +67,7 @@ class Trials:
             rule = "the model's train_step must report its loss"
             fix = 'Return a dict with the entry "loss" from train_step'
             raise ValueError(complaint(self._owner, rule, fix, logs=sorted(self._logs)))
-        return as_float(self._logs["loss"])
+        return self._logs["loss"]
 
     def logs(self) -> dict[str, float]:
         """Return the metrics of the steps since they were last emptied."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from keras_lr._keras.optimizer_reset import OptimizerReset
-from keras_lr._keras.training import TrainingState
+from keras_lr._keras.training_state import TrainingState
 from keras_lr.callbacks.fit_run import FitRun, Position
 from keras_lr.callbacks.snapshots import Snapshots
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from keras_lr._keras.learning_rate import leaf_optimizers
 from keras_lr._keras.observation import RateObservation
-from keras_lr._keras.training import TrainingState
+from keras_lr._keras.training_state import TrainingState
 from keras_lr.callbacks.reading import Values
 
 

@@ -221,6 +221,9 @@ class ReduceOnPlateauPlus(keras.callbacks.Callback):  # type: ignore[misc]
         self._current.epoch = epoch
         self._current.observe()
 
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Do nothing, but be there: else Keras would hand every batch's logs to other threads."""
+
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Log the learning rate and evaluate. Called by `fit`."""
         logs = {} if logs is None else logs

@@ -9,7 +9,7 @@ from keras_lr._checks import complaint
 from keras_lr._keras.batch_loss import as_float
 from keras_lr._keras.monitor import BATCH_LOSS, ExactLoss
 from keras_lr._keras.rollback import Rollback
-from keras_lr._keras.training import TrainingState
+from keras_lr._keras.training_state import TrainingState
 from keras_lr.callbacks.plateau_run import OWNER, PlateauRun
 
 

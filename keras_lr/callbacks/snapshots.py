@@ -12,7 +12,7 @@ import numpy as np
 from keras_lr._checks import check_integer, complaint
 from keras_lr._keras.batch_norm import batch_norm_layers, recompute_batch_norm
 from keras_lr._keras.data import numpy_batches
-from keras_lr._keras.training import TrainingState
+from keras_lr._keras.training_state import TrainingState
 
 Weights = list[np.ndarray]
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import keras
 import numpy as np
 
+from keras_lr._keras.batch_loss import as_float
 from keras_lr._keras.evaluation import Batch
 from keras_lr._keras.learning_rate import accumulation_steps
 from keras_lr._keras.overlay import Overlay
@@ -106,7 +107,7 @@ class AdamRun:
                 self._momentum.write(state, settings.momentum)
             if settings.weight_decay is not None:
                 self._weight_decay.write(state, settings.weight_decay)
-            losses.append(self._trials.step(batches[index], rate))
+            losses.append(as_float(self._trials.step(batches[index], rate)))
         return float(np.mean(losses))
 
     def _validation_loss(self) -> float:

@@ -18,7 +18,8 @@ from keras_lr._keras.learning_rate import (
     micro_step,
 )
 from keras_lr._keras.state import ModelSnapshot, RandomSnapshot
-from keras_lr._keras.training import ON_JAX, TrainingState, attach, detach, is_attached
+from keras_lr._keras.training import ON_JAX, attach, detach, is_attached
+from keras_lr._keras.training_state import TrainingState
 from keras_lr.search.loss_watch import LossWatch
 from keras_lr.search.progress import Progress, Verbosity
 from keras_lr.search.result import RangeTestResult

@@ -142,6 +142,9 @@ class LRRangeTest(keras.callbacks.Callback):  # type: ignore[misc]
         """Note where the epoch starts. Called by `fit`."""
         self._batches_before_epoch = self._sweep.batches if self._sweep else 0
 
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Do nothing, but be there: else Keras would hand every batch's logs to other threads."""
+
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Stop a fit whose data has run out. Called by `fit`."""
         if self._sweep and self._sweep.batches == self._batches_before_epoch:

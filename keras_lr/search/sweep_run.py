@@ -1,27 +1,36 @@
 """How the lanes of a sweep are trained: one after the other, or all at once where that is quicker.
 
-Both ways make the same steps. Which one is quicker is measured, on the steps that have to be made
-anyway: the first lane is always trained alone.
+Both ways make the same steps, and which one is quicker is measured on the first of them. Compiling
+takes most of the time of a small sweep, so that it matters which way is tried first: for dense
+networks all at once, since their stack is a larger matrix product; for others one lane alone, since
+a stack of convolutions is a grouped one, slow on a CPU.
 """
 
+import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import keras
 import numpy as np
 
+from keras_lr._keras.batch_loss import as_float
 from keras_lr._keras.evaluation import Batch
 from keras_lr._keras.lanes import Lanes, can_stack, is_compiled
+from keras_lr._keras.training import ON_JAX
 from keras_lr._keras.trials import Trials, is_finite
 from keras_lr.search.progress import Progress
 
 Method = Literal["auto", "sequential", "lanes"]
 
-# Compiling the lanes takes about half a second for a small model, but once: every later sweep of as
-# many learning rates gains by it too. So it is done where half of it is gained in this one.
-_WORTH_COMPILING_SECONDS = 0.25
+_FEW_STEPS = 500  # of all lanes together: over before anything can be gained
+# The step of a stack takes so many times as long to compile as that of one lane.
+_COMPILING_RATIO = 1.5
+# Compiling the stack pays where training alone takes so many times as long as compiling one lane:
+# the stack is seldom more than three times as quick, and one lane may be compiled already.
+_WORTH_COMPILING = 4.0
+_WORTH_COMPILING_SECONDS = 1.0
 _TIMED_STEPS = 5
 STOP_FACTOR = 1e3
 
@@ -57,7 +66,7 @@ class Sweeper:
         self._model, self._trials = model, trials
         self._validation_data, self._progress = validation_data, progress
         self.steps_made = 0
-        self._second_step = 0.0  # when the last lane began it
+        self._compiling = self._step_seconds = 0.0  # of the last lane trained alone
         self.used: Literal["sequential", "lanes"] = "sequential"
 
     def run(self, batches: Sequence[Batch], rates: np.ndarray, method: Method) -> list[Lane]:
@@ -69,52 +78,81 @@ class Sweeper:
             method: How.
         """
         if method == "lanes":
-            return self._at_once(batches, rates, longest=np.inf) or []
-        lanes = [self.alone(batches, row) for row in rates[:1]]
-        seconds = (time.perf_counter() - self._second_step) / max(lanes[0].made - 1, 1)
-        rest = rates[1:]
-        if method == "auto" and self._may_gain(len(rest), seconds * rest.size):
-            together = self._at_once(batches, rest, longest=seconds * len(rest))
-            if together is not None:
-                return lanes + together
-        return lanes + [self.alone(batches, row) for row in rest]
+            return self._at_once(batches, rates) or []
+        if method == "auto" and len(rates) > 1 and can_stack(self._model, self._trials, len(rates)):
+            return self._quicker(batches, rates)
+        return [self.alone(batches, row) for row in rates]
 
     def alone(self, batches: Sequence[Batch], rates: np.ndarray) -> Lane:
         """Train one lane; stop it when it diverges."""
         trials = self._trials
         trials.begin()
         losses = np.full(len(batches), np.nan)
+        unread: list[Any] = []
+        first = begun = time.perf_counter()
         for index, rate in enumerate(rates):
-            if index <= 1:  # the first one may compile
-                self._second_step = time.perf_counter()
+            if index == 1:  # the first one may compile
+                begun = time.perf_counter()
             if index == _last_quarter(len(batches)):
                 trials.reset_metrics()
-            losses[index] = trials.step(batches[index], float(rate))
-            self._count(1, losses[index], rate)
-            if not is_finite(losses[index], losses[0], STOP_FACTOR):
-                return Lane(losses, index + 1, {})
+            unread.append(trials.step(batches[index], float(rate)))
+            # JAX returns before a step is computed: its loss is waited for while the next step is
+            # on its way, and a divergence seen a step late.
+            while len(unread) > (ON_JAX and index + 1 < len(batches)):
+                seen = index + 1 - len(unread)
+                losses[seen] = as_float(unread.pop(0))
+                self._count(1, losses[seen], rates[seen])
+                if not is_finite(losses[seen], losses[0], STOP_FACTOR):
+                    return Lane(losses, seen + 1, {})
+        self._compiling = begun - first
+        self._step_seconds = (time.perf_counter() - begun) / max(len(batches) - 1, 1)
         return Lane(losses, len(batches), self._final(trials.logs()))
 
-    def _may_gain(self, lanes: int, seconds: float) -> bool:
-        if lanes < 2 or not can_stack(self._model, self._trials, lanes):
-            return False
-        return is_compiled(self._model, lanes) or seconds > _WORTH_COMPILING_SECONDS
+    def _quicker(self, batches: Sequence[Batch], rates: np.ndarray) -> list[Lane]:
+        """Train the lanes in whichever way is quicker."""
+        if _is_dense(self._model) and rates.size >= _FEW_STEPS:
+            # A stack that is through before one lane alone could be compiled cannot be beaten.
+            lanes = self._at_once(batches, rates, lambda compiling: compiling / _COMPILING_RATIO)
+            if lanes is not None:
+                return lanes
+        first = self.alone(batches, rates[0])
+        rest = self._step_seconds * rates[1:].size
+        worth = rest > max(_WORTH_COMPILING * self._compiling, _WORTH_COMPILING_SECONDS)
+        if worth or is_compiled(self._model, len(rates)):
+            lanes = self._at_once(batches, rates, lambda _: rest)
+            if lanes is not None:
+                return lanes
+        return [first, *(self.alone(batches, row) for row in rates[1:])]
 
     def _at_once(
-        self, batches: Sequence[Batch], rates: np.ndarray, longest: float
+        self,
+        batches: Sequence[Batch],
+        rates: np.ndarray,
+        longest: Callable[[float], float] = lambda _: math.inf,
     ) -> list[Lane] | None:
-        """Train all lanes at once; None if a step takes longer than `longest` seconds."""
+        """Train all lanes at once.
+
+        Args:
+            batches: The batches.
+            rates: The learning rates.
+            longest: How many seconds it may take, by how many it took to compile the step.
+
+        Returns:
+            The lanes, or None, after a few steps, if it would take longer.
+        """
         self._trials.begin()
         lanes = Lanes(self._model, self._trials, len(rates))
         losses = np.full(rates.shape, np.nan)
         going = np.full(len(rates), len(batches))
-        begun = time.perf_counter()
+        made_before, begun = self.steps_made, 0.0
         for index, batch in enumerate(batches):
-            if index == 1:  # the first one compiled
+            if index == 1:  # the first one may compile
                 begun = time.perf_counter()
-            timed = index == 1 + _TIMED_STEPS
-            if timed and (time.perf_counter() - begun) / _TIMED_STEPS > longest:
-                return None
+            if index == 1 + _TIMED_STEPS:
+                each = (time.perf_counter() - begun) / _TIMED_STEPS
+                if each * len(batches) > longest(lanes.compiling):
+                    self.steps_made = made_before
+                    return None
             if index == _last_quarter(len(batches)):
                 lanes.reset_metrics()
             alive = going == len(batches)
@@ -149,6 +187,10 @@ class Sweeper:
     def _count(self, steps: int, loss: float, rate: float) -> None:
         self.steps_made += steps
         self._progress.update(self.steps_made, loss=float(loss), learning_rate=float(rate))
+
+
+def _is_dense(model: keras.Model) -> bool:
+    return all(len(variable.shape) <= 2 for variable in model.trainable_variables)
 
 
 def _last_quarter(count: int) -> int:

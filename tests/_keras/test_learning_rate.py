@@ -15,7 +15,7 @@ from keras_lr._keras.learning_rate import (
     is_scheduled,
     leaf_optimizers,
 )
-from keras_lr._keras.training import TrainingState
+from keras_lr._keras.training_state import TrainingState
 
 X, Y = regression()
 SGD, Adam = keras.optimizers.SGD, keras.optimizers.Adam

@@ -10,7 +10,7 @@ from keras_lr._keras.state import (
     fit_attributes_kept,
     model_variables,
 )
-from keras_lr._keras.training import TrainingState
+from keras_lr._keras.training_state import TrainingState
 
 X, Y = regression()
 
