@@ -2,12 +2,13 @@
 
 import contextlib
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
+from keras_lr._checks import check_choice, complaint
 from keras_lr._keras.training import fresh_train_function
 from keras_lr._keras.training_state import TrainingState
 
@@ -26,6 +27,51 @@ def leaf_optimizers(optimizer: Any) -> list[Any]:
     if isinstance(optimizer, keras.optimizers.MultiOptimizer):
         return [leaf for inner in optimizer.optimizers for leaf in leaf_optimizers(inner)]
     return [optimizer]
+
+
+def known_leaves(model: Any, owner: str) -> list[Any]:
+    """Return a model's leaf optimizers; build a `MultiOptimizer` that does not know its own yet.
+
+    Raises:
+        ValueError: If the model is not built, so that its optimizer cannot be.
+    """
+    optimizer = model.optimizer
+    if not leaf_optimizers(optimizer):
+        if not model.built:
+            rule = "a MultiOptimizer made of a function has no optimizers before the model is built"
+            fix = "Build the model first, by calling it on a batch"
+            raise ValueError(complaint(owner, rule, fix, model=model.name))
+        scope = getattr(model, "distribute_strategy", None)
+        with scope.scope() if scope else contextlib.nullcontext():
+            optimizer.build(model.trainable_variables)
+    return leaf_optimizers(optimizer)
+
+
+def named_leaves(model: Any, wanted: Sequence[str] | None, owner: str) -> dict[str, Any]:
+    """Return leaf optimizers of a model by the ending of their names in logs and messages.
+
+    Args:
+        model: The model.
+        wanted: Names of optimizers; None for all.
+        owner: The public name the user called, for error messages.
+
+    Returns:
+        The optimizers; where there is no choice, the only one by an empty name.
+
+    Raises:
+        ValueError: If a name is unknown, or two optimizers have the same.
+    """
+    leaves = known_leaves(model, owner)
+    if len(leaves) == 1 and not wanted:
+        return {"": leaves[0]}
+    named = {leaf.name: leaf for leaf in leaves}
+    if len(named) < len(leaves):
+        rule = "optimizers of one model must have different names"
+        fix = "Pass name=... to each of them"
+        raise ValueError(complaint(owner, rule, fix, names=[leaf.name for leaf in leaves]))
+    for name in wanted or ():
+        check_choice(owner, tuple(named), optimizers=name)
+    return {name: named[name] for name in wanted or named}
 
 
 def is_scheduled(optimizer: Any) -> bool:

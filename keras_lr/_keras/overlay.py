@@ -224,24 +224,6 @@ def momentum_name(optimizer: Any, owner: str) -> str:
     raise ValueError(complaint(owner, rule, fix, optimizer=type(optimizer).__name__))
 
 
-def known_leaves(model: Any, owner: str) -> list[Any]:
-    """Return a model's leaf optimizers; build a `MultiOptimizer` that does not know its own yet.
-
-    Raises:
-        ValueError: If the model is not built, so that its optimizer cannot be.
-    """
-    optimizer = model.optimizer
-    if not leaf_optimizers(optimizer):
-        if not model.built:
-            rule = "a MultiOptimizer made of a function has no optimizers before the model is built"
-            fix = "Build the model first, by calling it on a batch"
-            raise ValueError(complaint(owner, rule, fix, model=model.name))
-        scope = getattr(model, "distribute_strategy", None)
-        with scope.scope() if scope else contextlib.nullcontext():
-            optimizer.build(model.trainable_variables)
-    return leaf_optimizers(optimizer)
-
-
 def learning_rates(model: Any) -> tuple[float, ...]:
     """Return the present learning rate of each leaf optimizer. Not for use inside a step."""
     return tuple(current_learning_rate(leaf) for leaf in leaf_optimizers(model.optimizer))

@@ -11,8 +11,8 @@ import keras
 
 from keras_lr._checks import complaint
 from keras_lr._keras.in_graph import schedule_of
-from keras_lr._keras.learning_rate import accumulation_steps, leaf_optimizers
-from keras_lr._keras.overlay import Knob, Overlay, known_leaves, learning_rates, updates_made
+from keras_lr._keras.learning_rate import accumulation_steps, known_leaves, leaf_optimizers
+from keras_lr._keras.overlay import Knob, Overlay, learning_rates, updates_made
 from keras_lr._keras.training import attach, detach, tidy_up
 from keras_lr._keras.training_state import TrainingState
 from keras_lr.callbacks.fit_run import FitRun, Position

@@ -8,12 +8,13 @@ from typing import Any, Literal
 import keras
 import numpy as np
 
-from keras_lr._checks import check_choice, check_integer, complaint
+from keras_lr._checks import check_choice, check_integer, check_number, complaint
+from keras_lr._keras.learning_rate import named_leaves
 from keras_lr._keras.monitor import BATCH_LOSS, ValidationWatch
-from keras_lr._keras.overlay import known_leaves
 from keras_lr._keras.rollback import Rollback
 from keras_lr._keras.training import attach, detach
 from keras_lr.callbacks.plateau_backup import PlateauBackup
+from keras_lr.callbacks.plateau_checks import check_state
 from keras_lr.callbacks.plateau_controller import PlateauController
 from keras_lr.callbacks.plateau_run import OWNER, PlateauEvent, PlateauRun, Policy
 from keras_lr.callbacks.plateau_steps import PlateauSteps, monitored
@@ -66,9 +67,9 @@ class ReduceOnPlateauPlus(keras.callbacks.Callback):  # type: ignore[misc]
         restart_decay: What the peak is multiplied by at each restart.
         max_rescues: How often a NaN or infinite metric or loss is answered by going back to the
             best state so far, optimizer included, with the learning rate cut by the factor. Where
-            that was of no help the next rescue goes back to the starting state. One rescue more
-            stops training. With 0 a bad metric is no improvement, as in Keras. Above 0, both
-            states are kept in memory.
+            that was of no help, or the training loss had risen to four times that of the first
+            batch by then, it goes back to the starting state. One rescue more stops training. With
+            0 a bad metric is no improvement, as in Keras. Above 0, both states are kept in memory.
         restore_best_weights: Go back to the best weights at each reduction and when stopping.
         restore_optimizer: Then put the optimizer's variables back too, momenta for example.
         frequency: `"epoch"`, or evaluate every so many training steps.
@@ -137,6 +138,7 @@ class ReduceOnPlateauPlus(keras.callbacks.Callback):  # type: ignore[misc]
     ) -> None:
         super().__init__()
         check_choice(OWNER, ("auto", "min", "max"), mode=mode)
+        check_number(OWNER, "1e-4 is Keras' default", min_delta=min_delta)
         if frequency != "epoch":
             check_integer(OWNER, 'Pass "epoch" or steps', at_least=1, frequency=frequency)
         elif monitor == BATCH_LOSS:
@@ -202,7 +204,12 @@ class ReduceOnPlateauPlus(keras.callbacks.Callback):  # type: ignore[misc]
 
         Args:
             state: What `get_state` returned, in this process or another one.
+
+        Raises:
+            TypeError: If it is no dictionary.
+            ValueError: If it lacks what `get_state` returns.
         """
+        check_state(state)
         self._to_load = state
 
     # --- what fit calls -------------------------------------------------------------------------
@@ -231,9 +238,12 @@ class ReduceOnPlateauPlus(keras.callbacks.Callback):  # type: ignore[misc]
         for name, rate in run.last_applied().items():
             logs.setdefault(name, rate)  # what drives or observes the rate at each step goes first
         if self._every is None and self._is_evaluation(logs):
-            run.evaluate(monitored(logs, self.monitor, watch_loss=run.rescues))
+            metric = monitored(logs, self.monitor, watch_loss=run.rescues)
+            run.evaluate(metric, loss=logs.get("loss"))
+        if self._steps is not None:
+            self._steps.end_epoch(logs)
         if self._backup is not None:
-            self._backup.save(epoch + 1, self.get_state(), run.weights)
+            self._backup.save(epoch + 1, self.get_state(), run.refuge.states)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Leave nothing behind but the learning rate. Called by `fit`."""
@@ -253,7 +263,7 @@ class ReduceOnPlateauPlus(keras.callbacks.Callback):  # type: ignore[misc]
         earlier, earlier_steps = self._run, self._steps
         kept: tuple[dict[str, Any], dict[str, Rollback]] | None = None
         if not self._reset and earlier is not None and earlier_steps is not None:
-            kept = self.get_state(), earlier.weights
+            kept = self.get_state(), earlier.refuge.states
         model = self.model
         self._run = PlateauRun(
             model,
@@ -261,7 +271,7 @@ class ReduceOnPlateauPlus(keras.callbacks.Callback):  # type: ignore[misc]
             self.controller,
             self.mode != "auto",
             self._policy,
-            self._chosen(model),
+            named_leaves(model, self._optimizers, OWNER),
         )
         self._steps = PlateauSteps(model, self._run, self.monitor, self._every)
         if self._to_load is not None:
@@ -276,20 +286,6 @@ class ReduceOnPlateauPlus(keras.callbacks.Callback):  # type: ignore[misc]
             self._check_floor(self._run)
         if self._every or self._run.driven or self._run.rescues:
             attach(model, self._steps)
-
-    def _chosen(self, model: Any) -> dict[str, Any]:
-        """Return the optimizers to scale, by the ending of their names in logs and messages."""
-        leaves = known_leaves(model, OWNER)
-        if len(leaves) == 1 and not self._optimizers:
-            return {"": leaves[0]}
-        named = {leaf.name: leaf for leaf in leaves}
-        if len(named) < len(leaves):
-            rule = "optimizers of one model must have different names"
-            fix = "Pass name=... to each of them"
-            raise ValueError(complaint(OWNER, rule, fix, names=[leaf.name for leaf in leaves]))
-        for name in self._optimizers or ():
-            check_choice(OWNER, tuple(named), optimizers=name)
-        return {name: named[name] for name in self._optimizers or named}
 
     def _is_evaluation(self, logs: dict[str, Any]) -> bool:
         """Tell an epoch without validation from a monitor that is not there, and complain of it."""

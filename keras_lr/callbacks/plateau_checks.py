@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from keras_lr._checks import check_choice, check_integer, check_number, complaint
 
@@ -118,3 +118,20 @@ def _check_limits(controller: PlateauController) -> None:
         )
     fix = "It is the highest rate"
     check_number(name, fix, above=0.0, at_least=controller.min_lr, max_lr=controller.max_lr)
+
+
+def check_state(state: Any) -> None:
+    """Raise unless a state has the parts that `ReduceOnPlateauPlus.get_state` returns.
+
+    Raises:
+        TypeError: If it is no dictionary.
+        ValueError: If a part is missing.
+    """
+    owner, rule = "ReduceOnPlateauPlus", "a state must be what get_state returned"
+    fix = "Pass that, or what JSON made of it"
+    if not isinstance(state, Mapping):
+        raise TypeError(complaint(owner, rule, fix, state=type(state)))
+    parts = {"controller", "rates", "events", "steps", "went_back", "failures"}
+    missing = sorted(parts - set(state))
+    if missing:
+        raise ValueError(complaint(owner, rule, fix, missing=missing))

@@ -5,8 +5,6 @@ import warnings
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from keras_lr._checks import complaint
 from keras_lr._keras.monitor import metric_direction
 from keras_lr._keras.observation import RateObservation
@@ -21,11 +19,10 @@ from keras_lr._keras.scaled_rates import (
     updates_made,
 )
 from keras_lr.callbacks.plateau_controller import PlateauController
+from keras_lr.callbacks.plateau_refuge import Refuge
 from keras_lr.callbacks.plateau_state import Action, Decision, PlateauState
 
 OWNER = "ReduceOnPlateauPlus"
-
-_GOING_BACK = ("reduce", "stop")
 
 
 @dataclass(frozen=True)
@@ -85,7 +82,7 @@ class PlateauRun:
         state: The controller's state.
         events: What happened, in order.
         epoch: The present epoch, counted from 0.
-        weights: What to go back to: `"best"`, and for rescues `"start"`.
+        refuge: What there is to go back to.
     """
 
     def __init__(
@@ -100,16 +97,18 @@ class PlateauRun:
         self.driven = is_driven(model)
         self.events: list[PlateauEvent] = []
         self.epoch = 0
-        self.weights: dict[str, Rollback] = {}
         self._model = model
         self._monitor = monitor
         self._controller = controller
         self._direction_known = direction_known
         self._policy = policy
-        self._went_back: str | None = None
         self._warned = False
-        self._failures = 0  # rescues since the best weights were found
-        self._patience = 1 if monitor.startswith("val_") else 0
+        self.refuge = Refuge(
+            model,
+            policy,
+            rescues=controller.max_rescues > 0,
+            second_chance=1 if monitor.startswith("val_") else 0,
+        )
         self._names = [""] if self.driven else list(optimizers)
         self._rates: list[ScalableRate] = (
             [DrivenRate(model)]
@@ -122,12 +121,7 @@ class PlateauRun:
     @property
     def rescues(self) -> bool:
         """Whether a bad metric is answered."""
-        return self._controller.max_rescues > 0
-
-    @property
-    def keeps_weights(self) -> bool:
-        """Whether there may be a need to go back to the best weights."""
-        return self._policy.restore_weights or self.rescues
+        return self.refuge.rescues
 
     def applied(self, access: Access = HOST) -> dict[str, float]:
         """Return the learning rates of the next update, by the names they are logged under."""
@@ -150,13 +144,18 @@ class PlateauRun:
         for rate in self._rates:
             rate.observe(access)
 
-    def begin_step(self) -> None:
+    def begin_step(self, access: Access) -> None:
         """Take note that a step begins."""
         for rate in self._rates:
             rate.begin_step()
+        self.refuge.begin_step(access)
 
     def evaluate(
-        self, metric: float, access: Access = HOST, weights: Rollback | None = None
+        self,
+        metric: float,
+        access: Access = HOST,
+        weights: Rollback | None = None,
+        loss: float | None = None,
     ) -> Decision:
         """Judge one value of the metric and do what is decided.
 
@@ -164,6 +163,7 @@ class PlateauRun:
             metric: The value.
             access: How to reach the variables now.
             weights: What the value was measured at; None for the present ones.
+            loss: The training loss reported with it, if any.
 
         Returns:
             The decision.
@@ -174,10 +174,9 @@ class PlateauRun:
         self._watch_for_other_writers(present)
         state = self.state.moved(present, [rate.start for rate in self._rates])
         self.state, decision = self._controller.update(state, metric)
-        self._went_back = None
-        if decision.record and self.keeps_weights:
-            self.weights["best"] = weights or Rollback.take(self._model, access)
-            self._failures = 0
+        self.refuge.forget_going_back()
+        if decision.record and self.refuge.keeps_best:
+            self.refuge.keep_best(weights or Rollback.take(self._model, access), loss)
         if decision.action != "keep":
             self._act(decision, access)
         return decision
@@ -188,8 +187,7 @@ class PlateauRun:
             "controller": self.state.to_dict(),
             "rates": [rate.get_state() for rate in self._rates],
             "events": [asdict(event) for event in self.events],
-            "went_back": self._went_back,
-            "failures": self._failures,
+            **self.refuge.get_state(),
         }
 
     def set_state(self, state: dict[str, Any], weights: dict[str, Rollback]) -> None:
@@ -210,11 +208,7 @@ class PlateauRun:
         self.events = [PlateauEvent(**event) for event in state["events"]]
         for rate, saved, present in zip(self._rates, state["rates"], self.state.rates, strict=True):
             rate.set_state(saved, HOST, present)
-        self.weights = dict(weights)
-        self._failures = state["failures"]
-        if state["went_back"] in self.weights:
-            # Keras' backup may hold the weights from before going back.
-            self._go_back(state["went_back"], self.events[-1], HOST)
+        self.refuge.set_state(state, weights, self.events[-1] if self.events else None)
 
     def _find_direction(self) -> None:
         """Infer from the metric which way is better, which cannot be done before it is built."""
@@ -256,35 +250,10 @@ class PlateauRun:
             reason=decision.reason,
         )
         self.events.append(event)
-        target = self._target(event)
-        if target in self.weights:
-            self._go_back(target, event, access)
-            self._went_back = target if access is HOST else None
+        self.refuge.answer(event, access)
         if decision.action == "stop":
             self._model.stop_training = True
         self._tell(event, decision)
-
-    def _target(self, event: PlateauEvent) -> str:
-        """Return which weights to go back to, if any.
-
-        A training loss that makes an epoch the best is older than the weights the epoch ends with,
-        and these may be broken already. If going back to them did not help, the starting weights
-        are the ones that are known to work. Validation is believed once more than training.
-        """
-        if self.rescues and not math.isfinite(event.metric):
-            broken = event.action != "stop" and self._failures > self._patience
-            self._failures += 1
-            return "start" if broken or "best" not in self.weights else "best"
-        return "best" if self._policy.restore_weights and event.action in _GOING_BACK else ""
-
-    def _go_back(self, target: str, event: PlateauEvent, access: Access) -> None:
-        broken = not math.isfinite(event.metric)
-        optimizer = self._policy.restore_optimizer or broken
-        self.weights[target].restore(self._model, access, optimizer=optimizer)
-        if broken and access is not HOST:
-            # A running mean that has met a NaN would stay one until the epoch ends.
-            for variable in self._model.metrics_variables:
-                access.write(variable, np.zeros(variable.shape))
 
     def _tell(self, event: PlateauEvent, decision: Decision) -> None:
         if event.action == "stop" and not math.isfinite(event.metric):

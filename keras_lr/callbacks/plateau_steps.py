@@ -38,10 +38,8 @@ class PlateauSteps:
 
     def before_step(self, state: TrainingState) -> None:
         """Keep the weights that are about to be judged; set aside the running loss."""
-        self._run.begin_step()
-        if self._run.rescues and "start" not in self._run.weights:
-            self._run.weights["start"] = Rollback.take(self._model, state)
-        if self._every and self._count == 0 and self._run.keeps_weights:
+        self._run.begin_step(state)
+        if self._every and self._count == 0 and self._run.refuge.keeps_best:
             self._weights = Rollback.take(self._model, state)
         if self._exact:
             self._exact.before_step(state)
@@ -51,6 +49,8 @@ class PlateauSteps:
         if self._epoch != self._run.epoch:
             self._epoch = self._run.epoch
             self._run.observe(state)
+        if self._run.refuge.awaits_start_loss and "loss" in logs:
+            self._run.refuge.score_start(as_float(logs["loss"]))
         if self._every is None:
             return
         if self._exact:
@@ -63,7 +63,15 @@ class PlateauSteps:
         else:
             metric = monitored(logs, self._monitor, watch_loss=self._run.rescues)
         self._total, self._count = 0.0, 0
-        self._run.evaluate(metric, state, self._weights)
+        loss = as_float(logs["loss"]) if self._run.rescues and "loss" in logs else None
+        self._run.evaluate(metric, state, self._weights, loss)
+
+    def end_epoch(self, logs: dict[str, Any]) -> None:
+        """Answer a loss that broke after the last evaluation: the fit may end here."""
+        loss = float(logs.get("loss", 0.0))
+        if self._every and self._count and self._run.rescues and not math.isfinite(loss):
+            self._total, self._count = 0.0, 0
+            self._run.evaluate(loss)
 
     def on_left_behind(self) -> None:
         """Do nothing."""

@@ -3,33 +3,36 @@
 Prints a JSON object: by case, what came out on one device and what came out on two.
 """
 
-import json
-import os
-
-BACKEND = os.environ["KERAS_BACKEND"]
-if BACKEND == "tensorflow":
-    import tensorflow as tf
-
-    halves = [tf.config.LogicalDeviceConfiguration()] * 2
-    tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], halves)
-else:
-    os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"
-
 import contextlib
+import json
 
 import keras
 import numpy as np
 
 import keras_lr as klr
 
+BACKEND = keras.backend.backend()
 X = np.random.default_rng(0).normal(size=(64, 4)).astype("float32")
 Y = X[:, :1]
+
+
+def split_the_cpu():
+    """Make two devices of it: before TensorFlow uses it; JAX is told by an environment variable."""
+    if BACKEND == "tensorflow":
+        import tensorflow as tf
+
+        halves = [tf.config.LogicalDeviceConfiguration()] * 2
+        tf.config.set_logical_device_configuration(
+            tf.config.list_physical_devices("CPU")[0], halves
+        )
 
 
 @contextlib.contextmanager
 def two_devices():
     """Spread what is made and trained within over two devices."""
     if BACKEND == "tensorflow":
+        import tensorflow as tf
+
         with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
             yield
         return
@@ -78,6 +81,8 @@ def plateau(**settings):
     callback = klr.ReduceOnPlateauPlus(factor=0.5, patience=1, min_delta=1e9, **settings)
     model, rates = fitted(callback)
     if BACKEND == "tensorflow":  # every replica has taken the same decision
+        import tensorflow as tf
+
         parts = tf.distribute.get_strategy().experimental_local_results
         held = {float(part) for part in parts(model.optimizer._learning_rate.value)}
         assert len(held) == 1
@@ -102,6 +107,7 @@ CASES = {
 }
 
 if __name__ == "__main__":
+    split_the_cpu()
     found = {}
     for name, case in CASES.items():
         alone = case()

@@ -320,6 +320,53 @@ def test_recovers_from_a_hopeless_rate(frequency, scheduled):
     assert history.history["loss"][-1] < 0.1 * untrained
 
 
+def test_a_best_state_that_has_blown_up_is_not_gone_back_to():
+    model = make_model(keras.optimizers.SGD(1e-3))
+    start = model.get_weights()
+    plateau = ReduceOnPlateauPlus("val_metric", mode="max", max_rescues=1)
+
+    class BlowUp(keras.callbacks.Callback):
+        """After the first batch, of which the loss is a fine one."""
+
+        def on_train_batch_end(self, batch, logs=None):
+            if self.model.optimizer.iterations == 1:
+                self.model.set_weights([1e6 * weight for weight in self.model.get_weights()])
+
+    watch = Watch()
+    metric = Scripted([0.5] * 3, "val_metric")
+    history = fit(model, [BlowUp(), metric, plateau, watch, Poison(1)], epochs=3)
+    losses = history.history["loss"]
+    assert 1e3 < losses[0] < math.inf
+    assert [event.action for event in plateau.events] == ["rescue"]
+    assert same(watch.weights[2], start)
+
+
+def test_a_loss_that_breaks_after_the_last_evaluation_is_rescued_when_the_epoch_ends():
+    class Last(keras.callbacks.Callback):
+        def on_train_batch_begin(self, batch, logs=None):
+            if batch == 3:
+                weights = self.model.get_weights()
+                weights[0][0, 0] = math.nan
+                self.model.set_weights(weights)
+
+    model = make_model()
+    plateau = ReduceOnPlateauPlus("batch_loss", factor=0.5, frequency=3, max_rescues=1)
+    history = fit(model, [plateau, Last()], epochs=1)
+    assert math.isnan(history.history["loss"][0])
+    assert [event.action for event in plateau.events] == ["rescue"]
+    assert all(np.isfinite(weight).all() for weight in model.get_weights())
+
+
+def test_a_rescue_at_an_epochs_last_step_leaves_its_loss_a_nan():
+    # Emptied then and there, the running mean would be logged as a perfect loss of 0.
+    model = make_model()
+    plateau = ReduceOnPlateauPlus("batch_loss", factor=0.5, frequency=4, max_rescues=1)
+    history = fit(model, [plateau, Poison(1)], epochs=3)
+    assert [(event.epoch, event.action) for event in plateau.events] == [(1, "rescue")]
+    losses = history.history["loss"]
+    assert np.isfinite(losses).tolist() == [True, False, True]
+
+
 def test_rescues_come_to_an_end_at_the_best_weights():
     model = make_model()
     watch = Watch()
@@ -529,6 +576,15 @@ def test_a_second_fit_starts_afresh_or_goes_on(reset):
     for _ in range(2):
         fit(model, [Scripted([1.0, 1.0]), plateau], epochs=2)
     assert [event.epoch for event in plateau.events] == ([] if reset else [1])
+
+
+def test_what_is_of_the_wrong_kind_is_named():
+    with pytest.raises(TypeError, match="ReduceOnPlateauPlus: min_delta must be a number"):
+        ReduceOnPlateauPlus(min_delta="x")
+    with pytest.raises(TypeError, match="ReduceOnPlateauPlus: a state must be what get_state"):
+        ReduceOnPlateauPlus().set_state(5)
+    with pytest.raises(ValueError, match=r"what get_state returned\. Received: missing="):
+        ReduceOnPlateauPlus().set_state({})
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,146 @@
+"""Where a plateau goes back to: the best weights so far, or those the fit began with."""
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from keras_lr._keras.rollback import Rollback
+from keras_lr._keras.scaled_rates import HOST, Access
+
+if TYPE_CHECKING:
+    from keras_lr.callbacks.plateau_run import PlateauEvent, Policy
+
+_GOING_BACK = ("reduce", "stop")
+_DIVERGED = 3.0  # times the first loss above it: four times as high, where a range test stops too
+
+
+class Refuge:
+    """The states one `fit` can go back to, and which of them is to be trusted.
+
+    Args:
+        model: The model in `fit`.
+        policy: When to go back where nothing is broken.
+        rescues: Whether a metric that is not finite is answered by going back.
+        second_chance: How many rescues in a row the best state is given beyond the first.
+
+    Attributes:
+        states: What there is to go back to: `"best"`, and for rescues `"start"`.
+        rescues: As above.
+    """
+
+    def __init__(self, model: Any, policy: "Policy", *, rescues: bool, second_chance: int) -> None:
+        self.states: dict[str, Rollback] = {}
+        self.rescues = rescues
+        self._model, self._policy = model, policy
+        self._second_chance = second_chance
+        self._failures = 0  # rescues since the best state was found
+        self._start_loss: float | None = None
+        self._best_loss: float | None = None
+        self._went_back: str | None = None
+        self._metrics_broken = False
+
+    @property
+    def keeps_best(self) -> bool:
+        """Whether there may be a need to go back to the best state."""
+        return self._policy.restore_weights or self.rescues
+
+    def begin_step(self, access: Access) -> None:
+        """Keep the state the fit begins with; start running means afresh after a rescue."""
+        if self._metrics_broken:
+            # A mean that has met a NaN would stay one until the epoch ends. It is emptied only now:
+            # were this the end of the epoch, an empty mean would be logged as a loss of 0.
+            for variable in self._model.metrics_variables:
+                access.write(variable, np.zeros(variable.shape))
+            self._metrics_broken = False
+        if self.rescues and "start" not in self.states:
+            self.states["start"] = Rollback.take(self._model, access)
+
+    @property
+    def awaits_start_loss(self) -> bool:
+        """Whether the loss of the state the fit began with is still to be told."""
+        return self.rescues and self._start_loss is None
+
+    def score_start(self, loss: float) -> None:
+        """Take the loss of the first batch, before any update, as that of the starting state."""
+        self._start_loss = loss
+
+    def keep_best(self, state: Rollback, loss: float | None) -> None:
+        """Keep a state as the best so far.
+
+        Args:
+            state: The state.
+            loss: The training loss that was reported with it, if any.
+        """
+        self.states["best"], self._best_loss = state, loss
+        self._failures = 0
+
+    def answer(self, event: "PlateauEvent", access: Access) -> None:
+        """Go back, if what happened asks for it."""
+        target = self._target(event)
+        if target in self.states:
+            self._go_back(target, event, access)
+            self._went_back = target if access is HOST else None
+
+    def forget_going_back(self) -> None:
+        """Take note of an evaluation after which all is as `fit` and its other callbacks see it."""
+        self._went_back = None
+
+    def get_state(self) -> dict[str, Any]:
+        """Return everything but the weights, as plain values."""
+        return {
+            "went_back": self._went_back,
+            "failures": self._failures,
+            "start_loss": self._start_loss,
+            "best_loss": self._best_loss,
+        }
+
+    def set_state(
+        self,
+        state: Mapping[str, Any],
+        weights: Mapping[str, Rollback],
+        last: "PlateauEvent | None",
+    ) -> None:
+        """Go on from `get_state()`, between two epochs.
+
+        Args:
+            state: What `get_state` returned.
+            weights: What there was to go back to, as far as it is known.
+            last: The last event.
+        """
+        self.states = dict(weights)
+        self._failures = state["failures"]
+        self._best_loss = state["best_loss"]
+        self._start_loss = state["start_loss"] if "start" in self.states else None
+        if last is not None and state["went_back"] in self.states:
+            # Keras' backup may hold the weights from before going back.
+            self._go_back(state["went_back"], last, HOST)
+
+    def _target(self, event: "PlateauEvent") -> str:
+        """Return which state to go back to, if any.
+
+        A training loss that makes an epoch the best is older than the weights the epoch ends with,
+        and these may be broken already. If going back to them did not help, or their loss was one
+        that had diverged from the first batch's, the starting weights are the ones that are known
+        to work. Validation is believed once more than training.
+        """
+        if self.rescues and not math.isfinite(event.metric):
+            helpless = event.action != "stop" and self._failures > self._second_chance
+            self._failures += 1
+            return "start" if helpless or self._has_diverged() else "best"
+        return "best" if self._policy.restore_weights and event.action in _GOING_BACK else ""
+
+    def _has_diverged(self) -> bool:
+        """Return whether even the best state is one that training had blown up by then."""
+        if "best" not in self.states:
+            return True
+        if self._start_loss is None or self._best_loss is None:
+            return False
+        return self._best_loss > self._start_loss + _DIVERGED * abs(self._start_loss)
+
+    def _go_back(self, target: str, event: "PlateauEvent", access: Access) -> None:
+        broken = not math.isfinite(event.metric)
+        optimizer = self._policy.restore_optimizer or broken
+        self.states[target].restore(self._model, access, optimizer=optimizer)
+        self._metrics_broken = broken and access is not HOST
