@@ -1,6 +1,8 @@
 """One form for every complaint: `<Name>: <rule>. Received: <argument>=<value>. <what to do>.`"""
 
+import contextlib
 import math
+from collections.abc import Iterator
 from numbers import Integral, Real
 
 
@@ -18,6 +20,23 @@ def complaint(owner: str, rule: str, fix: str, /, **received: object) -> str:
     """
     values = ", ".join(f"{name}={value!r}" for name, value in received.items())
     return f"{owner}: {rule}. Received: {values}. {fix}."
+
+
+@contextlib.contextmanager
+def complaining_as(owner: str, inner: str) -> Iterator[None]:
+    """Let what `inner` refuses in this block be refused in the name the user called.
+
+    Args:
+        owner: The public name the user called.
+        inner: The name of what it is made of.
+    """
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        name, _, rest = str(error).partition(": ")
+        if name != inner:
+            raise
+        raise type(error)(f"{owner}: {rest}") from error
 
 
 def check_number(

@@ -33,8 +33,9 @@ def write_variable(variable: Any, value: Any) -> None:
 def _handle(variable: Any) -> Any:
     # On TensorFlow the bare operation takes a tenth of the time of `assign`, which on a small model
     # is a tenth of the step. A variable that a strategy has spread over devices has no one handle.
-    value = variable.value
-    return getattr(value, "handle", None) if ON_TENSORFLOW and not _is_distributed(value) else None
+    if not ON_TENSORFLOW or _is_distributed(variable.value):
+        return None
+    return getattr(variable.value, "handle", None)
 
 
 def _is_distributed(value: Any) -> bool:

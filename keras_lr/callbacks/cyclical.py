@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from keras_lr._checks import check_integer, check_number, complaint
+from keras_lr._checks import check_integer, check_number, complaining_as, complaint
 from keras_lr.callbacks.driver import Plan, ScheduleCallback
 from keras_lr.callbacks.fit_run import FitRun
 from keras_lr.callbacks.reading import Reading
@@ -166,10 +166,13 @@ class CyclicLR(ScheduleCallback):
             "mode": mode,
             "gamma": gamma,
         }
-        Triangular(up_steps=step_size_steps or 1, **self._shape)  # finds what is wrong anyhow
+        self._triangular(step_size_steps or 1)  # finds what is wrong whatever the fit
 
     def plan(self, run: FitRun) -> Plan:
         """Return the reading of the learning rate."""
         up_steps = self._steps or run.updates_in("step_size_epochs", self._epochs or 0)
-        schedule = Triangular(up_steps=up_steps, **self._shape)
-        return Plan(Reading(run, "the schedule", schedule))
+        return Plan(Reading(run, "the schedule", self._triangular(up_steps)))
+
+    def _triangular(self, up_steps: int) -> Triangular:
+        with complaining_as("CyclicLR", "Triangular"):
+            return Triangular(up_steps=up_steps, **self._shape)

@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from keras_lr._checks import check_integer, check_number, complaint
+from keras_lr._checks import check_integer, check_number, complaining_as, complaint
 from keras_lr._keras.optimizer_reset import OptimizerReset
 from keras_lr._keras.training import attach, detach
 from keras_lr.callbacks.cycle_ends import CycleHook, in_words
@@ -127,7 +127,7 @@ class CosineWarmRestarts(ScheduleCallback):
         }
         # What is wrong whatever the fit: the schedule's own checks find it.
         probe = first_cycle_steps or max(2, warmup_steps + 1 if warmup_steps else 2)
-        CosineRestarts(min_lr if max_lr is None else max_lr, probe, **self._shape)
+        self._restarts(min_lr if max_lr is None else max_lr, probe)
         self._reset_optimizer = reset_optimizer
         self._on_cycle_end = on_cycle_end
         self._snapshots = Snapshots(snapshots, snapshot_folder)
@@ -147,7 +147,11 @@ class CosineWarmRestarts(ScheduleCallback):
         max_lr = max(run.learning_rates) if self._max_lr is None else self._max_lr
         epochs = self._first_cycle_epochs or 0
         length = self._first_cycle_steps or run.updates_in("first_cycle_epochs", epochs)
-        return CosineRestarts(max_lr, length, **self._shape)
+        return self._restarts(max_lr, length)
+
+    def _restarts(self, max_lr: float, length: float) -> CosineRestarts:
+        with complaining_as(self.owner, "CosineRestarts"):
+            return CosineRestarts(max_lr, length, **self._shape)
 
     def plan(self, run: FitRun) -> Plan:
         """Return the reading of the schedule, and say or warn where cycles end."""

@@ -9,14 +9,13 @@ from typing import Any, Literal
 import keras
 import numpy as np
 
-from keras_lr._checks import check_integer, complaint
+from keras_lr._checks import check_integer, complaining_as, complaint
 from keras_lr._keras.data import is_arrays, pick_samples
 from keras_lr._keras.evaluation import Batch
 from keras_lr._keras.learning_rate import accumulation_steps, known_leaves
 from keras_lr._keras.seeding import generators_kept
 from keras_lr._keras.state import fit_attributes_kept
 from keras_lr.search.progress import Verbosity
-from keras_lr.search.range_sweep import RangeTestSettings
 from keras_lr.search.range_test import LRRangeTest
 from keras_lr.search.result import RangeTestResult
 from keras_lr.search.sweep import check_model
@@ -117,13 +116,14 @@ def lr_find(
         "validation_every_steps": validation_every_steps,
         "verbose": verbose,
     }
-    RangeTestSettings(**settings, owner="lr_find")  # complains under the name that was called
-    finder = LRRangeTest(**settings, probe=probe, validation_data=validation_data)
+    with complaining_as("lr_find", "LRRangeTest"):
+        finder = LRRangeTest(**settings, probe=probe, validation_data=validation_data)
     epochs = steps * repeats * accumulation_steps(model) + 1
     if isinstance(x, GeneratorType):
         # In every further epoch Keras would give its first two batches again.
         epochs, steps_per_epoch = 1, None
-    with fit_attributes_kept(model), finder, warnings.catch_warnings():
+    renamed = complaining_as("lr_find", "LRRangeTest")
+    with renamed, fit_attributes_kept(model), finder, warnings.catch_warnings():
         # The sweep takes as many epochs as it needs; where that is too much for the data, an error
         # says so below.
         warnings.filterwarnings("ignore", message="Your input ran out of data")

@@ -38,10 +38,9 @@ class RangeTestSettings:
     repeats: int = 1
     validation_every_steps: int = 10
     verbose: Verbosity = 0
-    owner: str = "LRRangeTest"
 
     def __post_init__(self) -> None:
-        owner = self.owner
+        owner = "LRRangeTest"
         fix = "Pass positive, finite learning rates, min_lr below max_lr"
         check_number(owner, fix, above=0, min_lr=self.min_lr, max_lr=self.max_lr)
         if self.min_lr >= self.max_lr:
@@ -236,7 +235,7 @@ class RangeSweep:
         if "loss" not in logs:
             rule = "the model's train_step must report its loss"
             fix = 'Return a dict with the entry "loss" from train_step'
-            raise ValueError(complaint(self._settings.owner, rule, fix, logs=sorted(logs)))
+            raise ValueError(complaint(self.owner, rule, fix, logs=sorted(logs)))
         return logs["loss"]
 
     def _refuse_a_bad_start(self, loss: float) -> None:
@@ -244,7 +243,7 @@ class RangeSweep:
             return
         rule = "the loss of the first step must be finite"
         fix = "Look for NaN in the data and the weights; nothing was changed"
-        raise ValueError(complaint(self._settings.owner, rule, fix, loss=loss))
+        raise ValueError(complaint(self.owner, rule, fix, loss=loss))
 
     def _look(self, state: TrainingState, record: Record, point: int) -> None:
         if self._probe:

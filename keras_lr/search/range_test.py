@@ -136,6 +136,9 @@ class LRRangeTest(keras.callbacks.Callback):  # type: ignore[misc]
         if self._validation_data is not None:
             with generators_kept():  # data may draw random numbers as it is read
                 validation = list(numpy_batches(*_unpacked(self._validation_data)))
+            if not validation:
+                rule, fix = "validation_data must hold at least one batch", "Pass data, or None"
+                raise ValueError(complaint("LRRangeTest", rule, fix, batches=0))
         self._sweep = RangeSweep(self.model, self._settings, self._probe, validation)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:

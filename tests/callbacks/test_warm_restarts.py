@@ -191,7 +191,7 @@ def test_goes_on_in_a_new_process_bit_for_bit(tmp_path):
     ],
 )
 def test_bad_arguments(arguments, error):
-    with pytest.raises(ValueError, match=error):
+    with pytest.raises(ValueError, match=f"^CosineWarmRestarts: .*{error}"):
         CosineWarmRestarts(**arguments)
 
 
@@ -267,7 +267,7 @@ def test_cyclic_follows_the_paper():
     [{"mode": "square"}, {"step_size_steps": 0}, {"step_size_epochs": -1.0}, {"gamma": 2.0}],
 )
 def test_cyclic_bad_arguments(arguments):
-    with pytest.raises(ValueError, match=f"{next(iter(arguments))} must be"):
+    with pytest.raises(ValueError, match=f"^CyclicLR: {next(iter(arguments))} must be"):
         CyclicLR(0.0, 0.1, **arguments)
     with pytest.raises(ValueError, match="Pass one of the two"):
         CyclicLR(0.0, 0.1, step_size_steps=2, step_size_epochs=1)

@@ -519,6 +519,8 @@ def test_models_and_data_that_cannot_be_swept_are_refused():
         lr_find(compiled(), X[:0], Y[:0])
     with pytest.raises(ValueError, match="lr_find: x must hold at least one batch"):
         lr_find(compiled())
+    with pytest.raises(ValueError, match="lr_find: validation_data must hold at least one batch"):
+        find(compiled(), validation_data=(X[:0], Y[:0]))
 
 
 def test_a_generator_that_ends_too_early_is_an_error_and_changes_nothing():
@@ -534,7 +536,7 @@ def test_a_loss_that_is_nan_at_once_is_an_error_and_changes_nothing():
     model = compiled()
     model.fit(X, Y, verbose=0)
     before = values(model)
-    with pytest.raises(ValueError, match="loss of the first step must be finite"):
+    with pytest.raises(ValueError, match=r"^lr_find: the loss of the first step must be finite"):
         lr_find(model, X * np.nan, Y, verbose=0)
     assert identical(values(model), before)
 
