@@ -11,12 +11,10 @@ import numpy as np
 from keras_lr._checks import complaint
 from keras_lr.callbacks.fit_run import FitRun, Position
 from keras_lr.schedules import Schedule
+from keras_lr.schedules.look_ahead import LookAhead
 
 Unit = Literal["step", "epoch"]
 AnySchedule = Callable[[Any], Any]
-
-BLOCK = 512
-"""How many values are computed at once: with so many, their cost is lost in that of the steps."""
 
 
 class Values:
@@ -31,27 +29,25 @@ class Values:
     def __init__(self, schedule: AnySchedule | None, times: int = 1, per: int = 1) -> None:
         self._schedule = schedule
         self._times, self._per = times, per
-        self._first = 0
-        self._block: list[float] = []
+        self._ahead = LookAhead(self._values_at)
 
     def __call__(self, index: int) -> Any:
         """Return the value at one index."""
         if not isinstance(self._schedule, Schedule):
             return self.at(self._place(index))
-        if not 0 <= index - self._first < len(self._block):
-            self._first = index
-            places = self._place(np.arange(index, index + BLOCK))
-            self._block = self._schedule.values(places).tolist()
-        return self._block[index - self._first]
+        return self._ahead(index)
 
-    def at(self, place: float) -> Any:
-        """Return the value at one place."""
+    def at(self, place: Any) -> Any:
+        """Return the value at a place, or of a `Schedule` those at several."""
         if isinstance(self._schedule, Schedule):
             return self._schedule.values(place)
         if self._schedule is None:
             raise RuntimeError("Values: there is no schedule to read.")
         value = self._schedule(place)
         return keras.ops.convert_to_numpy(value) if keras.ops.is_tensor(value) else value
+
+    def _values_at(self, indices: np.ndarray) -> Any:
+        return self.at(self._place(indices))
 
     def _place(self, index: Any) -> Any:
         return index if self._times == self._per else index * self._times / self._per

@@ -7,8 +7,9 @@ from typing import Any
 from keras import ops
 
 from keras_lr._checks import check_integer, check_number, complaint
-from keras_lr.schedules.base import LAST_STEP, Schedule, real, schedule
+from keras_lr.schedules.base import Schedule, schedule
 from keras_lr.schedules.operators import Modified, check_schedules, operand
+from keras_lr.schedules.steps import LAST_STEP, real
 
 
 @schedule

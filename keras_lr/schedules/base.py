@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self, TypeVar, dataclass_transform
 
@@ -12,9 +11,8 @@ import numpy as np
 from keras import ops
 
 from keras_lr._checks import check_integer, check_number
-
-LAST_STEP = 2**31 - 1
-"""The last step a schedule is defined at: Keras counts iterations in 32 bits on JAX and torch."""
+from keras_lr.schedules.look_ahead import LookAhead, eager_step
+from keras_lr.schedules.steps import LAST_STEP
 
 _Class = TypeVar("_Class", bound=type)
 
@@ -77,7 +75,21 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore
             A tensor of the same shape. It is float32 whatever `floatx` is: half precision cannot
             tell step 2048 from step 2049.
         """
-        return self.value(ops.maximum(ops.convert_to_tensor(step), 0))
+        step = ops.convert_to_tensor(step)
+        single = eager_step(step) if self.is_foreseeable else None
+        if single is None:
+            return self.value(ops.maximum(step, 0))
+        return ops.convert_to_tensor(self._ahead(max(single, 0)), dtype="float32")
+
+    @cached_property
+    def _ahead(self) -> LookAhead:
+        return LookAhead(self.values)
+
+    @cached_property
+    def is_foreseeable(self) -> bool:
+        """Whether it can be read beyond the last step made: it is no function of the user's."""
+        parts = keras.tree.flatten(list(self.fields().values()))
+        return all(part.is_foreseeable for part in parts if isinstance(part, Schedule))
 
     def values(self, steps: Any) -> np.ndarray[Any, np.dtype[np.float32]]:
         """Return the values at `steps` on the host, for a plot, a test or a callback.
@@ -279,28 +291,6 @@ class Composed(Schedule):
     def value(self, step: Any) -> Any:
         """Read the expression."""
         return self.plan(step)
-
-
-def real(step: Any) -> Any:
-    """Cast a step, or a difference of steps, to float32: after the integer arithmetic."""
-    return ops.cast(step, "float32")
-
-
-def progress(step: Any, steps: int) -> Any:
-    """Return how much of `steps` is done at `step`, from 0 to 1."""
-    return real(ops.minimum(step, steps)) / float(steps)
-
-
-def place(step: Any, boundaries: Sequence[int]) -> Any:
-    """Return how many of the rising boundaries each step has reached."""
-    table = ops.convert_to_tensor(np.array(boundaries, "int64"), dtype=step.dtype)
-    flat = ops.reshape(step, (-1,))  # TensorFlow searches for vectors only
-    return ops.reshape(ops.searchsorted(table, flat, side="right"), ops.shape(step))
-
-
-def look_up(table: Sequence[float], index: Any, dtype: str = "float32") -> Any:
-    """Return the entries of a table."""
-    return ops.take(ops.convert_to_tensor(table, dtype=dtype), index)
 
 
 def _pack(value: Any) -> Any:

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 from keras import ops
 
 from keras_lr._checks import check_choice, check_integer, check_number, complaint
-from keras_lr.schedules.base import LAST_STEP, Schedule, look_up, place, real, schedule
+from keras_lr.schedules.base import Schedule, schedule
+from keras_lr.schedules.steps import LAST_STEP, look_up, place, real
 
 MOST_CYCLES = 2**16
 """How many growing cycles a table may hold; equal cycles need none."""

@@ -7,7 +7,8 @@ from typing import Any
 
 from keras import ops
 
-from keras_lr.schedules.base import Schedule, real, schedule
+from keras_lr.schedules.base import Schedule, schedule
+from keras_lr.schedules.steps import real
 
 
 class _Endless(Schedule):

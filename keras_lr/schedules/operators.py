@@ -7,7 +7,8 @@ from typing import Any
 from keras import ops
 
 from keras_lr._checks import check_integer, complaint
-from keras_lr.schedules.base import LAST_STEP, Schedule, progress, schedule
+from keras_lr.schedules.base import Schedule, schedule
+from keras_lr.schedules.steps import LAST_STEP, progress
 
 
 @schedule

@@ -10,7 +10,8 @@ from typing import Any
 from keras import ops
 
 from keras_lr._checks import check_choice, check_integer, check_number, complaint
-from keras_lr.schedules.base import LAST_STEP, Composed, Schedule, look_up, place, real, schedule
+from keras_lr.schedules.base import Composed, Schedule, schedule
+from keras_lr.schedules.steps import LAST_STEP, look_up, place, real
 
 
 @schedule
@@ -218,6 +219,11 @@ class FromCallable(Schedule):
     function: Callable[[Any], Any]
     steps: int | None = None
     elementwise: bool = True
+
+    @property
+    def is_foreseeable(self) -> bool:
+        """False: the function may have no value beyond the steps it was made for."""
+        return False
 
     def __post_init__(self) -> None:
         if not callable(self.function):

@@ -8,7 +8,8 @@ from typing import Any
 from keras import ops
 
 from keras_lr._checks import check_number
-from keras_lr.schedules.base import Schedule, progress, schedule
+from keras_lr.schedules.base import Schedule, schedule
+from keras_lr.schedules.steps import progress
 
 
 @schedule

@@ -1,0 +1,52 @@
+"""Reading a schedule ahead: the values of many steps at once cost little more than that of one."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_lr.schedules.steps import LAST_STEP
+
+ON_TORCH = keras.backend.backend() == "torch"
+_BLOCK = 512  # with so many, their cost is lost in that of the steps
+
+
+class LookAhead:
+    """The values of a function of whole numbers that are asked for one after the other.
+
+    Args:
+        values: Takes an array of whole numbers, returns as many values.
+    """
+
+    def __init__(self, values: Callable[[np.ndarray], np.ndarray]) -> None:
+        self._values = values
+        self._first = 0
+        self._block: list[float] = []
+
+    def __call__(self, index: int) -> float:
+        """Return the value at one number."""
+        if not 0 <= index - self._first < len(self._block):
+            block = np.minimum(np.arange(index, index + _BLOCK), LAST_STEP)
+            self._first, self._block = index, self._values(block).tolist()
+        return self._block[index - self._first]
+
+
+def eager_step(step: Any) -> int | None:
+    """Return a step as a number, where an optimizer evaluates its schedule eagerly.
+
+    That is on torch, where each of a dozen operations is a call of its own, and all of them take as
+    long as the rest of a small model's step.
+
+    Args:
+        step: A tensor.
+
+    Returns:
+        The step; None elsewhere, if it is not a single integer in the host's memory, or if the
+        operations are being recorded instead of made.
+    """
+    if not ON_TORCH or step.ndim or step.device.type != "cpu" or step.is_floating_point():
+        return None
+    import torch
+
+    return None if torch.compiler.is_compiling() else int(step)
