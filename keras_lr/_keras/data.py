@@ -7,6 +7,7 @@ import keras
 import numpy as np
 from keras.src.trainers import data_adapters
 
+from keras_lr._checks import complaint
 from keras_lr._keras.evaluation import Batch, batch_length
 
 
@@ -45,7 +46,22 @@ def is_arrays(x: Any) -> bool:
     return bool(data_adapters.array_data_adapter.can_convert_arrays(x))
 
 
+def sample_count(owner: str, x: Any) -> int:
+    """Return the number of samples in an array or a structure of arrays.
+
+    Raises:
+        TypeError: If they cannot be picked one by one, as from a sparse matrix.
+    """
+    first = keras.tree.flatten(x)[0]
+    try:
+        return len(first)
+    except TypeError:
+        rule, fix = "samples must be picked at random from x", "Pass dense arrays or a dataset"
+        raise TypeError(complaint(owner, rule, fix, x=type(first))) from None
+
+
 def pick_samples(
+    owner: str,
     x: Any,
     y: Any = None,
     sample_weight: Any = None,
@@ -57,9 +73,12 @@ def pick_samples(
     """Return `size` samples as one batch: from arrays at random, else the first ones.
 
     The global random generators are not touched.
+
+    Raises:
+        TypeError: If samples cannot be picked, in the name of `owner`.
     """
     if is_arrays((x, y, sample_weight)):
-        count = len(keras.tree.flatten(x)[0])
+        count = sample_count(owner, x)
         chosen = np.sort(np.random.default_rng(seed).permutation(count)[:size])
 
         def pick(leaf: Any) -> Any:

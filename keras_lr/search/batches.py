@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from keras_lr._checks import check_integer, complaint
-from keras_lr._keras.data import is_arrays, numpy_batches, pick_samples
+from keras_lr._keras.data import is_arrays, numpy_batches, pick_samples, sample_count
 from keras_lr._keras.evaluation import Batch
 
 _PROBE_SEED = 2**31 - 1  # away from the seeds of the batches
@@ -27,6 +27,7 @@ class TrainingData:
         batch_size: Samples per batch of arrays; None for Keras' 32.
 
     Raises:
+        TypeError: If samples cannot be picked from `x`, as from a sparse matrix.
         ValueError: If there is no data, or it can be gone through only once.
     """
 
@@ -47,7 +48,7 @@ class TrainingData:
         self._owner, self._source = owner, (x, y, sample_weight)
         self._class_weight = class_weight
         self._arrays = x is not None and is_arrays(self._source)
-        self._length = len(keras.tree.flatten(x)[0]) if self._arrays else None
+        self._length = sample_count(owner, x) if self._arrays else None
         if x is None or self._length == 0:
             rule = "x must hold at least one batch"
             raise ValueError(complaint(owner, rule, "Pass the data to train on", x=x))
@@ -94,7 +95,7 @@ class TrainingData:
     def probe(self, size: int) -> Batch:
         """Return one batch of `size` samples: from arrays at random, else the first ones."""
         return pick_samples(
-            *self._source, size=size, seed=_PROBE_SEED, class_weight=self._class_weight
+            self._owner, *self._source, size=size, seed=_PROBE_SEED, class_weight=self._class_weight
         )
 
     def _shuffled(self, count: int, seed: int) -> "_Slices":

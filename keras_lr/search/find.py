@@ -171,5 +171,5 @@ def _probe_batch(x: Any, y: Any, sample_weight: Any, class_weight: Any, size: in
         raise ValueError(complaint("lr_find", rule, fix, probe=size))
     with generators_kept():  # data may draw random numbers as it is read
         return pick_samples(
-            x, y, sample_weight, size=size, seed=PROBE_SEED, class_weight=class_weight
+            "lr_find", x, y, sample_weight, size=size, seed=PROBE_SEED, class_weight=class_weight
         )
