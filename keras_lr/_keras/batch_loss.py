@@ -3,10 +3,10 @@
 from typing import Any
 
 import keras
-import numpy as np
 
 from keras_lr._keras.training import ON_JAX
 from keras_lr._keras.training_state import TrainingState
+from keras_lr._keras.values import as_constant
 
 
 class BatchLoss:
@@ -24,7 +24,7 @@ class BatchLoss:
         custom = has_custom_train_step(model)
         self._metrics = model.metrics if custom else [model._loss_tracker]
         self._may_grow = custom and not ON_JAX  # metrics without variables before the first step
-        self._empty: list[tuple[Any, np.ndarray]] | None = None
+        self._empty: list[tuple[Any, Any]] | None = None
 
     def before_step(self, state: TrainingState) -> None:
         """Empty the running mean."""
@@ -34,7 +34,7 @@ class BatchLoss:
             return
         if self._empty is None:  # at the first step of a fit, Keras has just emptied every metric
             variables = [variable for metric in self._metrics for variable in metric.variables]
-            self._empty = [(variable, state.read(variable)) for variable in variables]
+            self._empty = [(variable, as_constant(state.read(variable))) for variable in variables]
         for variable, value in self._empty:
             state.write(variable, value)
 

@@ -16,7 +16,7 @@ from keras_lr._keras.learning_rate import LearningRates, held_learning_rates
 from keras_lr._keras.state import ModelSnapshot, RandomSnapshot, fit_attributes_kept
 from keras_lr._keras.training import ON_JAX, ON_TENSORFLOW, TrainFunction
 from keras_lr._keras.training_state import TrainingState, placed_like
-from keras_lr._keras.values import write_variable
+from keras_lr._keras.values import as_constant, write_variable
 
 ON_TORCH = keras.backend.backend() == "torch"
 
@@ -57,7 +57,7 @@ class Trials:
         """Make one training step and return the loss of its batch, for `as_float` to read."""
         self._batch_loss.before_step(self.state)
         self.rates.write(self.state, learning_rate)
-        data = keras.tree.map_structure(_tensor, batch)
+        data = keras.tree.map_structure(as_constant, batch)
         if ON_JAX:
             self._logs, values = self._train(self.state.carried(), iter([data]))
             self.state.carry(values)
@@ -131,10 +131,6 @@ def trials(model: Any, data: Any, batch: Batch, owner: str) -> Iterator[Trials]:
 def is_finite(loss: float, first: float, factor: float) -> bool:
     """Return whether a loss is neither NaN nor beyond `factor` times the first one."""
     return math.isfinite(loss) and loss <= factor * max(abs(first), 1e-12)
-
-
-def _tensor(value: Any) -> Any:
-    return value if value is None or ON_JAX else keras.ops.convert_to_tensor(value)
 
 
 def _variables(model: Any) -> tuple[list[Any], ...]:

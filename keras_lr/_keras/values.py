@@ -5,6 +5,7 @@ from typing import Any
 import keras
 import numpy as np
 
+ON_JAX = keras.backend.backend() == "jax"
 ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
 if ON_TENSORFLOW:
     import tensorflow as tf
@@ -21,13 +22,26 @@ def read_variable(variable: Any) -> np.ndarray:
 
 
 def write_variable(variable: Any, value: Any) -> None:
-    """Give a variable a value of its shape. Not for use inside `fit` on JAX."""
+    """Give a variable a value of its shape, or on TensorFlow a tensor of its dtype too.
+
+    Not for use inside `fit` on JAX.
+    """
     handle = _handle(variable)
     if handle is None:
         variable.assign(value)
         return
-    value = tf.constant(value, dtype=variable.dtype)
+    if not isinstance(value, tf.Tensor):
+        value = tf.constant(value, dtype=variable.dtype)
     tf.raw_ops.AssignVariableOp(resource=handle, value=value)
+
+
+def as_constant(value: np.ndarray | None) -> Any:
+    """Return an array as what a training step takes in the least time, of the same dtype."""
+    if value is None:
+        return None
+    if ON_TENSORFLOW:
+        return tf.constant(value)  # a quarter of the time of `convert_to_tensor`
+    return value if ON_JAX else keras.ops.convert_to_tensor(value)
 
 
 def _handle(variable: Any) -> Any:
