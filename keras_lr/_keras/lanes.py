@@ -18,9 +18,25 @@ _BYTES_AT_MOST = 2**30
 _KEPT_AS = "keras_lr_lanes"
 
 
-def is_compiled(model: Any, lanes: int) -> bool:
-    """Return whether so many lanes of this model have been compiled before."""
-    return lanes in vars(model.train_function).get(_KEPT_AS, {})
+@dataclass
+class CompiledLanes:
+    """The compiled step of several lanes, and what is known of it.
+
+    Attributes:
+        step: The step.
+        compiling: How many seconds its first call took; 0 before that.
+        step_seconds: How many seconds each further call took; None if they were not timed.
+    """
+
+    step: Callable[..., Any]
+    compiling: float = 0.0
+    step_seconds: float | None = None
+
+
+def compiled_lanes(model: Any, count: int) -> CompiledLanes | None:
+    """Return the step of so many lanes of this model, if it has been compiled before."""
+    compiled: CompiledLanes | None = vars(model.train_function).get(_KEPT_AS, {}).get(count)
+    return compiled
 
 
 def can_stack(model: Any, trials: Trials, lanes: int) -> bool:
@@ -50,23 +66,18 @@ class Lanes:
 
         self._state = [[stack(value) for value in group] for group in trials.state.carried()]
         self._no_metrics = [np.asarray(value) for value in self._state[3]]
-        self._compiled = _compiled_step(model, trials, count)
+        self.compiled = _compiled_step(model, trials, count)
         self._logs: dict[str, Any] = {}
 
     def step(self, batch: Batch, learning_rates: np.ndarray) -> np.ndarray:
         """Make one step in every lane and return the losses of the batch, float[K]."""
         rates = np.asarray(learning_rates, dtype="float32")
         begun = time.perf_counter()
-        self._logs, self._state = self._compiled.step(self._state, batch, rates)
+        self._logs, self._state = self.compiled.step(self._state, batch, rates)
         losses = np.asarray(self._logs["loss"], dtype=np.float64)
-        if self._compiled.seconds is None:
-            self._compiled.seconds = time.perf_counter() - begun
+        if not self.compiled.compiling:
+            self.compiled.compiling = time.perf_counter() - begun
         return losses
-
-    @property
-    def compiling(self) -> float:
-        """How many seconds the step took to compile, in this sweep or an earlier one."""
-        return self._compiled.seconds or 0.0
 
     def reset_metrics(self) -> None:
         """Empty the compiled metrics of every lane."""
@@ -81,28 +92,15 @@ class Lanes:
         return tuple([value[lane] for value in group] for group in self._state)
 
 
-@dataclass
-class _Compiled:
-    """A compiled step of several lanes.
-
-    Attributes:
-        step: The step.
-        seconds: How long its first call took; None before that.
-    """
-
-    step: Callable[..., Any]
-    seconds: float | None = None
-
-
-def _compiled_step(model: Any, trials: Trials, count: int) -> _Compiled:
+def _compiled_step(model: Any, trials: Trials, count: int) -> CompiledLanes:
     """Return the step of `count` lanes, kept beside the compiled step it is made of.
 
     A new `compile` drops both.
     """
     kept = vars(model.train_function).setdefault(_KEPT_AS, {})
     if count not in kept:
-        kept[count] = _Compiled(_compile(model, trials))
-    compiled: _Compiled = kept[count]
+        kept[count] = CompiledLanes(_compile(model, trials))
+    compiled: CompiledLanes = kept[count]
     return compiled
 
 

@@ -47,8 +47,8 @@ def lr_sweep(
     whether the call returns, raises or is interrupted.
 
     On JAX the lanes can be trained at once, as one step over a stack of states. That is several
-    times quicker for small dense networks and slower for convolutions on a CPU, so `"auto"` times
-    both on steps that have to be made anyway.
+    times quicker for small dense networks, but has to be compiled, and can be slower for large ones
+    and for convolutions on a CPU; `"auto"` decides by timing the first steps.
 
     Args:
         model: A compiled model; an unbuilt one is built as `fit` would.

@@ -259,3 +259,19 @@ def test_what_is_no_compiled_model_is_refused():
         lr_sweep("model", X, Y, RATES, STEPS)
     with pytest.raises(ValueError, match="must be compiled"):
         lr_sweep(keras.Sequential([keras.layers.Dense(1)]), X, Y, RATES, STEPS)
+
+
+@pytest.mark.parametrize("units", [8, 10_000])
+def test_auto_gives_the_same_whichever_way_it_tries_first(units):
+    x = np.random.default_rng(0).normal(size=(64, 4))
+    results = []
+    for method in ("sequential", "auto"):
+        keras.utils.set_random_seed(0)
+        layers = [keras.layers.Dense(units), keras.layers.Dense(1)]
+        model = keras.Sequential([keras.Input((4,)), *layers])
+        model.compile(keras.optimizers.SGD(), "mse", jit_compile=JIT)
+        rates = np.geomspace(1e-7, 1e-5, 16)
+        results.append(lr_sweep(model, x, x[:, :1], rates, 40, method=method, verbose=0))
+    alone, auto = results
+    np.testing.assert_allclose(auto.losses, alone.losses, rtol=1e-4)
+    assert auto.cost_steps >= alone.cost_steps == 640
