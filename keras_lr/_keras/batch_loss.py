@@ -4,6 +4,7 @@ from typing import Any
 
 import keras
 
+from keras_lr._checks import complaint
 from keras_lr._keras.training import ON_JAX
 from keras_lr._keras.training_state import TrainingState
 from keras_lr._keras.values import as_constant
@@ -50,3 +51,16 @@ def has_custom_train_step(model: Any) -> bool:
 def as_float(scalar: Any) -> float:
     """Return a scalar of a step's logs as a float; on JAX this waits until it is computed."""
     return float(keras.ops.convert_to_numpy(scalar))
+
+
+def loss_in(logs: dict[str, Any], owner: str) -> Any:
+    """Return the loss in a step's logs.
+
+    Raises:
+        ValueError: If there is none, in the name of `owner`.
+    """
+    if "loss" not in logs:
+        rule = "the model's train_step must report its loss"
+        fix = 'Return a dict with the entry "loss" from train_step'
+        raise ValueError(complaint(owner, rule, fix, logs=sorted(logs)))
+    return logs["loss"]

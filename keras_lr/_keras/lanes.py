@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_lr._keras.batch_loss import has_custom_train_step
+from keras_lr._keras.batch_loss import has_custom_train_step, loss_in
 from keras_lr._keras.evaluation import Batch
 from keras_lr._keras.learning_rate import current_learning_rate, leaf_optimizers
 from keras_lr._keras.training import ON_JAX
@@ -35,8 +35,15 @@ class CompiledLanes:
 
 def compiled_lanes(model: Any, count: int) -> CompiledLanes | None:
     """Return the step of so many lanes of this model, if it has been compiled before."""
-    compiled: CompiledLanes | None = vars(model.train_function).get(_KEPT_AS, {}).get(count)
+    kept = vars(model.train_function).get(_KEPT_AS, {})
+    compiled: CompiledLanes | None = kept.get((count, _shares(model)))
     return compiled
+
+
+def _shares(model: Any) -> tuple[float, ...]:
+    """Return the proportions between the learning rates, which are constants of the step."""
+    present = [current_learning_rate(leaf) for leaf in leaf_optimizers(model.optimizer)]
+    return tuple(rate / max(present) if max(present) > 0 else 1.0 for rate in present)
 
 
 def can_stack(model: Any, trials: Trials, lanes: int) -> bool:
@@ -67,6 +74,7 @@ class Lanes:
         self._state = [[stack(value) for value in group] for group in trials.state.carried()]
         self._no_metrics = [np.asarray(value) for value in self._state[3]]
         self.compiled = _compiled_step(model, trials, count)
+        self._owner = trials.owner
         self._logs: dict[str, Any] = {}
 
     def step(self, batch: Batch, learning_rates: np.ndarray) -> np.ndarray:
@@ -74,7 +82,7 @@ class Lanes:
         rates = np.asarray(learning_rates, dtype="float32")
         begun = time.perf_counter()
         self._logs, self._state = self.compiled.step(self._state, batch, rates)
-        losses = np.asarray(self._logs["loss"], dtype=np.float64)
+        losses = np.asarray(loss_in(self._logs, self._owner), dtype=np.float64)
         if not self.compiled.compiling:
             self.compiled.compiling = time.perf_counter() - begun
         return losses
@@ -98,9 +106,10 @@ def _compiled_step(model: Any, trials: Trials, count: int) -> CompiledLanes:
     A new `compile` drops both.
     """
     kept = vars(model.train_function).setdefault(_KEPT_AS, {})
-    if count not in kept:
-        kept[count] = CompiledLanes(_compile(model, trials))
-    compiled: CompiledLanes = kept[count]
+    key = count, _shares(model)
+    if key not in kept:
+        kept[key] = CompiledLanes(_compile(model, trials))
+    compiled: CompiledLanes = kept[key]
     return compiled
 
 
@@ -109,11 +118,9 @@ def _compile(model: Any, trials: Trials) -> Any:
 
     variables = model.optimizer.variables
     leaves = leaf_optimizers(model.optimizer)
-    present = [current_learning_rate(leaf) for leaf in leaves]
-    shares = [rate / max(present) if max(present) > 0 else 1.0 for rate in present]
     places = [
         (index, share)
-        for leaf, share in zip(leaves, shares, strict=True)
+        for leaf, share in zip(leaves, _shares(model), strict=True)
         for index, variable in enumerate(variables)
         if variable is leaf._learning_rate
     ]

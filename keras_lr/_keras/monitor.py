@@ -77,6 +77,11 @@ class ExactLoss:
         state.write(self._total, np.zeros_like(self._aside[0]))
         state.write(self._count, np.zeros_like(self._aside[1]))
 
+    def put_back(self, state: TrainingState) -> None:
+        """Put the running mean back: there was no step."""
+        state.write(self._total, self._aside[0])
+        state.write(self._count, self._aside[1])
+
     def after_step(self, state: TrainingState, logs: dict[str, Any]) -> float:
         """Return the step's loss; put the running mean back, into `logs` too."""
         total, count = state.read(self._total), state.read(self._count)

@@ -30,6 +30,14 @@ class Rollback:
         weights = [access.read(variable) for variable in model.weights]
         return cls(weights, [access.read(variable) for variable in _slots(model)])
 
+    def fits(self, model: Any) -> bool:
+        """Return whether a model and its optimizer have variables of these shapes."""
+        pairs = ((self._weights, model.weights), (self._slots, _slots(model)))
+        return all(
+            [np.shape(value) for value in values] == [tuple(each.shape) for each in variables]
+            for values, variables in pairs
+        )
+
     def restore(self, model: Any, access: Access, *, optimizer: bool) -> None:
         """Go back.
 

@@ -39,6 +39,9 @@ class StepHook(Protocol):
     def after_step(self, state: TrainingState, logs: dict[str, Any]) -> None:
         """Run after a step: read what it wrote; add to its logs."""
 
+    def on_end_of_data(self, state: TrainingState) -> None:
+        """Run instead of `after_step` where the data had ended: undo what `before_step` did."""
+
     def on_interrupt(self) -> None:
         """Run when the step or a hook raised, Ctrl-C included, before the exception goes on."""
 
@@ -142,11 +145,16 @@ class TrainFunction:
     def _step(self, batches: Any) -> dict[str, Any]:
         for hook in self.hooks:
             hook.before_step(self._state)
-        if ON_JAX:
-            logs, values = self._plain_step(self._state.carried(), batches)
-            self._state.carry(values)
-        else:
-            logs = self._plain_step(batches)
+        try:
+            if ON_JAX:
+                logs, values = self._plain_step(self._state.carried(), batches)
+                self._state.carry(values)
+            else:
+                logs = self._plain_step(batches)
+        except END_OF_DATA:  # which data of unknown length tell only when asked for a batch
+            for hook in self.hooks:
+                hook.on_end_of_data(self._state)
+            raise
         logs = dict(logs)
         for hook in self.hooks:
             hook.after_step(self._state, logs)

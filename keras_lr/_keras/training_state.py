@@ -81,6 +81,9 @@ class CarriedGroup:
     def __iter__(self) -> Iterator[Any]:
         return iter(self._values)
 
+    def __getitem__(self, index: int) -> Any:
+        return self._values[index]
+
 
 def _state_variables(model: Any) -> tuple[list[Any], ...]:
     return (

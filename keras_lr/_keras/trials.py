@@ -9,8 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_lr._checks import complaint
-from keras_lr._keras.batch_loss import BatchLoss, as_float
+from keras_lr._keras.batch_loss import BatchLoss, as_float, loss_in
 from keras_lr._keras.evaluation import Batch, LossFunction
 from keras_lr._keras.learning_rate import LearningRates, held_learning_rates
 from keras_lr._keras.state import ModelSnapshot, RandomSnapshot, fit_attributes_kept
@@ -29,7 +28,7 @@ class Trials:
 
     def __init__(self, model: Any, owner: str) -> None:
         model.reset_metrics()
-        self._model, self._owner = model, owner
+        self._model, self.owner = model, owner
         self.state = TrainingState(model)
         if ON_JAX:
             self.state.carry(_values(model))
@@ -63,11 +62,7 @@ class Trials:
             self.state.carry(values)
         else:
             self._logs = self._train(iter([data]) if ON_TENSORFLOW else [data])
-        if "loss" not in self._logs:
-            rule = "the model's train_step must report its loss"
-            fix = 'Return a dict with the entry "loss" from train_step'
-            raise ValueError(complaint(self._owner, rule, fix, logs=sorted(self._logs)))
-        return self._logs["loss"]
+        return loss_in(self._logs, self.owner)
 
     def logs(self) -> dict[str, float]:
         """Return the metrics of the steps since they were last emptied."""

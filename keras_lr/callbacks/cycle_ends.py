@@ -60,6 +60,9 @@ class CycleHook:
     def on_left_behind(self) -> None:
         """Do nothing."""
 
+    def on_end_of_data(self, state: TrainingState) -> None:
+        """Do nothing: what was set for the step is set again before the next one."""
+
     def on_interrupt(self) -> None:
         """Do nothing: what has been kept is good."""
 

@@ -80,6 +80,9 @@ class StepDriver:
         """The largest learning rate of the last update."""
         return max(rate for name, rate in self.applied.items() if name.startswith("learning_rate"))
 
+    def on_end_of_data(self, state: TrainingState) -> None:
+        """Do nothing: what was set for the step is set again before the next one."""
+
     def on_interrupt(self) -> None:
         """Put the optimizers back: an exception is on its way out of `fit`."""
         self._overlay.remove()

@@ -280,6 +280,7 @@ class ReduceOnPlateauPlus(keras.callbacks.Callback):  # type: ignore[misc]
             kept = self._backup.load(epoch) or kept
         if kept is not None:
             state, weights = kept
+            check_state(state)
             self._run.set_state(state, weights)
             self._steps.set_state(state["steps"])
         else:

@@ -131,7 +131,8 @@ def check_state(state: Any) -> None:
     fix = "Pass that, or what JSON made of it"
     if not isinstance(state, Mapping):
         raise TypeError(complaint(owner, rule, fix, state=type(state)))
-    parts = {"controller", "rates", "events", "steps", "went_back", "failures"}
+    parts = {"controller", "rates", "events", "steps"}
+    parts |= {"went_back", "failures", "start_loss", "best_loss"}
     missing = sorted(parts - set(state))
     if missing:
         raise ValueError(complaint(owner, rule, fix, missing=missing))

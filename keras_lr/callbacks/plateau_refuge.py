@@ -40,6 +40,8 @@ class Refuge:
         self._best_loss: float | None = None
         self._went_back: str | None = None
         self._metrics_broken = False
+        self._broken: list[tuple[Any, np.ndarray]] = []
+        self._empty: list[tuple[Any, np.ndarray]] | None = None
 
     @property
     def keeps_best(self) -> bool:
@@ -48,14 +50,27 @@ class Refuge:
 
     def begin_step(self, access: Access) -> None:
         """Keep the state the fit begins with; start running means afresh after a rescue."""
+        if self.rescues and self._empty is None:  # Keras has just emptied them, for the first epoch
+            self._empty = self._metrics(access)
+        self._broken = []
         if self._metrics_broken:
             # A mean that has met a NaN would stay one until the epoch ends. It is emptied only now:
             # were this the end of the epoch, an empty mean would be logged as a loss of 0.
-            for variable in self._model.metrics_variables:
-                access.write(variable, np.zeros(variable.shape))
+            self._broken = self._metrics(access)
+            for variable, value in self._empty or ():
+                access.write(variable, value)
             self._metrics_broken = False
         if self.rescues and "start" not in self.states:
             self.states["start"] = Rollback.take(self._model, access)
+
+    def take_back_step(self, access: Access) -> None:
+        """Undo `begin_step`: the epoch was at its end already."""
+        for variable, value in self._broken:
+            access.write(variable, value)
+        self._metrics_broken = bool(self._broken)
+
+    def _metrics(self, access: Access) -> list[tuple[Any, np.ndarray]]:
+        return [(each, access.read(each)) for each in self._model.metrics_variables]
 
     @property
     def awaits_start_loss(self) -> bool:
@@ -106,10 +121,12 @@ class Refuge:
 
         Args:
             state: What `get_state` returned.
-            weights: What there was to go back to, as far as it is known.
+            weights: What there was to go back to, as far as it is known. What does not fit the
+                model is left out.
             last: The last event.
         """
-        self.states = dict(weights)
+        fitting = {name: one for name, one in weights.items() if one.fits(self._model)}
+        self.states = fitting  # without those of another model, or of another optimizer
         self._failures = state["failures"]
         self._best_loss = state["best_loss"]
         self._start_loss = state["start_loss"] if "start" in self.states else None

@@ -73,6 +73,12 @@ class PlateauSteps:
             self._total, self._count = 0.0, 0
             self._run.evaluate(loss)
 
+    def on_end_of_data(self, state: TrainingState) -> None:
+        """Put back the running metrics that were set aside for a step that is not made."""
+        if self._exact:
+            self._exact.put_back(state)
+        self._run.refuge.take_back_step(state)
+
     def on_left_behind(self) -> None:
         """Do nothing."""
 

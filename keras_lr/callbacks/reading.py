@@ -33,7 +33,7 @@ class Values:
 
     def __call__(self, index: int) -> Any:
         """Return the value at one index."""
-        if not isinstance(self._schedule, Schedule):
+        if not isinstance(self._schedule, Schedule) or not self._schedule.is_foreseeable:
             return self.at(self._place(index))
         return self._ahead(index)
 

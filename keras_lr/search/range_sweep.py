@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from keras_lr._checks import check_choice, check_integer, check_number, complaint
-from keras_lr._keras.batch_loss import BatchLoss, as_float
+from keras_lr._keras.batch_loss import BatchLoss, as_float, loss_in
 from keras_lr._keras.evaluation import Batch, LossFunction
 from keras_lr._keras.learning_rate import (
     LearningRates,
@@ -152,10 +152,13 @@ class RangeSweep:
         if self.done:
             return
         logs["learning_rate"] = float(self._learning_rates[self._point])
-        self._unread.append(self._loss_of(logs))
+        self._unread.append(loss_in(logs, self.owner))
         late = self._reads_late and self._point < self._settings.steps
         while len(self._unread) > late and not self.done:
             self._take(state, as_float(self._unread.pop(0)))
+
+    def on_end_of_data(self, state: TrainingState) -> None:
+        """Do nothing: what was set for the step is set again before the next one."""
 
     def on_interrupt(self) -> None:
         """Put everything back at once: an exception is on its way out of `fit`."""
@@ -230,13 +233,6 @@ class RangeSweep:
         if record.stop_reason or point + 1 == self._settings.steps:
             record.stop_reason = record.stop_reason or "completed"
             self._end_repeat(state)
-
-    def _loss_of(self, logs: dict[str, Any]) -> Any:
-        if "loss" not in logs:
-            rule = "the model's train_step must report its loss"
-            fix = 'Return a dict with the entry "loss" from train_step'
-            raise ValueError(complaint(self.owner, rule, fix, logs=sorted(logs)))
-        return logs["loss"]
 
     def _refuse_a_bad_start(self, loss: float) -> None:
         if math.isfinite(loss) or self.updates > 0:

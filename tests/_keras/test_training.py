@@ -35,6 +35,9 @@ class Recorder:
     def on_interrupt(self):
         self.interrupts += 1
 
+    def on_end_of_data(self, state):
+        pass
+
     def on_left_behind(self):
         self.left_behind = True
 

@@ -367,6 +367,72 @@ def test_a_rescue_at_an_epochs_last_step_leaves_its_loss_a_nan():
     assert np.isfinite(losses).tolist() == [True, False, True]
 
 
+def batches_of_unknown_number(broken=False):
+    for start in range(0, 32, 8):
+        last = broken and start == 24
+        yield X[start : start + 8], Y[start : start + 8] * (math.nan if last else 1.0)
+
+
+@pytest.mark.filterwarnings("ignore:Your input ran out of data")
+def test_data_of_unknown_length_leaves_the_epochs_loss_as_it_is():
+    # Whether there is another batch is known only when it is asked for: a step begins in vain.
+    found = []
+    for callbacks in ([], [ReduceOnPlateauPlus("batch_loss", frequency=3, patience=99)]):
+        model = make_model()
+        history = model.fit(
+            batches_of_unknown_number(), shuffle=False, verbose=0, callbacks=callbacks
+        )
+        found.append(history.history["loss"])
+    assert found[0][0] > 0.0
+    np.testing.assert_allclose(found[1], found[0], rtol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore:Your input ran out of data")
+def test_a_rescue_at_the_end_of_data_of_unknown_length_leaves_its_loss_a_nan():
+    plateau = ReduceOnPlateauPlus("batch_loss", frequency=2, patience=99, max_rescues=3)
+    data = batches_of_unknown_number(broken=True)
+    history = make_model().fit(data, shuffle=False, verbose=0, callbacks=[plateau])
+    assert math.isnan(history.history["loss"][0])
+    assert [event.action for event in plateau.events] == ["rescue"]
+
+
+class Lowest(keras.metrics.Metric):
+    """A metric that is not empty at 0."""
+
+    def __init__(self):
+        super().__init__(name="lowest")
+        self.low = self.add_variable((), keras.initializers.Constant(1e9), name="low")
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        self.low.assign(keras.ops.minimum(self.low, 7.0))
+
+    def result(self):
+        return self.low.value
+
+    def reset_state(self):
+        self.low.assign(1e9)
+
+
+def test_a_rescue_empties_each_metric_in_its_own_way():
+    model = make_model(metrics=[Lowest()])
+    plateau = ReduceOnPlateauPlus("batch_loss", frequency=2, patience=99, max_rescues=3)
+    history = fit(model, [plateau, Poison(1)], epochs=2)
+    assert [event.action for event in plateau.events] == ["rescue"]
+    assert history.history["lowest"] == [7.0, 7.0]
+
+
+def test_states_of_another_model_are_not_gone_back_to():
+    plateau = ReduceOnPlateauPlus("loss", factor=0.5, max_rescues=3, reset=False)
+    fit(make_model(), [plateau], epochs=2)
+    other = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3), keras.layers.Dense(1)])
+    other.compile(keras.optimizers.Adam(0.1), "mse", jit_compile=JIT)
+    shapes = [weight.shape for weight in other.get_weights()]
+    fit(other, [plateau, Poison(1)], epochs=3)
+    assert [event.action for event in plateau.events] == ["rescue"]
+    assert [weight.shape for weight in other.get_weights()] == shapes
+    assert all(np.isfinite(weight).all() for weight in other.get_weights())
+
+
 def test_rescues_come_to_an_end_at_the_best_weights():
     model = make_model()
     watch = Watch()

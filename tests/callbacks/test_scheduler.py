@@ -437,3 +437,17 @@ def test_a_plateau_multiplies_what_is_driven_and_what_the_graph_gives(order):
         history = fit(model, (X, Y), *[driver, plateau][::order], epochs=4)
         np.testing.assert_allclose(history["learning_rate"], [0.1, 0.1, 0.05, 0.025], rtol=1e-6)
     assert inside.optimizer.momentum == 0.9
+
+
+def test_a_function_of_the_users_is_read_at_no_step_that_is_not_made():
+    read = []
+
+    def function(step):
+        read.append(int(np.max(keras.ops.convert_to_numpy(step))))
+        return keras.ops.cast(step, "float32") * 0.0 + 0.1
+
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile(keras.optimizers.SGD(), "mse", jit_compile=False)
+    schedule = schedules.FromCallable(function, elementwise=False)
+    model.fit(np.ones((8, 1)), np.ones((8, 1)), 2, verbose=0, callbacks=[LRScheduler(schedule)])
+    assert max(read) <= 4  # four steps, and a look at the end of the fit

@@ -275,3 +275,56 @@ def test_auto_gives_the_same_whichever_way_it_tries_first(units):
     alone, auto = results
     np.testing.assert_allclose(auto.losses, alone.losses, rtol=1e-4)
     assert auto.cost_steps >= alone.cost_steps == 640
+
+
+def test_lanes_keep_the_present_proportions_of_several_optimizers(backend):
+    def pair():
+        first, second = (
+            keras.optimizers.SGD(rate, name=n) for rate, n in ((0.1, "a"), (0.001, "b"))
+        )
+        named = keras.optimizers.OptimizerMap(first, {"(.*/)?second/.*": second})
+        return keras.optimizers.MultiOptimizer(named)
+
+    keras.utils.set_random_seed(0)
+    layers = [keras.layers.Dense(3, name="first"), keras.layers.Dense(1, name="second")]
+    model = keras.Sequential([keras.Input((4,)), *layers])
+    model.compile(pair(), "mse", jit_compile=JIT)
+    x = np.random.default_rng(0).normal(size=(64, 4))
+    methods = ["sequential", "lanes" if backend == "jax" else "auto"]
+    for rates in ((0.1, 0.001), (0.1, 0.1)):
+        for optimizer, rate in zip(model.optimizer.optimizers, rates, strict=True):
+            optimizer.learning_rate = rate
+        alone, together = (
+            lr_sweep(model, x, x[:, :1], [1e-3, 1e-2, 5e-2], 10, method=method, verbose=0)
+            for method in methods
+        )
+        np.testing.assert_allclose(together.losses, alone.losses, rtol=1e-4)
+
+
+class Silent(keras.Model):
+    """Its training step reports no loss."""
+
+    def __init__(self):
+        super().__init__()
+        self.dense = keras.layers.Dense(1)
+
+    def call(self, x):
+        return self.dense(x)
+
+    def train_step(self, *arguments):
+        done = super().train_step(*arguments)
+        if isinstance(done, tuple):
+            return {"hinge": done[0]["loss"]}, done[1]
+        return {"hinge": done["loss"]}
+
+
+@pytest.mark.parametrize("method", ["auto", "lanes"])
+def test_a_step_that_reports_no_loss_is_refused_by_name(method, backend):
+    model = Silent()
+    model.compile("sgd", "mse", jit_compile=JIT)
+    x = np.zeros((64, 4))
+    rule = "lr_sweep: the model's train_step must report its loss"
+    if method == "lanes" and backend != "jax":
+        rule = "lr_sweep: lanes are trained at once only on JAX"
+    with pytest.raises(ValueError, match=rule):
+        lr_sweep(model, x, x[:, :1], np.geomspace(1e-4, 1e-2, 8), 100, method=method, verbose=0)
