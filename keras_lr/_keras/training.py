@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Any
 
 import keras
 
@@ -21,8 +21,8 @@ if ON_TENSORFLOW:
     END_OF_DATA += (tf.errors.OutOfRangeError,)
 
 
-class StepHook(Protocol):
-    """What is done around every training step.
+class StepHook:
+    """What is done around every training step: nothing, where a subclass does not say what.
 
     Attributes:
         owner: The public name of what the hook belongs to, for error messages.
@@ -31,7 +31,7 @@ class StepHook(Protocol):
     """
 
     owner: str
-    drives_learning_rate: bool
+    drives_learning_rate = False
 
     def before_step(self, state: TrainingState) -> None:
         """Run before a step: write what it is to read."""

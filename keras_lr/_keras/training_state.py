@@ -45,7 +45,7 @@ class TrainingState:
         if values is self._handed:
             return
         if not self._places:
-            for group, variables in enumerate(_state_variables(self._model)):
+            for group, variables in enumerate(state_variables(self._model)):
                 for index, variable in enumerate(variables):
                     self._places.setdefault(id(variable), []).append((group, index))
         self._lists = tuple(list(group) for group in values)
@@ -85,7 +85,8 @@ class CarriedGroup:
         return self._values[index]
 
 
-def _state_variables(model: Any) -> tuple[list[Any], ...]:
+def state_variables(model: Any) -> tuple[list[Any], ...]:
+    """Return a model's variables in the four lists that `fit` carries on JAX, in its order."""
     return (
         model.trainable_variables,
         model.non_trainable_variables,

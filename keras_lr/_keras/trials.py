@@ -14,7 +14,7 @@ from keras_lr._keras.evaluation import Batch, LossFunction
 from keras_lr._keras.learning_rate import LearningRates, held_learning_rates
 from keras_lr._keras.state import ModelSnapshot, RandomSnapshot, fit_attributes_kept
 from keras_lr._keras.training import ON_JAX, ON_TENSORFLOW, TrainFunction
-from keras_lr._keras.training_state import TrainingState, placed_like
+from keras_lr._keras.training_state import TrainingState, placed_like, state_variables
 from keras_lr._keras.values import as_constant, write_variable
 
 ON_TORCH = keras.backend.backend() == "torch"
@@ -85,7 +85,7 @@ class Trials:
 
     def load(self, values: Any) -> None:
         """Write values in the order of `carried` into the model's variables (JAX)."""
-        for variables, group in zip(_variables(self._model), values, strict=True):
+        for variables, group in zip(state_variables(self._model), values, strict=True):
             for variable, value in zip(variables, group, strict=True):
                 write_variable(variable, np.asarray(value))
 
@@ -128,19 +128,10 @@ def is_finite(loss: float, first: float, factor: float) -> bool:
     return math.isfinite(loss) and loss <= factor * max(abs(first), 1e-12)
 
 
-def _variables(model: Any) -> tuple[list[Any], ...]:
-    return (
-        model.trainable_variables,
-        model.non_trainable_variables,
-        model.optimizer.variables,
-        model.metrics_variables,
-    )
-
-
 def _values(model: Any) -> tuple[list[Any], ...]:
     # Copies, made by way of the host: the compiled step takes over the memory of what it is given,
     # and copying on the device would be compiled for each shape.
     return tuple(
         [placed_like(variable.value, np.array(variable.value)) for variable in group]
-        for group in _variables(model)
+        for group in state_variables(model)
     )

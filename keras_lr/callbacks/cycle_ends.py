@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from keras_lr._keras.optimizer_reset import OptimizerReset
+from keras_lr._keras.training import StepHook
 from keras_lr._keras.training_state import TrainingState
 from keras_lr.callbacks.fit_run import FitRun, Position
 from keras_lr.callbacks.snapshots import Snapshots
 
 
-class CycleHook:
+class CycleHook(StepHook):
     """Takes snapshots at the ends of cycles, and makes the optimizer new at their beginnings.
 
     Both go by the position in the fit alone, so a fit that goes on at a cycle's end does the same.
@@ -22,8 +23,6 @@ class CycleHook:
         snapshots: What keeps the weights.
         reset: What makes the optimizer new, or None.
     """
-
-    drives_learning_rate = False
 
     def __init__(
         self,
@@ -56,15 +55,6 @@ class CycleHook:
         if number is not None and self._position.between_updates:
             self._snapshots.take(self._model, state, number, self._position.update)
             self.over.append(number)
-
-    def on_left_behind(self) -> None:
-        """Do nothing."""
-
-    def on_end_of_data(self, state: TrainingState) -> None:
-        """Do nothing: what was set for the step is set again before the next one."""
-
-    def on_interrupt(self) -> None:
-        """Do nothing: what has been kept is good."""
 
 
 def in_words(run: FitRun, ends: Sequence[int]) -> str:

@@ -13,7 +13,7 @@ from keras_lr._checks import complaint
 from keras_lr._keras.in_graph import schedule_of
 from keras_lr._keras.learning_rate import accumulation_steps, known_leaves, leaf_optimizers
 from keras_lr._keras.overlay import Knob, Overlay, learning_rates, updates_made
-from keras_lr._keras.training import attach, detach, tidy_up
+from keras_lr._keras.training import StepHook, attach, detach, tidy_up
 from keras_lr._keras.training_state import TrainingState
 from keras_lr.callbacks.fit_run import FitRun, Position
 from keras_lr.callbacks.observed import Observed
@@ -35,7 +35,7 @@ class Plan:
     weight_decay: Reading | None = None
 
 
-class StepDriver:
+class StepDriver(StepHook):
     """Sets what a plan says before each update, and adds it to the step's logs.
 
     Args:
@@ -79,9 +79,6 @@ class StepDriver:
     def learning_rate(self) -> float:
         """The largest learning rate of the last update."""
         return max(rate for name, rate in self.applied.items() if name.startswith("learning_rate"))
-
-    def on_end_of_data(self, state: TrainingState) -> None:
-        """Do nothing: what was set for the step is set again before the next one."""
 
     def on_interrupt(self) -> None:
         """Put the optimizers back: an exception is on its way out of `fit`."""

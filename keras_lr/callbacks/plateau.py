@@ -16,7 +16,9 @@ from keras_lr._keras.training import attach, detach
 from keras_lr.callbacks.plateau_backup import PlateauBackup
 from keras_lr.callbacks.plateau_checks import check_state
 from keras_lr.callbacks.plateau_controller import PlateauController
-from keras_lr.callbacks.plateau_run import OWNER, PlateauEvent, PlateauRun, Policy
+from keras_lr.callbacks.plateau_refuge import Policy
+from keras_lr.callbacks.plateau_run import OWNER, PlateauRun
+from keras_lr.callbacks.plateau_state import PlateauEvent
 from keras_lr.callbacks.plateau_steps import PlateauSteps, monitored
 
 

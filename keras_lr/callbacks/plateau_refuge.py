@@ -2,18 +2,32 @@
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from keras_lr._keras.rollback import Rollback
 from keras_lr._keras.scaled_rates import HOST, Access
-
-if TYPE_CHECKING:
-    from keras_lr.callbacks.plateau_run import PlateauEvent, Policy
+from keras_lr.callbacks.plateau_state import PlateauEvent
 
 _GOING_BACK = ("reduce", "stop")
 _DIVERGED = 3.0  # times the first loss above it: four times as high, where a range test stops too
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What is done beside changing the learning rate.
+
+    Attributes:
+        restore_weights: Whether a reduction goes back to the best weights.
+        restore_optimizer: Whether the optimizer's variables then go back too.
+        verbose: Whether to print each event.
+    """
+
+    restore_weights: bool
+    restore_optimizer: bool
+    verbose: bool
 
 
 class Refuge:
@@ -30,7 +44,7 @@ class Refuge:
         rescues: As above.
     """
 
-    def __init__(self, model: Any, policy: "Policy", *, rescues: bool, second_chance: int) -> None:
+    def __init__(self, model: Any, policy: Policy, *, rescues: bool, second_chance: int) -> None:
         self.states: dict[str, Rollback] = {}
         self.rescues = rescues
         self._model, self._policy = model, policy
@@ -91,7 +105,7 @@ class Refuge:
         self.states["best"], self._best_loss = state, loss
         self._failures = 0
 
-    def answer(self, event: "PlateauEvent", access: Access) -> None:
+    def answer(self, event: PlateauEvent, access: Access) -> None:
         """Go back, if what happened asks for it."""
         target = self._target(event)
         if target in self.states:
@@ -115,7 +129,7 @@ class Refuge:
         self,
         state: Mapping[str, Any],
         weights: Mapping[str, Rollback],
-        last: "PlateauEvent | None",
+        last: PlateauEvent | None,
     ) -> None:
         """Go on from `get_state()`, between two epochs.
 
@@ -134,7 +148,7 @@ class Refuge:
             # Keras' backup may hold the weights from before going back.
             self._go_back(state["went_back"], last, HOST)
 
-    def _target(self, event: "PlateauEvent") -> str:
+    def _target(self, event: PlateauEvent) -> str:
         """Return which state to go back to, if any.
 
         A training loss that makes an epoch the best is older than the weights the epoch ends with,
@@ -156,7 +170,7 @@ class Refuge:
             return False
         return self._best_loss > self._start_loss + _DIVERGED * abs(self._start_loss)
 
-    def _go_back(self, target: str, event: "PlateauEvent", access: Access) -> None:
+    def _go_back(self, target: str, event: PlateauEvent, access: Access) -> None:
         broken = not math.isfinite(event.metric)
         optimizer = self._policy.restore_optimizer or broken
         self.states[target].restore(self._model, access, optimizer=optimizer)

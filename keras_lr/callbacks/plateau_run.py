@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from keras_lr._checks import complaint
@@ -19,50 +19,10 @@ from keras_lr._keras.scaled_rates import (
     updates_made,
 )
 from keras_lr.callbacks.plateau_controller import PlateauController
-from keras_lr.callbacks.plateau_refuge import Refuge
-from keras_lr.callbacks.plateau_state import Action, Decision, PlateauState
+from keras_lr.callbacks.plateau_refuge import Policy, Refuge
+from keras_lr.callbacks.plateau_state import Decision, PlateauEvent, PlateauState
 
 OWNER = "ReduceOnPlateauPlus"
-
-
-@dataclass(frozen=True)
-class PlateauEvent:
-    """Something a plateau callback did.
-
-    Attributes:
-        epoch: The epoch in or after which it happened, counted from 0.
-        step: Updates the optimizer had then made in its life.
-        action: `"reduce"`, `"increase"`, `"restart"`, `"rescue"` or `"stop"`.
-        metric: The monitored value.
-        best: The best judged value before; None if there was none.
-        lr_before: The learning rate before, the largest one if there are several.
-        lr_after: The learning rate from then on, the largest one if there are several.
-        reason: Why, in a few words.
-    """
-
-    epoch: int
-    step: int
-    action: Action
-    metric: float
-    best: float | None
-    lr_before: float
-    lr_after: float
-    reason: str
-
-
-@dataclass(frozen=True)
-class Policy:
-    """What is done beside changing the learning rate.
-
-    Attributes:
-        restore_weights: Whether a reduction goes back to the best weights.
-        restore_optimizer: Whether the optimizer's variables then go back too.
-        verbose: Whether to print each event.
-    """
-
-    restore_weights: bool
-    restore_optimizer: bool
-    verbose: bool
 
 
 class PlateauRun:
@@ -258,7 +218,7 @@ class PlateauRun:
     def _tell(self, event: PlateauEvent, decision: Decision) -> None:
         if event.action == "stop" and not math.isfinite(event.metric):
             rule = "the metric must become finite again after max_rescues cuts of the learning rate"
-            fix = "Training stops at the best weights. Begin with a lower learning rate"
+            fix = "Training stops at the last sound weights. Begin with a lower learning rate"
             warnings.warn(complaint(OWNER, rule, fix, metric=event.metric), stacklevel=2)
         if not self._policy.verbose:
             return

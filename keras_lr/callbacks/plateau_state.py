@@ -1,4 +1,4 @@
-"""What a plateau controller remembers, and what it decides: two plain frozen values."""
+"""What a plateau controller remembers, what it decides, and what came of it: plain values."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
@@ -93,3 +93,28 @@ class Decision:
     record: bool
     before: tuple[float, ...]
     after: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class PlateauEvent:
+    """Something a plateau callback did.
+
+    Attributes:
+        epoch: The epoch in or after which it happened, counted from 0.
+        step: Updates the optimizer had then made in its life.
+        action: `"reduce"`, `"increase"`, `"restart"`, `"rescue"` or `"stop"`.
+        metric: The monitored value.
+        best: The best judged value before; None if there was none.
+        lr_before: The learning rate before, the largest one if there are several.
+        lr_after: The learning rate from then on, the largest one if there are several.
+        reason: Why, in a few words.
+    """
+
+    epoch: int
+    step: int
+    action: Action
+    metric: float
+    best: float | None
+    lr_before: float
+    lr_after: float
+    reason: str

@@ -9,11 +9,12 @@ from keras_lr._checks import complaint
 from keras_lr._keras.batch_loss import as_float
 from keras_lr._keras.monitor import BATCH_LOSS, ExactLoss
 from keras_lr._keras.rollback import Rollback
+from keras_lr._keras.training import StepHook
 from keras_lr._keras.training_state import TrainingState
 from keras_lr.callbacks.plateau_run import OWNER, PlateauRun
 
 
-class PlateauSteps:
+class PlateauSteps(StepHook):
     """The hook around each training step.
 
     Args:
@@ -24,7 +25,6 @@ class PlateauSteps:
     """
 
     owner = OWNER
-    drives_learning_rate = False
 
     def __init__(self, model: Any, run: PlateauRun, monitor: str, every: int | None) -> None:
         self._model = model
@@ -78,12 +78,6 @@ class PlateauSteps:
         if self._exact:
             self._exact.put_back(state)
         self._run.refuge.take_back_step(state)
-
-    def on_left_behind(self) -> None:
-        """Do nothing."""
-
-    def on_interrupt(self) -> None:
-        """Leave everything as it is."""
 
     def get_state(self) -> dict[str, float]:
         """Return how far the present evaluation has come."""

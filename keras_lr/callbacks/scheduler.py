@@ -30,6 +30,9 @@ class LRScheduler(ScheduleCallback):
     decay of this library's optimizers. With several optimizers there is `learning_rate_<name>` for
     each, and the largest as `learning_rate`.
 
+    A batch whose update `LossScaleOptimizer` leaves out, since a gradient overflowed, counts too:
+    the schedule ends with the fit. One inside the optimizer waits for the next update.
+
     When the fit ends, the optimizer has its own learning rate again, and a checkpoint written
     during the fit holds that one, not one from the middle of the schedule.
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
+import keras
 from keras import ops
 
 from keras_lr._checks import check_choice, check_integer, check_number, complaint
@@ -222,8 +223,8 @@ class FromCallable(Schedule):
 
     @property
     def is_foreseeable(self) -> bool:
-        """False: the function may have no value beyond the steps it was made for."""
-        return False
+        """Whether it is a schedule of Keras: another function may have no value at later steps."""
+        return isinstance(self.function, keras.optimizers.schedules.LearningRateSchedule)
 
     def __post_init__(self) -> None:
         if not callable(self.function):

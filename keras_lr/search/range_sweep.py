@@ -18,7 +18,7 @@ from keras_lr._keras.learning_rate import (
     micro_step,
 )
 from keras_lr._keras.state import ModelSnapshot, RandomSnapshot
-from keras_lr._keras.training import ON_JAX, attach, detach, is_attached
+from keras_lr._keras.training import ON_JAX, StepHook, attach, detach, is_attached
 from keras_lr._keras.training_state import TrainingState
 from keras_lr.search.loss_watch import LossWatch
 from keras_lr.search.progress import Progress, Verbosity
@@ -80,7 +80,7 @@ class Record:
         return cls(LossWatch(settings.smoothing, settings.stop_factor), [], [])
 
 
-class RangeSweep:
+class RangeSweep(StepHook):
     """Drives the learning rate of a running `fit` through a range test and puts everything back.
 
     Args:
@@ -156,9 +156,6 @@ class RangeSweep:
         late = self._reads_late and self._point < self._settings.steps
         while len(self._unread) > late and not self.done:
             self._take(state, as_float(self._unread.pop(0)))
-
-    def on_end_of_data(self, state: TrainingState) -> None:
-        """Do nothing: what was set for the step is set again before the next one."""
 
     def on_interrupt(self) -> None:
         """Put everything back at once: an exception is on its way out of `fit`."""

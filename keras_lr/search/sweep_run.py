@@ -69,6 +69,7 @@ class Sweeper:
         self._model, self._trials = model, trials
         self._validation_data, self._progress = validation_data, progress
         self.steps_made = 0
+        self._made_again = 0  # of these, how many are made a second time, in another way
         self._compiling = self._step_seconds = 0.0  # of the last lane trained alone
         self.used: Literal["sequential", "lanes"] = "sequential"
 
@@ -122,9 +123,11 @@ class Sweeper:
         rest = self._step_seconds * rates[1:].size
         worth = rest > max(_WORTH_COMPILING * self._compiling, _WORTH_COMPILING_SECONDS)
         if worth or compiled_lanes(self._model, len(rates)):
+            self._made_again += first.made
             lanes = self._at_once(batches, rates, lambda _: rest)
             if lanes is not None:
                 return lanes
+            self._made_again -= first.made
         return [first, *(self.alone(batches, row) for row in rates[1:])]
 
     def _at_once(
@@ -160,7 +163,7 @@ class Sweeper:
                 lanes.compiled.step_seconds = each
                 allowed = longest(lanes.compiled.compiling) / len(batches)
                 if each > (allowed if index > _TIMED_STEPS else 2 * allowed):
-                    self.steps_made = made_before
+                    self._made_again += self.steps_made - made_before
                     return None
             if index == _last_quarter(len(batches)):
                 lanes.reset_metrics()
@@ -195,7 +198,8 @@ class Sweeper:
 
     def _count(self, steps: int, loss: float, rate: float) -> None:
         self.steps_made += steps
-        self._progress.update(self.steps_made, loss=float(loss), learning_rate=float(rate))
+        shown = self.steps_made - self._made_again
+        self._progress.update(shown, loss=float(loss), learning_rate=float(rate))
 
 
 def _is_dense_and_small(model: keras.Model) -> bool:

@@ -315,7 +315,7 @@ def test_recovers_from_a_hopeless_rate(frequency, scheduled):
     plateau = ReduceOnPlateauPlus(
         "loss", factor=0.1, max_rescues=6, frequency=frequency, restore_best_weights=True
     )
-    history = fit(model, [plateau], epochs=40)
+    history = fit(model, [plateau], epochs=25)
     assert "rescue" in [event.action for event in plateau.events]
     assert history.history["loss"][-1] < 0.1 * untrained
 
@@ -501,7 +501,7 @@ def test_a_step_can_reduce_a_schedule_at_once():
 
 LAST = 7
 KILLS = [
-    ({}, False, range(LAST)),
+    ({}, False, [0, 3, 6]),
     ({}, True, [4]),
     ({"restore_best_weights": True, "smoothing": 3, "cooldown": 1}, False, [2, 4]),
     ({"max_rescues": 3, "restore_best_weights": True, "restore_optimizer": True}, False, [3, 5]),

@@ -30,7 +30,7 @@ def trainable(model):
     return [keras.ops.convert_to_numpy(variable) for variable in model.trainable_variables]
 
 
-def same(left, right, **tolerance):
+def assert_same(left, right, **tolerance):
     for a, b in zip(left, right, strict=True):
         np.testing.assert_allclose(a, b, **(tolerance or {"rtol": 0, "atol": 0}))
 
@@ -40,7 +40,7 @@ def test_fit_leaves_the_average_and_trains_the_same():
     first = fit(plain, (X, Y))
     second = fit(swapped, (X, Y), SwapScheduleFreeWeights(), validation_data=(X, Y))
     assert first["loss"] == second["loss"]
-    same(trainable(swapped), average(plain), atol=1e-6)
+    assert_same(trainable(swapped), average(plain), atol=1e-6)
     assert second["val_loss"][-1] == pytest.approx(swapped.evaluate(X, Y, verbose=0), rel=1e-5)
     assert second["val_loss"][-1] != pytest.approx(plain.evaluate(X, Y, verbose=0), rel=1e-5)
     assert not {"evaluate", "save", "get_weights"} & set(vars(swapped))
@@ -57,10 +57,10 @@ def test_checkpoints_and_early_stopping_take_the_average(tmp_path, first):
     swap = SwapScheduleFreeWeights()
     fit(model, (X, Y), *([swap, *others] if first else [*others, swap]))
     loaded = keras.models.load_model(path)
-    same(trainable(loaded), trainable(model), atol=1e-6)
+    assert_same(trainable(loaded), trainable(model), atol=1e-6)
     plain = schedule_free()
     fit(plain, (X, Y))
-    same(trainable(loaded), average(plain), atol=1e-6)
+    assert_same(trainable(loaded), average(plain), atol=1e-6)
 
 
 def test_a_second_fit_and_a_loaded_model_go_on_from_the_training_weights(tmp_path):
@@ -72,7 +72,7 @@ def test_a_second_fit_and_a_loaded_model_go_on_from_the_training_weights(tmp_pat
     loaded = keras.models.load_model(tmp_path / "parts.keras")
     for model in (parts, loaded):
         fit(model, (X, Y), SwapScheduleFreeWeights(), initial_epoch=2, epochs=4)
-        same(trainable(model), trainable(whole), atol=1e-4)
+        assert_same(trainable(model), trainable(whole), atol=1e-4)
 
 
 def test_a_model_trained_without_it_is_told_by_an_argument(tmp_path):
@@ -83,7 +83,7 @@ def test_a_model_trained_without_it_is_told_by_an_argument(tmp_path):
     loaded = keras.models.load_model(tmp_path / "model.keras")
     swap = SwapScheduleFreeWeights(averaged_at_start=False)
     fit(loaded, (X, Y), swap, initial_epoch=2, epochs=3)
-    same(trainable(loaded), average(twin), atol=1e-5)
+    assert_same(trainable(loaded), average(twin), atol=1e-5)
 
 
 class CrashIn(keras.callbacks.Callback):
@@ -102,7 +102,7 @@ def test_an_exception_leaves_the_training_weights(hook):
         fit(model, (X, Y), SwapScheduleFreeWeights(), CrashIn(hook), validation_data=(X, Y))
     with pytest.raises(KeyboardInterrupt):
         fit(plain, (X, Y), CrashIn(hook), validation_data=(X, Y))
-    same(model.get_weights(), plain.get_weights())
+    assert_same(model.get_weights(), plain.get_weights())
     assert "evaluate" not in vars(model)
     again = fit(model, (X, Y), SwapScheduleFreeWeights(), epochs=1)
     assert again["loss"] == fit(plain, (X, Y), epochs=1)["loss"]
@@ -126,7 +126,7 @@ def test_backup_and_restore_goes_on(tmp_path):
         callbacks = [SwapScheduleFreeWeights(), backup()][::order]
         callbacks[0 if order == -1 else 1].delete_checkpoint = False
         fit(again, (X, Y), *callbacks)
-        same(trainable(again), trainable(whole), atol=1e-4)
+        assert_same(trainable(again), trainable(whole), atol=1e-4)
 
 
 def test_refused_where_the_optimizer_has_no_average():

@@ -40,6 +40,19 @@ def test_unit_gradient_adds_up_the_learning_rates(spe):
     np.testing.assert_allclose(-model.get_weights()[0].item(), total, rtol=1e-6)
 
 
+@in_parts
+@pytest.mark.parametrize("where", ["callback", "graph"])
+def test_an_update_left_out_counts_for_the_callback_alone(where):
+    inner = keras.optimizers.SGD(FALL if where == "graph" else 1.0)
+    model = displacement(keras.optimizers.LossScaleOptimizer(inner))
+    x = np.ones((48, 1), "float32")
+    x[8] = np.inf  # in the second batch
+    fit(model, (x, x), *([LRScheduler(FALL)] if where == "callback" else []), epochs=1)
+    applied = [0, 2, 3, 4, 5] if where == "callback" else [0, 1, 2, 3, 4]
+    total = FALL.values(applied).astype("float64").sum()
+    np.testing.assert_allclose(-model.get_weights()[0].item(), total, rtol=1e-6)
+
+
 def test_each_step_has_its_own_value_in_the_logs():
     spy = Spy()
     history = fit(network(keras.optimizers.SGD()), (X, Y), spy, LRScheduler(FALL), spy)

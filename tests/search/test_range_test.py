@@ -150,7 +150,8 @@ OPTIMIZERS = {
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_training_afterwards_is_bit_identical(optimizer):
-    swept, plain = (compiled(OPTIMIZERS[optimizer], slots=False) for _ in range(2))
+    slots = optimizer != "Adam"  # one of them makes its slots in the sweep
+    swept, plain = (compiled(OPTIMIZERS[optimizer], slots=slots) for _ in range(2))
     keras.utils.set_random_seed(1)
     find(swept, repeats=2, probe=(X, Y))
     swept.fit(X, Y, epochs=2, verbose=0)
@@ -265,8 +266,8 @@ def test_bit_identical_after_being_cut_off_at_any_step(cause):
     for model in (struck, plain):
         keras.utils.set_random_seed(1)
         model.fit(X, Y, 20, verbose=0)
-    for step in range(SHORT["steps"]):
-        finder = LRRangeTest(**SHORT)
+    for step in range(4):
+        finder = LRRangeTest(**SHORT | {"steps": 4})
         keras.utils.set_random_seed(step)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # that the fit was too short

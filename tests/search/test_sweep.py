@@ -8,6 +8,7 @@ import pytest
 from tiny import JIT, compiled, identical, random_numbers, regression, values
 
 from keras_lr._keras.trials import Trials
+from keras_lr.search import sweep_run
 from keras_lr.search.batches import TrainingData
 from keras_lr.search.sweep import lr_sweep
 
@@ -328,3 +329,19 @@ def test_a_step_that_reports_no_loss_is_refused_by_name(method, backend):
         rule = "lr_sweep: lanes are trained at once only on JAX"
     with pytest.raises(ValueError, match=rule):
         lr_sweep(model, x, x[:, :1], np.geomspace(1e-4, 1e-2, 8), 100, method=method, verbose=0)
+
+
+def test_steps_made_twice_are_counted_as_cost_and_not_as_progress(monkeypatch):
+    monkeypatch.setattr(sweep_run, "_SMALL", 0)  # the first lane alone, and then all at once
+    monkeypatch.setattr(sweep_run, "_WORTH_COMPILING", 0.0)
+    monkeypatch.setattr(sweep_run, "_WORTH_COMPILING_SECONDS", 0.0)
+    shown = []
+    monkeypatch.setattr(
+        sweep_run.Progress, "update", lambda self, done, **values: shown.append(done)
+    )
+    x = np.random.default_rng(0).normal(size=(64, 8))
+    rates = np.geomspace(1e-6, 1e-4, 16)
+    result = lr_sweep(light(), x, x[:, :1], rates, STEPS, verbose=1)
+    total = rates.size * STEPS
+    assert max(shown) == shown[-1] == total
+    assert total <= result.cost_steps <= 2 * total
