@@ -8,6 +8,7 @@ os.environ.setdefault("MPLBACKEND", "agg")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 os.environ.setdefault("TF_NUM_INTEROP_THREADS", "2")
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # torch's: two on two busy cores are 60 times slower
 # Hundreds of tests compile the same few steps: JAX then takes them from disk.
 compiled = pathlib.Path(__file__).parents[1] / ".pytest_cache" / "jax"
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(compiled))
@@ -15,7 +16,6 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
 import hypothesis
-import keras
 import pytest
 
 # The same examples in every run, and no limit on the time that one takes: a first call compiles.
@@ -24,19 +24,19 @@ hypothesis.settings.load_profile("suite")
 
 collect_ignore_glob = ["oracles/record_*.py"]  # scripts that need the peers installed
 
-if keras.backend.backend() == "torch":
-    import torch
 
-    torch.set_num_threads(1)  # two threads on two busy cores are up to 60 times slower
+# Keras is imported in the fixture: the process that only hands out the tests does without it.
 
 
 @pytest.fixture(autouse=True)
 def seeded():
     """Seed every generator, so that a failure can be run again alone."""
+    import keras
+
     keras.utils.set_random_seed(0)
 
 
 @pytest.fixture
 def backend():
     """The name of the backend under test."""
-    return keras.backend.backend()
+    return os.environ["KERAS_BACKEND"]

@@ -58,8 +58,9 @@ def test_the_trajectory_is_the_old_one(apply, gradients, case):
 @pytest.mark.parametrize("case", OLD_CALLS)
 def test_it_is_so_where_gradients_are_near_epsilon(fit, tiny_gradients, case):
     made, published = both(case, **exact(case))
+    tiny_gradients = tiny_gradients[:200]
 
-    expected = keras2_updates.follow(published, np.zeros(4), lambda i, _: tiny_gradients[i], 1000)
+    expected = keras2_updates.follow(published, np.zeros(4), lambda i, _: tiny_gradients[i], 200)
     path = fit(made, np.zeros(4), tiny_gradients)
 
     apart = np.abs(path - expected).max(axis=0) / np.abs(expected).max(axis=0)
