@@ -75,10 +75,11 @@ def cnn():
 
 def variants(steps):
     """Return (learning rate, callback) by name, the first one to compare with."""
-    restarts = schedules.CosineRestarts(1e-3, first_cycle_steps=steps // 7)
+    cycle = max(2, steps // 7)
+    restarts = schedules.CosineRestarts(1e-3, first_cycle_steps=cycle)
     finite = restarts.then(schedules.Constant(1e-4), after=steps)
     values = schedules.Table(finite.values(range(steps)).tolist())
-    keras_own = keras.optimizers.schedules.CosineDecayRestarts(1e-3, steps // 7)
+    keras_own = keras.optimizers.schedules.CosineDecayRestarts(1e-3, cycle)
     return {
         "no-op callback": (1e-3, NoOp()),
         "in the graph": (restarts, NoOp()),
