@@ -7,6 +7,13 @@ import pathlib
 import numpy as np
 import pytest
 
+from benchmarks.lr_suggestion.leave_one_out import (
+    CHOICES,
+    SHIPPED,
+    TRIALS,
+    corrected,
+    left_out,
+)
 from benchmarks.lr_suggestion.regret import TRUTH, regret
 from benchmarks.lr_suggestion.rules import (
     PEERS,
@@ -17,6 +24,7 @@ from benchmarks.lr_suggestion.rules import (
     steepest_lr,
     valley,
 )
+from benchmarks.lr_suggestion.run import read
 from benchmarks.lr_suggestion.table import brief, markdown, summary
 
 RATES = np.geomspace(1e-7, 10.0, 100)
@@ -102,3 +110,17 @@ def test_the_committed_tables_are_those_of_the_committed_results():
     assert markdown(table) == (folder / "results.md").read_text("utf8")
     shown = (root / "README.md").read_text("utf8").split("<!-- suggestions -->\n")[1]
     assert shown.split("<!-- /suggestions -->")[0] == brief(table)
+
+
+def test_constants_are_tried_on_the_formula_of_the_library():
+    rows = read(TRIALS)
+    assert len(rows) == 3 * len(TRUTH)
+    chosen = [row["chosen"] for row in rows]
+    np.testing.assert_allclose([corrected(row, SHIPPED) for row in rows], chosen, rtol=1e-6)
+
+
+def test_a_task_left_out_has_no_say_in_its_constants():
+    rows, choices = read(TRIALS), CHOICES[::40]
+    changed = [row | {"short": 1e3} if row["task"] == "digits_mlp_adam" else row for row in rows]
+    index = list(TRUTH).index("digits_mlp_adam")
+    assert left_out(changed, choices)[1][index] == left_out(rows, choices)[1][index]
