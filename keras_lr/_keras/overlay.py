@@ -210,17 +210,19 @@ def momentum_name(optimizer: Any, owner: str) -> str:
     Raises:
         ValueError: If it has none, or was made without.
     """
-    fix = "Leave the momentum alone (momentum=None), or change the optimizer"
+    fix = "{} the momentum alone (momentum=None), or change the optimizer"
     for name in ("momentum", "beta_1"):
         value = getattr(optimizer, name, None)
         if value is None:
             continue
         if value == 0:
             rule = "an optimizer made with momentum 0 keeps no velocity to give it one later"
-            fix = f"Make it with one, {type(optimizer).__name__}(momentum=0.9), or {fix.lower()}"
+            own = f"Make it with one, {type(optimizer).__name__}(momentum=0.9), or "
+            fix = own + fix.format("leave")
             raise ValueError(complaint(owner, rule, fix, **{name: value}))
         return name
     rule = "the optimizer must have a momentum or a beta_1 to drive"
+    fix = fix.format("Leave")
     raise ValueError(complaint(owner, rule, fix, optimizer=type(optimizer).__name__))
 
 

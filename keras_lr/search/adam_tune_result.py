@@ -135,9 +135,10 @@ class AdamTuneResult:
     def __repr__(self) -> str:
         """The choice, how sure it is, and what it cost."""
         found = ", ".join(f"{name}={value:.3g}" for name, value in self.arguments.items())
+        others = len(self.ties) - 1
         noise = {
             None: "noise not known",
-            True: f"within the noise of {len(self.ties) - 1} other settings",
+            True: f"within the noise of {others} other setting{'s' * (others > 1)}",
             False: "better than the others by more than the noise of batches",
         }[self.within_noise]
         cut = "" if self.finished else ", interrupted"

@@ -66,7 +66,7 @@ def tune_adam(
 ) -> AdamTuneResult:
     r"""Find learning rate and decay for a whole training run, by runs of that length.
 
-    In update i of T the runs use $\eta_i = \eta / (1 + d i)$, as `keras_lr.Adam(lr, decay)` does.
+    In update i of T the runs use $\eta_i = \eta / (1 + d i)$, as this library's `Adam` does.
     What is searched is $\eta$ and the share of it that is left at the end,
     $s = \eta_{T-1} / \eta$ from 1 (no decay) to 0.01, so that $d = (1 / s - 1) / (T - 1)$.
 

@@ -30,6 +30,10 @@ RESULT = AdamTuneResult(
 )  # fmt: skip
 
 
+def test_one_other_setting_is_no_plural():
+    assert "within the noise of 1 other setting;" in repr(RESULT)
+
+
 @pytest.fixture
 def ax():
     drawn = RESULT.plot()
