@@ -1,5 +1,6 @@
 """A variable's value, read and written from the host, between steps."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -35,13 +36,44 @@ def write_variable(variable: Any, value: Any) -> None:
     tf.raw_ops.AssignVariableOp(resource=handle, value=value)
 
 
-def as_constant(value: np.ndarray | None) -> Any:
-    """Return an array as what a training step takes in the least time, of the same dtype."""
-    if value is None:
-        return None
+def as_constant(value: Any) -> Any:
+    """Return an array as what a training step takes in the least time, of the same dtype.
+
+    None, and what has been converted already, is returned as it is.
+    """
+    if value is None or keras.ops.is_tensor(value):
+        return value
     if ON_TENSORFLOW:
         return tf.constant(value)  # a quarter of the time of `convert_to_tensor`
     return value if ON_JAX else keras.ops.convert_to_tensor(value)
+
+
+class Constants(Sequence[Any]):
+    """Batches for several runs through them, each converted by `as_constant` when first asked for.
+
+    Args:
+        batches: Batches of arrays.
+        room: How many bytes to keep; what does not fit is converted each time.
+    """
+
+    def __init__(self, batches: Sequence[Any], room: int = 2**28) -> None:
+        self._batches, self._room = batches, room
+        self._kept: dict[int, Any] = {}
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def __getitem__(self, index: Any) -> Any:
+        if index in self._kept:
+            return self._kept[index]
+        batch = self._batches[index]
+        leaves = keras.tree.flatten(batch)
+        size = sum(np.asarray(leaf).nbytes for leaf in leaves if leaf is not None)
+        converted = keras.tree.map_structure(as_constant, batch)
+        if size <= self._room:
+            self._room -= size
+            self._kept[index] = converted
+        return converted
 
 
 def _handle(variable: Any) -> Any:

@@ -20,6 +20,7 @@ from keras_lr._keras.evaluation import Batch
 from keras_lr._keras.lanes import Lanes, can_stack, compiled_lanes
 from keras_lr._keras.training import ON_JAX
 from keras_lr._keras.trials import Trials, is_finite
+from keras_lr._keras.values import Constants
 from keras_lr.search.progress import Progress
 
 Method = Literal["auto", "sequential", "lanes"]
@@ -85,6 +86,8 @@ class Sweeper:
             return self._at_once(batches, rates) or []
         if method == "auto" and len(rates) > 1 and can_stack(self._model, self._trials, len(rates)):
             return self._quicker(batches, rates)
+        if not ON_JAX:  # where a step takes arrays as they are
+            batches = Constants(batches)
         return [self.alone(batches, row) for row in rates]
 
     def alone(self, batches: Sequence[Batch], rates: np.ndarray) -> Lane:
