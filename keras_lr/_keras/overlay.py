@@ -210,19 +210,18 @@ def momentum_name(optimizer: Any, owner: str) -> str:
     Raises:
         ValueError: If it has none, or was made without.
     """
-    fix = "{} the momentum alone (momentum=None), or change the optimizer"
+    alone = "leave the momentum alone (momentum=None), or change the optimizer"
     for name in ("momentum", "beta_1"):
         value = getattr(optimizer, name, None)
         if value is None:
             continue
         if value == 0:
             rule = "an optimizer made with momentum 0 keeps no velocity to give it one later"
-            own = f"Make it with one, {type(optimizer).__name__}(momentum=0.9), or "
-            fix = own + fix.format("leave")
+            fix = f"Make it with one, {type(optimizer).__name__}(momentum=0.9), or {alone}"
             raise ValueError(complaint(owner, rule, fix, **{name: value}))
         return name
     rule = "the optimizer must have a momentum or a beta_1 to drive"
-    fix = fix.format("Leave")
+    fix = alone.replace("leave", "Leave", 1)
     raise ValueError(complaint(owner, rule, fix, optimizer=type(optimizer).__name__))
 
 
@@ -231,7 +230,7 @@ def learning_rates(model: Any) -> tuple[float, ...]:
     return tuple(current_learning_rate(leaf) for leaf in leaf_optimizers(model.optimizer))
 
 
-def updates_made(model: Any) -> int:
+def batches_seen(model: Any) -> int:
     """Return how many batches the model's optimizer has seen. Not for use inside a step."""
     return int(read_variable(leaf_optimizers(model.optimizer)[0]._iterations))
 

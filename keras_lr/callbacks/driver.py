@@ -12,7 +12,7 @@ import keras
 from keras_lr._checks import complaint
 from keras_lr._keras.in_graph import schedule_of
 from keras_lr._keras.learning_rate import accumulation_steps, known_leaves, leaf_optimizers
-from keras_lr._keras.overlay import Knob, Overlay, learning_rates, updates_made
+from keras_lr._keras.overlay import Knob, Overlay, batches_seen, learning_rates
 from keras_lr._keras.training import StepHook, attach, detach, tidy_up
 from keras_lr._keras.training_state import TrainingState
 from keras_lr.callbacks.fit_run import FitRun, Position
@@ -130,7 +130,7 @@ class ScheduleCallback(keras.callbacks.Callback, ABC):  # type: ignore[misc]
         if getattr(model, "optimizer", None) is not None:
             known_leaves(model, self.owner)
             self._own_rates = learning_rates(model)
-            self._seen_before = updates_made(model)
+            self._seen_before = batches_seen(model)
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Check that the plan fits the optimizers, and begin. Called by `fit`."""
@@ -265,7 +265,7 @@ class ScheduleCallback(keras.callbacks.Callback, ABC):  # type: ignore[misc]
         if driver is None or self._position is None:
             return
         first, self._begun = not self._begun, True
-        seen = updates_made(self.model)
+        seen = batches_seen(self.model)
         if first:
             self._position.align(seen)
         if not driver.drives_learning_rate or self._warned:
