@@ -11,6 +11,7 @@ import numpy as np
 from keras_lr._checks import check_choice, complaint
 from keras_lr._keras.training import fresh_train_function
 from keras_lr._keras.training_state import TrainingState
+from keras_lr._keras.values import read_variable
 
 
 def leaf_optimizers(optimizer: Any) -> list[Any]:
@@ -81,8 +82,9 @@ def is_scheduled(optimizer: Any) -> bool:
 
 def current_learning_rate(optimizer: Any) -> float:
     """Return what a leaf optimizer's next update would use. Not for use inside `fit` on JAX."""
-    rate = keras.ops.convert_to_tensor(optimizer.learning_rate)
-    return float(keras.ops.convert_to_numpy(rate))
+    if not is_scheduled(optimizer):
+        return float(read_variable(optimizer._learning_rate))
+    return float(keras.ops.convert_to_numpy(optimizer.learning_rate))
 
 
 def accumulation_steps(model: Any) -> int:

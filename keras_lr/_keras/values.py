@@ -31,7 +31,11 @@ def write_variable(variable: Any, value: Any) -> None:
     if handle is None:
         variable.assign(value)
         return
-    if not isinstance(value, tf.Tensor):
+    if isinstance(value, tf.Tensor):
+        pass
+    elif isinstance(value, float) and variable.dtype == "float32":
+        value = float(value)  # the operation makes of it what `tf.constant` would, in no time
+    else:
         value = tf.constant(value, dtype=variable.dtype)
     tf.raw_ops.AssignVariableOp(resource=handle, value=value)
 

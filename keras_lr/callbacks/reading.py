@@ -29,13 +29,14 @@ class Values:
     def __init__(self, schedule: AnySchedule | None, times: int = 1, per: int = 1) -> None:
         self._schedule = schedule
         self._times, self._per = times, per
-        self._ahead = LookAhead(self._values_at)
+        self._read: Callable[[int], Any] = lambda index: self.at(self._place(index))
+        if isinstance(schedule, Schedule) and schedule.is_foreseeable:
+            # The schedule's own look ahead remembers from one fit to the next.
+            self._read = schedule.ahead if times == per else LookAhead(self._values_at)
 
     def __call__(self, index: int) -> Any:
         """Return the value at one index."""
-        if not isinstance(self._schedule, Schedule) or not self._schedule.is_foreseeable:
-            return self.at(self._place(index))
-        return self._ahead(index)
+        return self._read(index)
 
     def at(self, place: Any) -> Any:
         """Return the value at a place, or of a `Schedule` those at several."""

@@ -79,10 +79,11 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore
         single = eager_step(step) if self.is_foreseeable else None
         if single is None:
             return self.value(ops.maximum(step, 0))
-        return ops.convert_to_tensor(self._ahead(max(single, 0)), dtype="float32")
+        return ops.convert_to_tensor(self.ahead(max(single, 0)), dtype="float32")
 
     @cached_property
-    def _ahead(self) -> LookAhead:
+    def ahead(self) -> LookAhead:
+        """The values of single steps, for who asks for one after the other."""
         return LookAhead(self.values)
 
     @cached_property

@@ -21,15 +21,15 @@ class LookAhead:
 
     def __init__(self, values: Callable[[np.ndarray], np.ndarray]) -> None:
         self._values = values
-        self._first = 0
-        self._block: list[float] = []
+        self._block: tuple[int, list[float]] = (0, [])
 
     def __call__(self, index: int) -> float:
         """Return the value at one number."""
-        if not 0 <= index - self._first < len(self._block):
-            block = np.minimum(np.arange(index, index + _BLOCK), LAST_STEP)
-            self._first, self._block = index, self._values(block).tolist()
-        return self._block[index - self._first]
+        first, block = self._block
+        if not 0 <= index - first < len(block):
+            numbers = np.minimum(np.arange(index, index + _BLOCK), LAST_STEP)
+            first, block = self._block = index, self._values(numbers).tolist()
+        return block[index - first]
 
 
 def eager_step(step: Any) -> int | None:
