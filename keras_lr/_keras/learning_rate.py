@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from keras_lr._checks import check_choice, complaint
-from keras_lr._keras.training import fresh_train_function
+from keras_lr._keras.training import compiled_anew
 from keras_lr._keras.training_state import TrainingState
 from keras_lr._keras.values import read_variable
 
@@ -152,7 +152,7 @@ def held_learning_rates(model: Any) -> Iterator[None]:
         for optimizer in scheduled:
             undo.enter_context(_held(model, optimizer))
         if scheduled:
-            undo.enter_context(fresh_train_function(model))
+            undo.enter_context(compiled_anew(model))
         yield
 
 

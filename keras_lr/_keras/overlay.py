@@ -9,8 +9,7 @@ import keras
 
 from keras_lr._checks import complaint
 from keras_lr._keras.learning_rate import current_learning_rate, leaf_optimizers
-from keras_lr._keras.scaled_rates import compile_anew
-from keras_lr._keras.training import TrainFunction
+from keras_lr._keras.training import compiled_anew
 from keras_lr._keras.training_state import TrainingState
 from keras_lr._keras.values import read_variable
 
@@ -89,7 +88,7 @@ class Overlay:
         self._put_on()
         self._undo.callback(self._take_off)
         if self._stand_ins:
-            self._undo.enter_context(_compiled_anew(model))
+            self._undo.enter_context(compiled_anew(model))
         for optimizer in _tree(model.optimizer):
             for method in SAVING:
                 self._lift_during(optimizer, method)
@@ -238,24 +237,3 @@ def batches_seen(model: Any) -> int:
 def _tree(optimizer: Any) -> list[Any]:
     leaves = leaf_optimizers(optimizer)
     return leaves if leaves[0] is optimizer else [optimizer, *leaves]
-
-
-@contextlib.contextmanager
-def _compiled_anew(model: Any) -> Iterator[None]:
-    before = _plain(model)
-    compile_anew(model)
-    ours = _plain(model)
-    try:
-        yield
-    finally:
-        if _plain(model) is not ours:  # something else has compiled it since
-            compile_anew(model)
-        elif isinstance(model.train_function, TrainFunction):
-            model.train_function.plain = before
-        else:
-            model.train_function = before
-
-
-def _plain(model: Any) -> Any:
-    function = model.train_function
-    return function.plain if isinstance(function, TrainFunction) else function

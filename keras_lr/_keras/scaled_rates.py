@@ -6,7 +6,7 @@ import keras
 
 from keras_lr._keras.learning_rate import is_scheduled, leaf_optimizers
 from keras_lr._keras.scaled import Scaled
-from keras_lr._keras.training import TrainFunction
+from keras_lr._keras.training import TrainFunction, compile_anew
 from keras_lr._keras.values import read_variable, write_variable
 
 
@@ -238,25 +238,3 @@ def updates_made(model: Any, access: Access) -> int:
     """Return how many updates a model's first optimizer has made."""
     leaf = leaf_optimizers(model.optimizer)[0]
     return int(access.read(leaf._iterations)) // (leaf.gradient_accumulation_steps or 1)
-
-
-def compile_anew(model: Any) -> None:
-    """Make the training step be traced again, also in the middle of `fit`."""
-    wrapper = model.train_function
-    step = model.train_step
-
-    def fresh_train_step(*arguments: Any, **named: Any) -> Any:
-        return step(*arguments, **named)  # JAX would find the old method in its cache
-
-    own = vars(model).get("train_step")
-    vars(model)["train_step"] = fresh_train_step
-    try:
-        model.train_function = None
-        model.make_train_function()
-    finally:
-        del vars(model)["train_step"]
-        if own is not None:
-            vars(model)["train_step"] = own
-    if isinstance(wrapper, TrainFunction):
-        wrapper.plain = model.train_function
-        model.train_function = wrapper

@@ -220,13 +220,45 @@ def is_attached(model: Any, hook: StepHook) -> bool:
     return isinstance(function, TrainFunction) and hook in function.hooks
 
 
+def compile_anew(model: Any) -> None:
+    """Make the training step be traced again, also in the middle of `fit`; hooks stay around it."""
+    wrapper = model.train_function
+    step = model.train_step
+
+    def fresh_train_step(*arguments: Any, **named: Any) -> Any:
+        return step(*arguments, **named)  # JAX would find the old method in its cache
+
+    own = vars(model).get("train_step")
+    vars(model)["train_step"] = fresh_train_step
+    try:
+        model.train_function = None
+        model.make_train_function()
+    finally:
+        del vars(model)["train_step"]
+        if own is not None:
+            vars(model)["train_step"] = own
+    if isinstance(wrapper, TrainFunction):
+        wrapper.plain = model.train_function
+        model.train_function = wrapper
+
+
 @contextlib.contextmanager
-def fresh_train_function(model: Any) -> Iterator[None]:
-    """Compile the training step anew while the context lasts; then the old one comes back."""
-    before = model.train_function
-    model.train_function = None
-    model.make_train_function()
+def compiled_anew(model: Any) -> Iterator[None]:
+    """Trace the training step anew for the length of a context; then the old one comes back."""
+    before = _plain(model)
+    compile_anew(model)
+    ours = _plain(model)
     try:
         yield
     finally:
-        model.train_function = before
+        if _plain(model) is not ours:  # something else has compiled it since
+            compile_anew(model)
+        elif isinstance(model.train_function, TrainFunction):
+            model.train_function.plain = before
+        else:
+            model.train_function = before
+
+
+def _plain(model: Any) -> Any:
+    function = model.train_function
+    return function.plain if isinstance(function, TrainFunction) else function

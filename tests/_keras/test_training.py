@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from tiny import compiled, identical, regression, values
 
-from keras_lr._keras.training import TrainFunction, attach, detach, fresh_train_function
+from keras_lr import LRRangeTest, LRScheduler, schedules
+from keras_lr._keras.training import TrainFunction, attach, compiled_anew, detach
 
 X, Y = regression()
 BACKEND = keras.backend.backend()
@@ -149,10 +150,27 @@ def test_two_drivers_are_refused_by_name():
         fit(model, Attached(Driver), Attached(Driver))
 
 
-def test_a_fresh_train_function_goes_away_again():
+def test_a_compiled_anew_goes_away_again():
     model = compiled()
     fit(model)
     before = model.train_function
-    with fresh_train_function(model):
+    with compiled_anew(model):
         assert model.train_function is not before
     assert model.train_function is before
+
+
+@pytest.mark.parametrize("finder_first", [True, False])
+def test_a_step_held_beside_other_hooks_gives_way_to_the_schedule_again(finder_first):
+    """By the unit-gradient oracle: with a gradient of 1 the weight moves by the rates applied."""
+    start, steps = np.ones((16, 1), "float32"), 16
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False)])
+    schedule = schedules.Linear(0.1, 0.0, steps=2 * steps)
+    model.compile(keras.optimizers.SGD(schedule), loss=lambda y, guess: guess)
+    finder = LRRangeTest(min_lr=1e-3, max_lr=1e-2, steps=4, stop_factor=None)
+    callbacks = [finder, LRScheduler()] if finder_first else [LRScheduler(), finder]
+    model.fit(start, start, batch_size=1, verbose=0, callbacks=callbacks)
+    assert "make_train_function" not in vars(model)
+    before = values(model)[0].item()
+    model.fit(start, start, batch_size=1, verbose=0)
+    moved = before - values(model)[0].item()
+    np.testing.assert_allclose(moved, schedule.values(range(steps)).sum(), rtol=1e-5)
