@@ -5,7 +5,7 @@ from typing import Any
 import keras
 
 from keras_lr._checks import complaint
-from keras_lr._keras.training import ON_JAX
+from keras_lr._keras.backend import ON_JAX
 from keras_lr._keras.training_state import TrainingState
 from keras_lr._keras.values import as_constant
 

@@ -1,9 +1,10 @@
 """Building what Keras on TensorFlow leaves to the first step, to see it before it changes."""
 
-import contextlib
 from typing import Any
 
 import keras
+
+from keras_lr._keras.backend import strategy_scope
 
 
 def build(model: Any, batches: Any) -> None:
@@ -19,8 +20,7 @@ def build(model: Any, batches: Any) -> None:
     if not all(layer.built for layer in model._flatten_layers()):
         model._symbolic_build(data_batch=_symbolic_batch(batches))
     if not model.optimizer.built:
-        strategy = getattr(model, "distribute_strategy", None)
-        with strategy.scope() if strategy else contextlib.nullcontext():
+        with strategy_scope(model):
             model.optimizer.build(model.trainable_variables)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from keras_lr._keras.training import ON_JAX, ON_TENSORFLOW, ON_TORCH
+from keras_lr._keras.backend import ON_JAX, ON_TENSORFLOW, ON_TORCH
 from keras_lr._keras.training_state import TrainingState
 
 Batch = tuple[Any, Any, Any]  # x, y, sample weights

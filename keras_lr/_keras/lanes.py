@@ -8,10 +8,10 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_lr._keras.backend import ON_JAX
 from keras_lr._keras.batch_loss import has_custom_train_step, loss_in
 from keras_lr._keras.evaluation import Batch
 from keras_lr._keras.learning_rate import current_learning_rate, leaf_optimizers
-from keras_lr._keras.training import ON_JAX
 from keras_lr._keras.trials import Trials
 
 _BYTES_AT_MOST = 2**30

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from keras_lr._checks import check_choice, complaint
+from keras_lr._keras.backend import strategy_scope
 from keras_lr._keras.training import compiled_anew
 from keras_lr._keras.training_state import TrainingState
 from keras_lr._keras.values import read_variable
@@ -42,8 +43,7 @@ def known_leaves(model: Any, owner: str) -> list[Any]:
             rule = "a MultiOptimizer made of a function has no optimizers before the model is built"
             fix = "Build the model first, by calling it on a batch"
             raise ValueError(complaint(owner, rule, fix, model=model.name))
-        scope = getattr(model, "distribute_strategy", None)
-        with scope.scope() if scope else contextlib.nullcontext():
+        with strategy_scope(model):
             optimizer.build(model.trainable_variables)
     return leaf_optimizers(optimizer)
 
@@ -159,8 +159,7 @@ def held_learning_rates(model: Any) -> Iterator[None]:
 @contextlib.contextmanager
 def _held(model: Any, optimizer: Any) -> Iterator[None]:
     schedule = optimizer._learning_rate
-    scope = getattr(model, "distribute_strategy", None)
-    with scope.scope() if scope else contextlib.nullcontext():
+    with strategy_scope(model):
         variable = keras.Variable(
             current_learning_rate(optimizer),
             dtype=keras.backend.floatx(),

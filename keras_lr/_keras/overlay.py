@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from keras_lr._checks import complaint
+from keras_lr._keras.backend import strategy_scope
 from keras_lr._keras.learning_rate import current_learning_rate, leaf_optimizers
 from keras_lr._keras.training import compiled_anew
 from keras_lr._keras.training_state import TrainingState
@@ -135,8 +136,7 @@ class Overlay:
 
     def _stand_in(self, optimizer: Any, name: str) -> Any:
         own = getattr(optimizer, name)
-        scope = getattr(self._model, "distribute_strategy", None)
-        with scope.scope() if scope else contextlib.nullcontext():
+        with strategy_scope(self._model):
             variable = _StandIn(
                 own or 0.0,
                 dtype=keras.backend.floatx(),

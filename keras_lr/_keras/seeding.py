@@ -6,8 +6,8 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from keras_lr._keras.backend import ON_TORCH
 from keras_lr._keras.state import RandomSnapshot
-from keras_lr._keras.training import ON_TORCH
 
 
 def seed_generators(seed: int) -> None:

@@ -9,9 +9,9 @@ from typing import Any
 import keras
 import numpy as np
 from keras.src.backend.common import global_state  # where Keras keeps its global seed generator
-from keras.src.random.seed_generator import GLOBAL_SEED_GENERATOR
+from keras.src.random.seed_generator import GLOBAL_SEED_GENERATOR, make_default_seed
 
-from keras_lr._keras.training import ON_JAX, ON_TORCH
+from keras_lr._keras.backend import ON_JAX, ON_TORCH
 from keras_lr._keras.training_state import TrainingState
 from keras_lr._keras.values import read_variable, write_variable
 
@@ -35,8 +35,9 @@ class RandomSnapshot:
     def __init__(self) -> None:
         self._python = random.getstate()
         self._numpy = np.random.get_state()
-        generator = global_state.get_global_attribute(GLOBAL_SEED_GENERATOR)
-        self._keras = VariableSnapshot([generator.state] if generator else [], read_variable)
+        self._generator = global_state.get_global_attribute(GLOBAL_SEED_GENERATOR)
+        held = [self._generator.state] if self._generator else []
+        self._keras = VariableSnapshot(held, read_variable)
         self._torch_in_use = "torch" in sys.modules  # on other backends too, by a DataLoader
         if self._torch_in_use:
             import torch
@@ -49,6 +50,11 @@ class RandomSnapshot:
         random.setstate(self._python)
         np.random.set_state(self._numpy)
         self._keras.restore(write_variable)
+        generator = global_state.get_global_attribute(GLOBAL_SEED_GENERATOR)
+        if generator is not self._generator:
+            # Made meanwhile. A compiled step may hold on to it, so it is not dropped, but gets the
+            # seed that it would draw from Python's generator, were it made now.
+            write_variable(generator.state, np.array([make_default_seed(), 0]))
         if self._torch_in_use:
             import torch
 

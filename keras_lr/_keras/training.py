@@ -4,15 +4,10 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-import keras
-
 from keras_lr._checks import complaint
+from keras_lr._keras.backend import ON_JAX, ON_TENSORFLOW
 from keras_lr._keras.build import build
 from keras_lr._keras.training_state import TrainingState
-
-ON_JAX = keras.backend.backend() == "jax"
-ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
-ON_TORCH = keras.backend.backend() == "torch"
 
 END_OF_DATA: tuple[type[BaseException], ...] = (StopIteration,)
 if ON_TENSORFLOW:

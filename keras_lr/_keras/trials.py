@@ -9,15 +9,14 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_lr._keras.backend import ON_JAX, ON_TENSORFLOW, ON_TORCH
 from keras_lr._keras.batch_loss import BatchLoss, as_float, loss_in
 from keras_lr._keras.evaluation import Batch, LossFunction
 from keras_lr._keras.learning_rate import LearningRates, held_learning_rates
 from keras_lr._keras.state import ModelSnapshot, RandomSnapshot, fit_attributes_kept
-from keras_lr._keras.training import ON_JAX, ON_TENSORFLOW, TrainFunction
+from keras_lr._keras.training import TrainFunction
 from keras_lr._keras.training_state import TrainingState, placed_like, state_variables
 from keras_lr._keras.values import as_constant, write_variable
-
-ON_TORCH = keras.backend.backend() == "torch"
 
 
 class Trials:

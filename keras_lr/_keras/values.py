@@ -6,8 +6,8 @@ from typing import Any
 import keras
 import numpy as np
 
-ON_JAX = keras.backend.backend() == "jax"
-ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
+from keras_lr._keras.backend import ON_JAX, ON_TENSORFLOW
+
 if ON_TENSORFLOW:
     import tensorflow as tf
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from keras_lr._checks import check_choice, check_integer, check_number, complaint
+from keras_lr._keras.backend import ON_JAX
 from keras_lr._keras.batch_loss import BatchLoss, as_float, loss_in
 from keras_lr._keras.evaluation import Batch, LossFunction
 from keras_lr._keras.learning_rate import (
@@ -18,7 +19,7 @@ from keras_lr._keras.learning_rate import (
     micro_step,
 )
 from keras_lr._keras.state import ModelSnapshot, RandomSnapshot
-from keras_lr._keras.training import ON_JAX, StepHook, attach, detach, is_attached
+from keras_lr._keras.training import StepHook, attach, detach, is_attached
 from keras_lr._keras.training_state import TrainingState
 from keras_lr.search.loss_watch import LossWatch
 from keras_lr.search.progress import Progress, Verbosity

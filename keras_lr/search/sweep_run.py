@@ -15,10 +15,10 @@ from typing import Any, Literal
 import keras
 import numpy as np
 
+from keras_lr._keras.backend import ON_JAX
 from keras_lr._keras.batch_loss import as_float
 from keras_lr._keras.evaluation import Batch
 from keras_lr._keras.lanes import Lanes, can_stack, compiled_lanes
-from keras_lr._keras.training import ON_JAX
 from keras_lr._keras.trials import Trials, is_finite
 from keras_lr._keras.values import Constants
 from keras_lr.search.progress import Progress

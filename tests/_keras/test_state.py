@@ -1,5 +1,7 @@
 """Everything put back: variables, random generators, attributes."""
 
+import random
+
 import keras
 import numpy as np
 from tiny import compiled, identical, random_numbers, regression, values
@@ -77,3 +79,24 @@ def test_what_fit_sets_on_a_model_goes_away():
         model.fit(X, Y, verbose=0)
     assert model.history is first
     assert model.stop_training is False
+
+
+def test_a_global_generator_made_meanwhile_begins_again():
+    """As a step with unseeded `keras.random` makes one, in a search as in the fit without it."""
+
+    def draw():
+        return float(keras.ops.convert_to_numpy(keras.random.normal(())))
+
+    def twin(search):
+        keras.utils.clear_session()
+        random.seed(1)
+        if search:
+            snapshot = RandomSnapshot()
+            draw()
+            snapshot.restore()
+        return [draw(), draw()]
+
+    try:
+        assert twin(search=True) == twin(search=False)
+    finally:
+        keras.utils.clear_session()

@@ -1,0 +1,19 @@
+"""Which backend Keras runs on, and the scope in which a model's variables are made there."""
+
+import contextlib
+from typing import Any
+
+import keras
+
+ON_JAX = keras.backend.backend() == "jax"
+ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
+ON_TORCH = keras.backend.backend() == "torch"
+
+
+def strategy_scope(model: Any) -> contextlib.AbstractContextManager[Any]:
+    """Return the scope of a model's `tf.distribute` strategy, or one of no effect."""
+    strategy = getattr(model, "distribute_strategy", None)
+    scope: contextlib.AbstractContextManager[Any] = (
+        strategy.scope() if strategy else contextlib.nullcontext()
+    )
+    return scope
