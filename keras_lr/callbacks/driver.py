@@ -1,22 +1,18 @@
 """What the callbacks that drive a schedule through a fit have in common."""
 
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
-import keras
-
-from keras_lr._checks import complaint
-from keras_lr._keras.in_graph import schedule_of
 from keras_lr._keras.learning_rate import accumulation_steps, known_leaves, leaf_optimizers
 from keras_lr._keras.overlay import Knob, Overlay, batches_seen, learning_rates
+from keras_lr._keras.restoring import RestoringCallback
 from keras_lr._keras.training import StepHook, attach, detach, tidy_up
 from keras_lr._keras.training_state import TrainingState
 from keras_lr.callbacks.fit_run import FitRun, Position
 from keras_lr.callbacks.observed import Observed
+from keras_lr.callbacks.one_writer import WriterWatch, refuse_other_drivers
 from keras_lr.callbacks.reading import Reading
 
 
@@ -89,7 +85,7 @@ class StepDriver(StepHook):
         self._overlay.remove_later()
 
 
-class ScheduleCallback(keras.callbacks.Callback, ABC):  # type: ignore[misc]
+class ScheduleCallback(RestoringCallback, ABC):
     """A callback that drives hyper-parameters of the optimizers through a fit.
 
     A subclass says in `plan` what it drives. This puts it on at the beginning of a fit and takes it
@@ -103,8 +99,8 @@ class ScheduleCallback(keras.callbacks.Callback, ABC):  # type: ignore[misc]
         self._overlay: Overlay | None = None
         self._driver: StepDriver | None = None
         self._position: Position | None = None
+        self._watch: WriterWatch | None = None
         self._begun = False
-        self._warned = False
 
     @property
     def owner(self) -> str:
@@ -146,9 +142,10 @@ class ScheduleCallback(keras.callbacks.Callback, ABC):  # type: ignore[misc]
         )
         plan = self.plan(run)
         if plan.learning_rate is not None:
-            self._refuse_other_drivers(leaves, plan.learning_rate)
-        self._position = Position(run)
-        self._overlay = Overlay(
+            refuse_other_drivers(run, leaves, plan.learning_rate)
+        position = self._position = Position(run)
+        self._watch = WriterWatch(run, self._seen_before)
+        overlay = self._overlay = Overlay(
             model,
             self.owner,
             learning_rate=plan.learning_rate is not None,
@@ -156,12 +153,12 @@ class ScheduleCallback(keras.callbacks.Callback, ABC):  # type: ignore[misc]
             weight_decay=plan.weight_decay is not None,
         )
         try:
-            self._driver = self._make_driver(plan)
+            self._driver = self._make_driver(plan, position, overlay)
             attach(model, self._driver)
         except BaseException:
             self.restore()
             raise
-        self._begun = self._warned = False
+        self._begun = False
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Go to the epoch's first step. Called by `fit`."""
@@ -175,11 +172,22 @@ class ScheduleCallback(keras.callbacks.Callback, ABC):  # type: ignore[misc]
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Look, once an epoch, whether something else sets the learning rate. Called by `fit`."""
-        if batch == 0 and self._position is not None:
-            self._watch_for_other_writers()
-
-    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Do nothing, but be there: else Keras would hand every batch's logs to other threads."""
+        if batch != 0 or self._position is None or self._driver is None or self._watch is None:
+            return
+        first, self._begun = not self._begun, True
+        seen = batches_seen(self.model)
+        if first:
+            self._position.align(seen)
+        if not self._driver.drives_learning_rate:
+            return
+        if not first:
+            self._watch.look_between_epochs(self.model, self._driver.learning_rate)
+            return
+        try:
+            self._watch.look_before_first_step(self.model, seen)
+        except ValueError:
+            self.restore()
+            raise
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Give the optimizers their own settings back. Called by `fit`."""
@@ -198,23 +206,7 @@ class ScheduleCallback(keras.callbacks.Callback, ABC):  # type: ignore[misc]
             detach(self.model, self._driver)
         self._overlay = self._driver = self._position = None
 
-    def __enter__(self) -> Self:
-        """Return the callback itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Give the optimizers their own settings back, whatever happened."""
-        self.restore()
-
-    def _make_driver(self, plan: Plan) -> StepDriver:
-        overlay, position = self._overlay, self._position
-        if overlay is None or position is None:
-            raise RuntimeError("ScheduleCallback: no fit has begun.")
+    def _make_driver(self, plan: Plan, position: Position, overlay: Overlay) -> StepDriver:
         tracks = []
         observed = None
         if plan.learning_rate is None:
@@ -229,55 +221,3 @@ class ScheduleCallback(keras.callbacks.Callback, ABC):  # type: ignore[misc]
         if plan.weight_decay is not None:
             tracks.append(("weight_decay", plan.weight_decay, overlay.weight_decay()))
         return StepDriver(self.owner, position, tracks, observed, overlay)
-
-    def _refuse_other_drivers(self, leaves: Sequence[Any], plan: Any) -> None:
-        for leaf in leaves:
-            schedule = schedule_of(leaf)
-            if schedule is not None:
-                rule = "the optimizer already has a schedule for its learning rate"
-                fix = (
-                    "Give the optimizer a number as learning_rate, or leave out the callback's "
-                    "schedule; LRScheduler() only logs what the optimizer's own gives"
-                )
-                raise ValueError(complaint(self.owner, rule, fix, learning_rate=schedule))
-            decay = getattr(leaf, "decay", 0.0)
-            if decay:
-                rule = "the optimizer's decay would lower what the callback sets"
-                fix = (
-                    "Make the optimizer with decay=0, and multiply the schedule by "
-                    f"schedules.InverseTime(1.0, {decay!r}) if both are meant"
-                )
-                raise ValueError(complaint(self.owner, rule, fix, decay=decay))
-        if isinstance(plan, Sequence) and len(plan) != len(leaves):
-            rule = f"there must be one schedule for each of the {len(leaves)} optimizers"
-            several = f"{len(plan)} schedules"
-            fix = "Or pass a single one"
-            raise ValueError(complaint(self.owner, rule, fix, learning_rate=several))
-        if isinstance(plan, Reading) and len(leaves) > 1 and not any(self._own_rates):
-            rule = (
-                "one schedule for several optimizers keeps the proportion of their learning rates"
-            )
-            fix = "Give them learning rates above 0, or pass one schedule for each"
-            raise ValueError(complaint(self.owner, rule, fix, learning_rates=self._own_rates))
-
-    def _watch_for_other_writers(self) -> None:
-        driver = self._driver
-        if driver is None or self._position is None:
-            return
-        first, self._begun = not self._begun, True
-        seen = batches_seen(self.model)
-        if first:
-            self._position.align(seen)
-        if not driver.drives_learning_rate or self._warned:
-            return
-        present = max(learning_rates(self.model))
-        if first and present != max(self._own_rates) and seen == self._seen_before:
-            self.restore()
-            rule = "something else in this fit sets the learning rate"
-            fix = "Keep one of the two; ReduceOnPlateauPlus can be combined with any schedule"
-            raise ValueError(complaint(self.owner, rule, fix, learning_rate=present))
-        if not first and abs(present - driver.learning_rate) > 1e-6 * driver.learning_rate:
-            self._warned = True
-            rule = "something else has set the learning rate; it is overwritten at every step"
-            fix = "Keep one of the two; ReduceOnPlateauPlus can be combined with any schedule"
-            warnings.warn(complaint(self.owner, rule, fix, learning_rate=present), stacklevel=2)

@@ -2,21 +2,20 @@
 
 import warnings
 from collections.abc import Sequence
-from types import GeneratorType, TracebackType
+from types import GeneratorType
 from typing import Any, Literal
-
-import keras
 
 from keras_lr._checks import complaint
 from keras_lr._keras.data import numpy_batches
 from keras_lr._keras.evaluation import Batch
+from keras_lr._keras.restoring import RestoringCallback
 from keras_lr._keras.seeding import generators_kept
 from keras_lr.search.progress import Verbosity
 from keras_lr.search.range_sweep import RangeSweep, RangeTestSettings
 from keras_lr.search.result import RangeTestResult
 
 
-class LRRangeTest(keras.callbacks.Callback):  # type: ignore[misc]
+class LRRangeTest(RestoringCallback):
     r"""Learning-rate range test: raise the rate step by step, watch the loss, put all back.
 
     Update $t = 0 \dots n - 1$ of the sweep is made with
@@ -145,9 +144,6 @@ class LRRangeTest(keras.callbacks.Callback):  # type: ignore[misc]
         """Note where the epoch starts. Called by `fit`."""
         self._batches_before_epoch = self._sweep.batches if self._sweep else 0
 
-    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Do nothing, but be there: else Keras would hand every batch's logs to other threads."""
-
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Stop a fit whose data has run out. Called by `fit`."""
         if self._sweep and self._sweep.batches == self._batches_before_epoch:
@@ -178,19 +174,6 @@ class LRRangeTest(keras.callbacks.Callback):  # type: ignore[misc]
             self._sweep.restore()
             self.result = self._sweep.result()
             self._sweep = None
-
-    def __enter__(self) -> "LRRangeTest":
-        """Return the callback itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Put the model back, whatever happened."""
-        self.restore()
 
 
 def _as_batch(probe: Any) -> Batch:
