@@ -183,7 +183,8 @@ class ScheduledRate(_ScheduleRate):
         self.scale = scale
         present = self._optimizer._learning_rate
         raw = present.schedule if isinstance(present, Scaled) else present
-        self._optimizer.learning_rate = Scaled(raw, scale)
+        # Past the public setter, which this library's optimizers refuse in the middle of a step.
+        object.__setattr__(self._optimizer, "_learning_rate", Scaled(raw, scale))
         compile_anew(self._model)
 
     def applied(self, access: Access) -> float:

@@ -490,9 +490,9 @@ def test_evaluates_every_so_many_steps(monitor):
     np.testing.assert_allclose(history.history["loss"], [np.mean(losses)] * 2, rtol=1e-5)
 
 
-def test_a_step_can_reduce_a_schedule_at_once():
-    schedule = keras.optimizers.schedules.CosineDecay(1e-9, 1000)
-    model = make_model(keras.optimizers.SGD(schedule))
+@pytest.mark.parametrize("kind", [keras.optimizers.SGD, optimizers.SGD])
+def test_a_step_can_reduce_a_schedule_at_once(kind):
+    model = make_model(kind(keras.optimizers.schedules.CosineDecay(1e-9, 1000)))
     plateau = ReduceOnPlateauPlus("batch_loss", factor=0.5, patience=1, min_delta=9e9, frequency=3)
     fit(model, [plateau], epochs=3)
     assert [(event.epoch, event.step) for event in plateau.events] == [(1, 6), (2, 9), (2, 12)]
