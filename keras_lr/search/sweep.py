@@ -188,10 +188,12 @@ def _result(
 ) -> SweepResult:
     last = losses[:, :, -max(1, losses.shape[2] // 4) :].mean(axis=2)
     first = losses[:, :, 0]
-    lost = ~(last <= first + np.abs(first))
-    final = {"loss": np.where(np.isnan(last), np.inf, last)}
+    final = {"loss": last}
     for name in sorted({name for run in runs for lane in run for name in lane.final}):
         final[name] = np.array([[lane.final.get(name, np.inf) for lane in run] for run in runs])
+    # A NaN is no number to compare: it would be the lowest of all losses.
+    final = {name: np.where(np.isnan(values), np.inf, values) for name, values in final.items()}
+    lost = ~(last <= first + np.abs(first)) | np.isinf(final.get("val_loss", last))
     made = np.array([[lane.made // accumulated for lane in run] for run in runs])
     return SweepResult(
         learning_rates=rates,
@@ -213,7 +215,7 @@ def _median(losses: np.ndarray) -> np.ndarray:
 
 def _check_result(result: SweepResult) -> None:
     rates = result.learning_rates.tolist()
-    if result.diverged.all() and (np.isinf(result.final["loss"])).all():
+    if result.diverged.all() and np.isinf(result.final[result.measure]).all():
         rule = "every learning rate diverged"
         fix = "Pass smaller learning rates, or look for NaN in the data; nothing was changed"
         raise ValueError(complaint(_OWNER, rule, fix, learning_rates=rates))

@@ -31,7 +31,7 @@ class SweepResult:
             compiled metrics over the last quarter of the steps, `"val_..."` at the end, if there
             was validation data; the median over the repeats. Infinite where a lane diverged.
         diverged: bool[K], whether a lane ended with a loss that is not finite or above twice the
-            first.
+            first, or with a validation loss that is not finite.
         stopped_at: int[K], the steps a lane made before it was stopped, or all.
         cost_steps: Training steps made in all.
         method: `"sequential"` or `"lanes"`, how most of the lanes were trained.
@@ -74,7 +74,8 @@ class SweepResult:
     @property
     def best_lr(self) -> float:
         """The learning rate with the lowest final loss, of the validation data if there was any."""
-        return float(self.learning_rates[int(np.argmin(self.final[self.measure]))])
+        final = self.final[self.measure]
+        return float(self.learning_rates[int(np.argmin(np.where(np.isnan(final), np.inf, final)))])
 
     @property
     def measure(self) -> str:

@@ -75,6 +75,8 @@ def test_a_result_says_what_it_found_and_refuses_what_does_not_fit():
         "SweepResult(5 learning rates, 0.001 to 10; 2 diverged; best 0.1 by val_loss)"
     )
     assert found.to_dict()["final"]["val_loss"][2] == found.final["val_loss"][2]
+    unknown = {**found.final, "val_loss": np.where(RATES > 1, math.nan, found.final["val_loss"])}
+    assert SweepResult(**{**found.to_dict(), "final": unknown}).best_lr == found.best_lr
     with pytest.raises(ValueError, match="read-only"):
         found.losses[0] = 0
     with pytest.raises(ValueError, match="one entry per learning rate"):

@@ -160,6 +160,22 @@ def test_a_diverged_lane_stops_early_and_is_flagged():
     assert result.cost_steps == 2 * STEPS + result.stopped_at[2]
 
 
+def test_a_lane_with_a_validation_loss_that_is_nan_diverged_and_is_not_the_best():
+    x, y = regression()
+    held_out = x[:32], y[:32] * np.nan
+    with pytest.raises(ValueError, match="every learning rate diverged"):
+        lr_sweep(light(), x, y, RATES, 1, validation_data=held_out, verbose=0)
+    # Weights of infinity after the only step: its own loss, of before, is still finite.
+    result = lr_sweep(
+        light(), x, 1e3 * y, [*RATES, 3e38], 1, validation_data=(x, y), method="sequential",
+        verbose=0,
+    )  # fmt: skip
+    assert result.diverged.tolist() == [False, False, False, True]
+    assert result.final["val_loss"][3] == math.inf
+    assert np.isfinite(result.final["loss"]).all()
+    assert result.best_lr in RATES
+
+
 def test_steps_are_updates_under_gradient_accumulation():
     x, y = regression()
     model = light(lambda: keras.optimizers.SGD(0.01, gradient_accumulation_steps=2))
