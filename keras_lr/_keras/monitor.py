@@ -43,18 +43,54 @@ class ValidationWatch:
 
     def __init__(self, model: Any) -> None:
         self.has_data = False
-        self._model = model
-        should_eval = type(model)._should_eval
-
-        def watched(epoch: int, validation_freq: Any) -> bool:
-            self.has_data = True
-            return bool(should_eval(model, epoch, validation_freq))
-
-        vars(model)["_should_eval"] = watched
+        self._question = _ShouldEval.of(model)
+        self._question.watches.append(self)
 
     def stop(self) -> None:
-        """Give the model its own method back."""
-        vars(self._model).pop("_should_eval", None)
+        """Give the model its own method back, if no other callback watches."""
+        self._question.leave(self)
+
+
+class _ShouldEval:
+    """In place of a model's `_should_eval`, for all the watches of one fit."""
+
+    def __init__(self, model: Any) -> None:
+        self.watches: list[ValidationWatch] = []
+        self._model, self._fit = model, _fit(model)
+        present = vars(model).get("_should_eval")
+        if isinstance(present, _ShouldEval):  # left there by a fit that was cut off
+            present = present._own
+        self._own: Any = present
+        vars(model)["_should_eval"] = self
+
+    @classmethod
+    def of(cls, model: Any) -> "_ShouldEval":
+        """Return the one of the present fit."""
+        present = vars(model).get("_should_eval")
+        if isinstance(present, cls) and present._fit is _fit(model):
+            return present
+        return cls(model)
+
+    def __call__(self, epoch: int, validation_freq: Any) -> bool:
+        for watch in self.watches:
+            watch.has_data = True
+        own = self._own or type(self._model)._should_eval.__get__(self._model)
+        return bool(own(epoch, validation_freq))
+
+    def leave(self, watch: ValidationWatch) -> None:
+        """Take a watch off; with the last one the model's own method returns."""
+        if watch in self.watches:
+            self.watches.remove(watch)
+        if self.watches or vars(self._model).get("_should_eval") is not self:
+            return
+        if self._own is None:
+            del vars(self._model)["_should_eval"]
+        else:
+            vars(self._model)["_should_eval"] = self._own
+
+
+def _fit(model: Any) -> Any:
+    return getattr(model, "history", None)  # `fit` makes a new one each time
 
 
 BATCH_LOSS = "batch_loss"

@@ -46,3 +46,36 @@ def test_so_is_its_absence():
     assert not watch.has_data
     watch.stop()
     assert "_should_eval" not in vars(model)
+
+
+class Watching(keras.callbacks.Callback):
+    def on_train_begin(self, logs=None):
+        self.watch = ValidationWatch(self.model)
+
+    def on_train_end(self, logs=None):
+        self.watch.stop()
+
+
+class CutOffError(Exception):
+    pass
+
+
+class CutOff(keras.callbacks.Callback):
+    def on_epoch_end(self, epoch, logs=None):
+        raise CutOffError
+
+
+@pytest.mark.parametrize("own", [None, lambda epoch, frequency: False])
+def test_two_watches_and_what_a_fit_that_was_cut_off_has_left(own):
+    model, watch = fitted()
+    watch.stop()
+    if own:
+        vars(model)["_should_eval"] = own
+    data = {"validation_data": (X, Y), "validation_freq": 2, "verbose": 0}
+    with pytest.raises(CutOffError):
+        model.fit(X, Y, callbacks=[Watching(), CutOff()], **data)
+    watching = [Watching(), Watching()]
+    history = model.fit(X, Y, epochs=2, callbacks=watching, **data)
+    assert [each.watch.has_data for each in watching] == [True, True]
+    assert len(history.history.get("val_loss", [])) == (0 if own else 1)
+    assert vars(model).get("_should_eval") is own

@@ -124,13 +124,15 @@ def test_an_event_tells_what_happened():
     np.testing.assert_allclose(history["learning_rate"], [0.1, 0.1, 0.1], rtol=1e-6)
 
 
-def test_epochs_without_validation_are_no_evaluations():
+@pytest.mark.parametrize("number", [1, 2])
+def test_epochs_without_validation_are_no_evaluations(number):
     model = make_model(keras.optimizers.SGD(0.0))
     model.optimizer.learning_rate = 1e-9
-    plateau = ReduceOnPlateauPlus("val_loss", factor=0.5, patience=2)
-    fit(model, [plateau], epochs=8, validation_data=(X, Y), validation_freq=2)
-    assert [event.epoch for event in plateau.events] == [5]
-    assert plateau.get_state()["controller"]["evaluations"] == 4
+    patience = [2, 99][:number]
+    plateaus = [ReduceOnPlateauPlus("val_loss", factor=0.5, patience=each) for each in patience]
+    fit(model, plateaus, epochs=8, validation_data=(X, Y), validation_freq=2)
+    assert [event.epoch for event in plateaus[0].events] == [5]
+    assert [each.get_state()["controller"]["evaluations"] for each in plateaus] == [4] * number
 
 
 @pytest.mark.parametrize("steps", [1, 4])
