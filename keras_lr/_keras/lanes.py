@@ -11,7 +11,7 @@ import numpy as np
 from keras_lr._keras.backend import ON_JAX
 from keras_lr._keras.batch_loss import has_custom_train_step, loss_in
 from keras_lr._keras.evaluation import Batch
-from keras_lr._keras.learning_rate import current_learning_rate, leaf_optimizers
+from keras_lr._keras.learning_rate import current_learning_rates, leaf_optimizers, proportions
 from keras_lr._keras.trials import Trials
 
 _BYTES_AT_MOST = 2**30
@@ -42,8 +42,7 @@ def compiled_lanes(model: Any, count: int) -> CompiledLanes | None:
 
 def _shares(model: Any) -> tuple[float, ...]:
     """Return the proportions between the learning rates, which are constants of the step."""
-    present = [current_learning_rate(leaf) for leaf in leaf_optimizers(model.optimizer)]
-    return tuple(rate / max(present) if max(present) > 0 else 1.0 for rate in present)
+    return proportions(current_learning_rates(model))
 
 
 def can_stack(model: Any, trials: Trials, lanes: int) -> bool:

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
-import numpy as np
 
 from keras_lr._checks import check_choice, complaint
 from keras_lr._keras.backend import strategy_scope
+from keras_lr._keras.knobs import Knob
 from keras_lr._keras.training import compiled_anew
 from keras_lr._keras.training_state import TrainingState
 from keras_lr._keras.values import read_variable
@@ -87,6 +87,17 @@ def current_learning_rate(optimizer: Any) -> float:
     return float(keras.ops.convert_to_numpy(optimizer.learning_rate))
 
 
+def current_learning_rates(model: Any) -> tuple[float, ...]:
+    """Return the present learning rate of each leaf optimizer. Not for use inside a step."""
+    return tuple(current_learning_rate(leaf) for leaf in leaf_optimizers(model.optimizer))
+
+
+def proportions(rates: Sequence[float]) -> tuple[float, ...]:
+    """Return learning rates as parts of the largest of them; where all are 0, a whole each."""
+    largest = max(rates)
+    return tuple(rate / largest if largest > 0 else 1.0 for rate in rates)
+
+
 def accumulation_steps(model: Any) -> int:
     """Return how many batches make one update."""
     steps = {leaf.gradient_accumulation_steps or 1 for leaf in leaf_optimizers(model.optimizer)}
@@ -119,19 +130,17 @@ class LearningRates:
 
     def __init__(self, model: Any) -> None:
         leaves = leaf_optimizers(model.optimizer)
-        present = np.array([current_learning_rate(leaf) for leaf in leaves])
-        largest = present.max()
-        self.initial = float(largest)
-        self.default = default_learning_rate(leaves[int(present.argmax())])
-        self._shares = present / largest if largest > 0 else np.ones_like(present)
-        self._variables = [leaf._learning_rate for leaf in leaves]
+        present = current_learning_rates(model)
+        self.initial = max(present)
+        self.default = default_learning_rate(leaves[present.index(self.initial)])
+        variables = [leaf._learning_rate for leaf in leaves]
+        self._knob = Knob(variables, proportions(present), scaled=True)
         decays = [getattr(leaf, "_decay", None) for leaf in leaves]
         self._decays = [decay for decay in decays if isinstance(decay, keras.Variable)]
 
     def write(self, state: TrainingState, learning_rate: float) -> None:
         """Make `learning_rate`, times a plateau's scale, the one of the next update."""
-        for variable, share in zip(self._variables, self._shares, strict=True):
-            state.write(variable, learning_rate * share * state.scale)
+        self._knob.write(state, learning_rate)
 
     def hold_decay(self, state: TrainingState) -> None:
         """Switch off the decay of this library's optimizers: what is written is what is used."""

@@ -3,44 +3,17 @@
 import contextlib
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import keras
 
-from keras_lr._checks import complaint
 from keras_lr._keras.backend import strategy_scope
-from keras_lr._keras.learning_rate import current_learning_rate, leaf_optimizers
+from keras_lr._keras.knobs import Knob, StandIn, momentum_name
+from keras_lr._keras.learning_rate import leaf_optimizers, proportions
 from keras_lr._keras.training import compiled_anew
-from keras_lr._keras.training_state import TrainingState
 from keras_lr._keras.values import read_variable
 
 SAVING = ("get_config", "save_own_variables", "load_own_variables")
-
-
-class Knob:
-    """Variables of several optimizers that are set together, in proportion to their shares.
-
-    Args:
-        variables: One per optimizer.
-        shares: What the value is multiplied by for each of them.
-        scaled: Whether a plateau scales it, as it does the learning rate.
-    """
-
-    def __init__(
-        self, variables: Sequence[Any], shares: Sequence[float], *, scaled: bool = False
-    ) -> None:
-        self._parts = list(zip(variables, shares, strict=True))
-        self._scaled = scaled
-        self.written: dict[int, float] = {}
-
-    def write(self, state: TrainingState, value: float) -> float:
-        """Make `value` the one of the next update; return it with a plateau's scale."""
-        if self._scaled:
-            value *= state.scale
-        for variable, share in self._parts:
-            state.write(variable, value * share)
-            self.written[id(variable)] = value * share
-        return value
 
 
 class Overlay:
@@ -56,9 +29,15 @@ class Overlay:
     Args:
         model: A compiled model, in `on_train_begin`.
         owner: The public name of what drives, for error messages.
-        learning_rate: Whether to drive the learning rates, of which none may have a schedule.
+        learning_rate: Whether to drive the learning rates, of which none may have a schedule:
+            `"together"`, in their present proportion, or `"each"` by itself.
         momentum: Whether to drive `momentum`, or `beta_1` where an optimizer has that.
         weight_decay: Whether to drive `weight_decay`.
+
+    Attributes:
+        learning_rates: What sets the learning rates: nothing, one thing, or one for each optimizer.
+        momentum: What sets the momenta of all optimizers, if that was asked for.
+        weight_decay: What sets the weight decays of all optimizers, if that was asked for.
 
     Raises:
         ValueError: If an optimizer has no momentum to drive.
@@ -69,22 +48,28 @@ class Overlay:
         model: Any,
         owner: str,
         *,
-        learning_rate: bool = False,
+        learning_rate: Literal["together", "each"] | None = None,
         momentum: bool = False,
         weight_decay: bool = False,
     ) -> None:
         self._model = model
-        self._leaves = leaf_optimizers(model.optimizer)
-        driven = self._leaves if learning_rate else []
-        self._rates = [leaf._learning_rate for leaf in driven]
+        leaves = leaf_optimizers(model.optimizer)
+        self._rates = [leaf._learning_rate for leaf in leaves] if learning_rate else []
         self._own_rates = self._present_rates()
-        self._knobs: list[Knob] = []
         self._stand_ins: list[tuple[Any, str, Any, Any]] = []
         self._lifted = False
-        names = {leaf: momentum_name(leaf, owner) for leaf in self._leaves} if momentum else {}
-        self._momenta = [self._stand_in(leaf, name) for leaf, name in names.items()]
-        decaying = self._leaves if weight_decay else []
-        self._decays = [self._stand_in(leaf, "weight_decay") for leaf in decaying]
+        self.learning_rates: list[Knob] = []
+        self.momentum: Knob | None = None
+        self.weight_decay: Knob | None = None
+        if learning_rate == "together":
+            shares = proportions(self._own_rates)
+            self.learning_rates = [Knob(self._rates, shares, scaled=True)]
+        elif learning_rate == "each":
+            self.learning_rates = [Knob([rate], [1.0], scaled=True) for rate in self._rates]
+        if momentum:
+            self.momentum = self._replaced(leaves, [momentum_name(leaf, owner) for leaf in leaves])
+        if weight_decay:
+            self.weight_decay = self._replaced(leaves, ["weight_decay"] * len(leaves))
         self._undo = contextlib.ExitStack()
         self._put_on()
         self._undo.callback(self._take_off)
@@ -93,26 +78,6 @@ class Overlay:
         for optimizer in _tree(model.optimizer):
             for method in SAVING:
                 self._lift_during(optimizer, method)
-
-    def learning_rate(self) -> Knob:
-        """Return all learning rates as one: the largest; the others keep their proportion to it."""
-        largest = max(self._own_rates)
-        shares = [rate / largest if largest > 0 else 1.0 for rate in self._own_rates]
-        self._knobs = [Knob(self._rates, shares, scaled=True)]
-        return self._knobs[0]
-
-    def learning_rates(self) -> list[Knob]:
-        """Return the learning rate of each optimizer."""
-        self._knobs = [Knob([rate], [1.0], scaled=True) for rate in self._rates]
-        return self._knobs
-
-    def momentum(self) -> Knob:
-        """Return the momenta of all optimizers."""
-        return Knob(self._momenta, [1.0] * len(self._momenta))
-
-    def weight_decay(self) -> Knob:
-        """Return the weight decays of all optimizers."""
-        return Knob(self._decays, [1.0] * len(self._decays))
 
     def remove(self) -> None:
         """Put everything back. Can be called again."""
@@ -123,7 +88,9 @@ class Overlay:
 
     def remove_later(self) -> None:
         """Put everything back long after; but leave a learning rate that has been set since."""
-        written = {key: value for knob in self._knobs for key, value in knob.written.items()}
+        written = {
+            key: value for knob in self.learning_rates for key, value in knob.written.items()
+        }
         for index, rate in enumerate(self._rates):
             present = read_variable(rate).item()
             ours = written.get(id(rate), present)
@@ -134,10 +101,14 @@ class Overlay:
     def _present_rates(self) -> list[float]:
         return [read_variable(rate).item() for rate in self._rates]
 
+    def _replaced(self, leaves: Sequence[Any], names: Sequence[str]) -> Knob:
+        pairs = zip(leaves, names, strict=True)
+        return Knob([self._stand_in(leaf, name) for leaf, name in pairs], [1.0] * len(leaves))
+
     def _stand_in(self, optimizer: Any, name: str) -> Any:
         own = getattr(optimizer, name)
         with strategy_scope(self._model):
-            variable = _StandIn(
+            variable = StandIn(
                 own or 0.0,
                 dtype=keras.backend.floatx(),
                 trainable=False,
@@ -185,48 +156,6 @@ class Overlay:
             self._put_on()
             for rate, value in zip(self._rates, applied, strict=True):
                 rate.assign(value)
-
-
-class _StandIn(keras.Variable):  # type: ignore[misc]
-    """A variable in place of a plain number.
-
-    Optimizers ask by `momentum != 0` or `momentum > 0` whether they have momentum at all. That is a
-    question about how they were made, and must have an answer while the step is being compiled.
-    """
-
-    __hash__ = keras.Variable.__hash__
-
-    def __ne__(self, other: object) -> bool:
-        return True
-
-    def __gt__(self, other: object) -> bool:
-        return True
-
-
-def momentum_name(optimizer: Any, owner: str) -> str:
-    """Return which attribute of a leaf optimizer is its momentum.
-
-    Raises:
-        ValueError: If it has none, or was made without.
-    """
-    alone = "leave the momentum alone (momentum=None), or change the optimizer"
-    for name in ("momentum", "beta_1"):
-        value = getattr(optimizer, name, None)
-        if value is None:
-            continue
-        if value == 0:
-            rule = "an optimizer made with momentum 0 keeps no velocity to give it one later"
-            fix = f"Make it with one, {type(optimizer).__name__}(momentum=0.9), or {alone}"
-            raise ValueError(complaint(owner, rule, fix, **{name: value}))
-        return name
-    rule = "the optimizer must have a momentum or a beta_1 to drive"
-    fix = alone.replace("leave", "Leave", 1)
-    raise ValueError(complaint(owner, rule, fix, optimizer=type(optimizer).__name__))
-
-
-def learning_rates(model: Any) -> tuple[float, ...]:
-    """Return the present learning rate of each leaf optimizer. Not for use inside a step."""
-    return tuple(current_learning_rate(leaf) for leaf in leaf_optimizers(model.optimizer))
 
 
 def batches_seen(model: Any) -> int:

@@ -3,10 +3,16 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
-from keras_lr._keras.learning_rate import accumulation_steps, known_leaves, leaf_optimizers
-from keras_lr._keras.overlay import Knob, Overlay, batches_seen, learning_rates
+from keras_lr._keras.knobs import Knob
+from keras_lr._keras.learning_rate import (
+    accumulation_steps,
+    current_learning_rates,
+    known_leaves,
+    leaf_optimizers,
+)
+from keras_lr._keras.overlay import Overlay, batches_seen
 from keras_lr._keras.restoring import RestoringCallback
 from keras_lr._keras.training import StepHook, attach, detach, tidy_up
 from keras_lr._keras.training_state import TrainingState
@@ -29,6 +35,13 @@ class Plan:
     learning_rate: Reading | Sequence[Reading] | None = None
     momentum: Reading | None = None
     weight_decay: Reading | None = None
+
+    @property
+    def how(self) -> Literal["together", "each"] | None:
+        """How the learning rates are driven, if they are."""
+        if self.learning_rate is None:
+            return None
+        return "together" if isinstance(self.learning_rate, Reading) else "each"
 
 
 class StepDriver(StepHook):
@@ -125,7 +138,7 @@ class ScheduleCallback(RestoringCallback, ABC):
         tidy_up(model)
         if getattr(model, "optimizer", None) is not None:
             known_leaves(model, self.owner)
-            self._own_rates = learning_rates(model)
+            self._own_rates = current_learning_rates(model)
             self._seen_before = batches_seen(model)
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
@@ -148,7 +161,7 @@ class ScheduleCallback(RestoringCallback, ABC):
         overlay = self._overlay = Overlay(
             model,
             self.owner,
-            learning_rate=plan.learning_rate is not None,
+            learning_rate=plan.how,
             momentum=plan.momentum is not None,
             weight_decay=plan.weight_decay is not None,
         )
@@ -207,17 +220,15 @@ class ScheduleCallback(RestoringCallback, ABC):
         self._overlay = self._driver = self._position = None
 
     def _make_driver(self, plan: Plan, position: Position, overlay: Overlay) -> StepDriver:
-        tracks = []
-        observed = None
-        if plan.learning_rate is None:
-            observed = Observed(self.model)
-        elif isinstance(plan.learning_rate, Reading):
-            tracks = [("learning_rate", plan.learning_rate, overlay.learning_rate())]
-        else:
+        names, rates = ["learning_rate"], plan.learning_rate
+        if isinstance(rates, Sequence):
             names = [f"learning_rate_{name}" for name in position.run.optimizers]
-            tracks = list(zip(names, plan.learning_rate, overlay.learning_rates(), strict=True))
-        if plan.momentum is not None:
-            tracks.append(("momentum", plan.momentum, overlay.momentum()))
-        if plan.weight_decay is not None:
-            tracks.append(("weight_decay", plan.weight_decay, overlay.weight_decay()))
+        elif rates is not None:
+            rates = [rates]
+        tracks = list(zip(names, rates or (), overlay.learning_rates, strict=bool(rates)))
+        if plan.momentum is not None and overlay.momentum is not None:
+            tracks.append(("momentum", plan.momentum, overlay.momentum))
+        if plan.weight_decay is not None and overlay.weight_decay is not None:
+            tracks.append(("weight_decay", plan.weight_decay, overlay.weight_decay))
+        observed = Observed(self.model) if rates is None else None
         return StepDriver(self.owner, position, tracks, observed, overlay)

@@ -6,7 +6,7 @@ from typing import Any
 
 from keras_lr._checks import complaint
 from keras_lr._keras.in_graph import schedule_of
-from keras_lr._keras.overlay import learning_rates
+from keras_lr._keras.learning_rate import current_learning_rates
 from keras_lr.callbacks.fit_run import FitRun
 from keras_lr.callbacks.reading import Reading
 
@@ -72,14 +72,14 @@ class WriterWatch:
         Raises:
             ValueError: If so.
         """
-        present = max(learning_rates(model))
+        present = max(current_learning_rates(model))
         if present != max(self._run.learning_rates) and batches_seen == self._batches_seen:
             rule = "something else in this fit sets the learning rate"
             raise ValueError(complaint(self._run.owner, rule, _FIX, learning_rate=present))
 
     def look_between_epochs(self, model: Any, written: float) -> None:
         """Warn, once, if the learning rate is no longer the one that was written."""
-        present = max(learning_rates(model))
+        present = max(current_learning_rates(model))
         if not self._warned and abs(present - written) > 1e-6 * written:
             self._warned = True
             rule = "something else has set the learning rate; it is overwritten at every step"

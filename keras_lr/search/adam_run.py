@@ -54,7 +54,7 @@ class AdamRun:
         steps: int,
     ) -> None:
         self._trials, self._data, self._validation_data = opened, data, validation_data
-        self._momentum, self._weight_decay = overlay.momentum(), overlay.weight_decay()
+        self._momentum, self._weight_decay = overlay.momentum, overlay.weight_decay
         self._steps, self._accumulated = steps, accumulation_steps(model)
         self._drawn: tuple[int, Sequence[Batch]] | None = None
         self._made = 0
@@ -103,9 +103,9 @@ class AdamRun:
     ) -> float:
         state, losses = self._trials.state, []
         for index in range(update * self._accumulated, (update + 1) * self._accumulated):
-            if settings.momentum is not None:
+            if self._momentum is not None and settings.momentum is not None:
                 self._momentum.write(state, settings.momentum)
-            if settings.weight_decay is not None:
+            if self._weight_decay is not None and settings.weight_decay is not None:
                 self._weight_decay.write(state, settings.weight_decay)
             losses.append(as_float(self._trials.step(batches[index], rate)))
         return float(np.mean(losses))
@@ -140,11 +140,12 @@ def adam_runs(
     batch = data.batches(1, 0)[0]
     with trials(model, data.for_fit, batch, owner):
         pass  # builds the model and its optimizer
-    wanted = {
-        "momentum": space.momentum is not None,
-        "weight_decay": space.weight_decay is not None,
-    }
-    overlay = Overlay(model, owner, **wanted)
+    overlay = Overlay(
+        model,
+        owner,
+        momentum=space.momentum is not None,
+        weight_decay=space.weight_decay is not None,
+    )
     with contextlib.ExitStack() as undo:
         undo.callback(overlay.remove)
         opened = undo.enter_context(trials(model, data.for_fit, batch, owner))

@@ -8,8 +8,8 @@ import keras
 import numpy as np
 
 from keras_lr._checks import check_integer, complaint
+from keras_lr._keras.knobs import momentum_name
 from keras_lr._keras.learning_rate import leaf_optimizers
-from keras_lr._keras.overlay import momentum_name
 from keras_lr.search.adam_arguments import (
     OWNER,
     asked_ranges,
