@@ -12,13 +12,13 @@ import numpy as np
 from keras_lr._checks import check_integer, complaining_as, complaint
 from keras_lr._keras.data import is_arrays, pick_samples
 from keras_lr._keras.evaluation import Batch
-from keras_lr._keras.learning_rate import accumulation_steps, known_leaves
+from keras_lr._keras.learning_rate import accumulation_steps
 from keras_lr._keras.seeding import generators_kept
 from keras_lr._keras.state import fit_attributes_kept
+from keras_lr.search.arguments import check_model
 from keras_lr.search.progress import Verbosity
 from keras_lr.search.range_test import LRRangeTest
 from keras_lr.search.result import RangeTestResult
-from keras_lr.search.sweep import check_model
 
 PROBE_SEED = 0
 
@@ -99,7 +99,6 @@ def lr_find(
     """
     check_model("lr_find", model)
     _check_data(x)
-    known_leaves(model, "lr_find")
     if isinstance(probe, bool):
         rule = "probe must be a number of samples, or a batch (x, y)"
         raise TypeError(complaint("lr_find", rule, "256 is a good number", probe=probe))

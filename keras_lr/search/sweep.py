@@ -12,6 +12,7 @@ from keras_lr._keras.in_graph import in_graph_schedule, schedule_position, sched
 from keras_lr._keras.lanes import can_stack
 from keras_lr._keras.learning_rate import accumulation_steps
 from keras_lr._keras.trials import Trials, trials
+from keras_lr.search.arguments import check_model, length_in_steps
 from keras_lr.search.batches import TrainingData
 from keras_lr.search.progress import Progress, Verbosity
 from keras_lr.search.sweep_result import SweepResult
@@ -120,29 +121,6 @@ def lr_sweep(
     result = _result(rates, losses, runs, sweeper, accumulated)
     _check_result(result)
     return result
-
-
-def check_model(owner: str, model: Any) -> None:
-    """Raise unless `model` is a compiled Keras model."""
-    fix = "Pass a keras.Model, and call model.compile(...) first"
-    if not isinstance(model, keras.Model):
-        raise TypeError(complaint(owner, "model must be a Keras model", fix, model=type(model)))
-    if not model.compiled or model.optimizer is None:
-        rule = "the model must be compiled with an optimizer"
-        raise ValueError(complaint(owner, rule, fix, model=model.name))
-
-
-def length_in_steps(owner: str, data: TrainingData, steps: int | None, epochs: int | None) -> int:
-    """Return the length of a run in updates, from whichever of the two was given."""
-    if (steps is None) == (epochs is None):
-        rule = "one of steps and epochs must be given"
-        fix = "Pass steps=100, say, or epochs=1"
-        raise ValueError(complaint(owner, rule, fix, steps=steps, epochs=epochs))
-    if steps is not None:
-        check_integer(owner, "Pass a number of updates", at_least=1, steps=steps)
-        return steps
-    check_integer(owner, "Pass a number of epochs", at_least=1, epochs=epochs)
-    return (epochs or 0) * data.steps_per_epoch
 
 
 def _checked_rates(learning_rates: ArrayLike) -> np.ndarray:

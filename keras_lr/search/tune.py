@@ -11,12 +11,12 @@ from keras_lr._checks import check_integer, check_number, complaint
 from keras_lr._keras.in_graph import in_graph_schedule, schedule_values
 from keras_lr._keras.learning_rate import accumulation_steps, is_scheduled, leaf_optimizers
 from keras_lr._keras.trials import trials
+from keras_lr.search.arguments import check_model, length_in_steps
 from keras_lr.search.batches import TrainingData
 from keras_lr.search.climb import ProbeClimb, horizon_correction
 from keras_lr.search.families import family_of
 from keras_lr.search.find import lr_find
 from keras_lr.search.progress import Progress, Verbosity
-from keras_lr.search.sweep import check_model, length_in_steps
 from keras_lr.search.sweep_run import Lane, Sweeper
 from keras_lr.search.tune_result import TuneResult
 

@@ -462,12 +462,6 @@ def test_validation_data_that_cannot_be_gone_through_again_is_refused():
         LRRangeTest(validation_data=((X, Y) for _ in range(2)))
 
 
-def test_a_multi_optimizer_made_of_a_function_is_built_first():
-    chosen = keras.optimizers.SGD(0.1)
-    model = compiled(lambda: keras.optimizers.MultiOptimizer(lambda weight: chosen), slots=False)
-    assert len(find(model).losses) > 2
-
-
 @pytest.mark.parametrize("trained", [False, True])
 def test_an_optimizer_beside_the_compiled_one_is_put_back(trained):
     class Two(keras.Model):

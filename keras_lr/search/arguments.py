@@ -1,0 +1,36 @@
+"""What all searches are asked for alike: a compiled model, and the length of a run."""
+
+from typing import Any
+
+import keras
+
+from keras_lr._checks import check_integer, complaint
+from keras_lr._keras.learning_rate import known_leaves
+from keras_lr.search.batches import TrainingData
+
+
+def check_model(owner: str, model: Any) -> None:
+    """Raise unless `model` is a compiled Keras model, and its optimizers are known.
+
+    A `MultiOptimizer` made of a function knows its own only once it is built, and is built here.
+    """
+    fix = "Pass a keras.Model, and call model.compile(...) first"
+    if not isinstance(model, keras.Model):
+        raise TypeError(complaint(owner, "model must be a Keras model", fix, model=type(model)))
+    if not model.compiled or model.optimizer is None:
+        rule = "the model must be compiled with an optimizer"
+        raise ValueError(complaint(owner, rule, fix, model=model.name))
+    known_leaves(model, owner)
+
+
+def length_in_steps(owner: str, data: TrainingData, steps: int | None, epochs: int | None) -> int:
+    """Return the length of a run in updates, from whichever of the two was given."""
+    if (steps is None) == (epochs is None):
+        rule = "one of steps and epochs must be given"
+        fix = "Pass steps=100, say, or epochs=1"
+        raise ValueError(complaint(owner, rule, fix, steps=steps, epochs=epochs))
+    if steps is not None:
+        check_integer(owner, "Pass a number of updates", at_least=1, steps=steps)
+        return steps
+    check_integer(owner, "Pass a number of epochs", at_least=1, epochs=epochs)
+    return (epochs or 0) * data.steps_per_epoch

@@ -1,0 +1,53 @@
+"""What every search refuses or makes ready before it begins."""
+
+import keras
+import pytest
+from tiny import JIT, compiled, identical, regression, values
+
+from keras_lr.search.find import lr_find
+from keras_lr.search.sweep import lr_sweep
+from keras_lr.search.tune import tune_lr
+from keras_lr.search.tune_adam import tune_adam
+
+X, Y = regression(samples=128)
+SEARCHES = {
+    "lr_find": lambda model: lr_find(model, X, Y, steps=6, max_lr=0.1, verbose=0),
+    "lr_sweep": lambda model: lr_sweep(model, X, Y, [1e-3, 1e-2], 3, verbose=0),
+    "tune_lr": lambda model: tune_lr(model, X, Y, steps=60, max_cost=40, verbose=0),
+    "tune_adam": lambda model: tune_adam(
+        model, X, Y, steps=6, validation_data=(X, Y), n_trials=2, repeats=1, lr=(0.01, 0.1),
+        verbose=0,
+    ),
+}  # fmt: skip
+
+
+def by_function(built):
+    """Return a model with a `MultiOptimizer` that does not know its optimizers yet."""
+    chosen = keras.optimizers.SGD(0.1)
+    layers = [keras.Input((8,))] if built else []
+    model = keras.Sequential([*layers, keras.layers.Dense(1)])
+    optimizer = keras.optimizers.MultiOptimizer(lambda weight: chosen)
+    model.compile(optimizer, "mse", jit_compile=JIT)
+    return model
+
+
+@pytest.mark.parametrize("search", SEARCHES)
+def test_a_multi_optimizer_made_of_a_function_is_built_first(search):
+    model = by_function(built=True)
+    SEARCHES[search](model)
+    twin = by_function(built=True)
+    twin.optimizer.build(twin.trainable_variables)
+    twin.set_weights(model.get_weights())
+    assert identical(values(model), values(twin))
+    with pytest.raises(ValueError, match=f"{search}: a MultiOptimizer made of a function has no"):
+        SEARCHES[search](by_function(built=False))
+
+
+@pytest.mark.parametrize("search", SEARCHES)
+def test_what_is_no_compiled_model_is_refused_by_name(search):
+    with pytest.raises(TypeError, match=f"{search}: model must be a Keras model"):
+        SEARCHES[search]("model")
+    model = compiled()
+    model.compile(None, "mse")
+    with pytest.raises(ValueError, match=f"{search}: the model must be compiled"):
+        SEARCHES[search](model)
