@@ -29,10 +29,10 @@ from keras_lr.search.adam_search import (
 )
 from keras_lr.search.adam_space import AdamSpace, Range, grid_size
 from keras_lr.search.adam_tune_result import AdamTuneResult
+from keras_lr.search.arguments import check_model, length_in_steps
 from keras_lr.search.batches import TrainingData
 from keras_lr.search.progress import Progress, Verbosity
 from keras_lr.search.study import Slots, import_optuna, quiet
-from keras_lr.search.sweep import check_model, length_in_steps
 from keras_lr.search.tune import tune_lr
 
 _TRIALS = 24
