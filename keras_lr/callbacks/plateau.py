@@ -75,7 +75,8 @@ class ReduceOnPlateauPlus(keras.callbacks.Callback):  # type: ignore[misc]
         restore_best_weights: Go back to the best weights at each reduction and when stopping.
         restore_optimizer: Then put the optimizer's variables back too, momenta for example.
         frequency: `"epoch"`, or evaluate every so many training steps.
-        optimizers: Names of the optimizers inside a `MultiOptimizer` to scale; None for all.
+        optimizers: Names of the optimizers inside a `MultiOptimizer` to scale; None for all. Beside
+            a driver it must be all.
         backup_dir: Keep the memory in this directory, so that a killed run goes on without a seam;
             use the one of `keras.callbacks.BackupAndRestore` and list that callback second.
         reset: Whether each `fit` starts afresh. False goes on where the last one ended.
@@ -87,7 +88,8 @@ class ReduceOnPlateauPlus(keras.callbacks.Callback):  # type: ignore[misc]
     Raises:
         TypeError: At construction if an argument is not of the kind asked for.
         ValueError: At construction if an argument is out of bounds. In `fit` if `monitor` is not in
-            the logs or not a scalar, if its direction is not known, or if an optimizer's name is.
+            the logs or not a scalar, if its direction is not known, if a name in `optimizers` is
+            unknown, or if some are named beside a callback that drives the learning rate of all.
 
     Example:
         >>> import keras, numpy as np

@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from keras_lr._checks import complaint
+from keras_lr._keras.learning_rate import leaf_optimizers
 from keras_lr._keras.monitor import metric_direction
 from keras_lr._keras.observation import RateObservation
 from keras_lr._keras.rollback import Rollback
@@ -37,6 +38,9 @@ class PlateauRun:
         optimizers: The optimizers whose learning rates are scaled, by the ending of their names in
             logs. A driver's rates are scaled as one.
 
+    Raises:
+        ValueError: If only some of the optimizers are to be scaled, and a driver drives them all.
+
     Attributes:
         driven: Whether another callback of the fit drives the learning rate.
         state: The controller's state.
@@ -55,6 +59,10 @@ class PlateauRun:
         optimizers: dict[str, Any],
     ) -> None:
         self.driven = is_driven(model)
+        if self.driven and len(optimizers) < len(leaf_optimizers(model.optimizer)):
+            rule = "optimizers cannot be chosen where another callback drives the learning rate"
+            fix = "Leave optimizers out, and all of them are scaled"
+            raise ValueError(complaint(OWNER, rule, fix, optimizers=list(optimizers)))
         self.events: list[PlateauEvent] = []
         self.epoch = 0
         self._model = model

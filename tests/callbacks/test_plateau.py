@@ -11,6 +11,7 @@ from keras_lr._keras.learning_rate import LearningRates
 from keras_lr._keras.scaled_rates import Scaled, compile_anew
 from keras_lr._keras.training import attach, detach
 from keras_lr.callbacks.plateau import ReduceOnPlateauPlus
+from keras_lr.callbacks.scheduler import LRScheduler
 
 X = np.random.default_rng(0).normal(size=(32, 4)).astype("float32")
 Y = (X @ np.array([[1.0], [-2.0], [0.5], [0.0]]) + 0.3).astype("float32")
@@ -201,6 +202,20 @@ def test_scales_all_of_several_optimizers_or_those_named(chosen):
 def test_an_unknown_optimizer_is_an_error():
     with pytest.raises(ValueError, match="optimizers must be one of 'body', 'head'"):
         scripted([1.0], two_optimizers(), optimizers=["tail"])
+
+
+def test_optimizers_cannot_be_chosen_beside_a_driver():
+    model = make_model(two_optimizers())
+    driver = LRScheduler([schedules.Constant(0.1), schedules.Constant(0.01)])
+    plateau = ReduceOnPlateauPlus("loss", optimizers="body")
+    with pytest.raises(ValueError, match="optimizers cannot be chosen where another callback"):
+        fit(model, [plateau, driver])
+    everything = ReduceOnPlateauPlus(
+        "loss", factor=0.5, patience=1, min_delta=1e9, optimizers=["head", "body"]
+    )
+    history = fit(model, [driver, everything], epochs=3).history
+    np.testing.assert_allclose(history["learning_rate_body"], [0.1, 0.1, 0.05], rtol=1e-6)
+    np.testing.assert_allclose(history["learning_rate_head"], [0.01, 0.01, 0.005], rtol=1e-6)
 
 
 def test_loss_scaling_is_looked_through():
