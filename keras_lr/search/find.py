@@ -141,11 +141,13 @@ def lr_find(
             steps_per_epoch=steps_per_epoch,
         )
     result = finder.result
-    if result is None or result.stop_reason.startswith("interrupted"):
-        made = 0 if result is None else len(result.losses)
+    if result is None or "interrupted" in result.stop_reason:
+        losses = None if result is None else result.repeat_losses
+        made = 0 if losses is None else int(np.isfinite(losses).sum())
         rule = "the data must last for the whole sweep"
         fix = "Pass arrays or a dataset that can be gone through again, or lower steps"
-        raise ValueError(complaint("lr_find", rule, fix, steps=steps, steps_made=made))
+        received = {"repeats": repeats, "steps": steps, "steps_made": made}
+        raise ValueError(complaint("lr_find", rule, fix, **received))
     return result
 
 

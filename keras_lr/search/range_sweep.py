@@ -197,7 +197,8 @@ class RangeSweep(StepHook):
             return None
         planned = self._settings.steps * self._settings.repeats
         stopped = f"interrupted after {self.updates} of {planned} steps"
-        reasons = [record.stop_reason or stopped for record in records]
+        # A repeat that has not made a step was meant to: where it has none, the data had ended.
+        reasons = [record.stop_reason or stopped for record in self._records]
         probes = [record.probe_losses for record in records]
         validations = [record.validation_losses for record in records]
         return RangeTestResult(

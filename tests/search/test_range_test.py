@@ -527,6 +527,18 @@ def test_a_generator_that_ends_too_early_is_an_error_and_changes_nothing():
     assert identical(values(model), before)
 
 
+@pytest.mark.parametrize("batches", [6, 9])
+def test_data_that_ends_in_a_later_repeat_is_an_error_too(batches):
+    data = ((X[:40], Y[:40]) for _ in range(batches))
+    with pytest.raises(ValueError, match=r"must last for the whole sweep.*repeats=2, steps=6"):
+        lr_find(compiled(), data, verbose=0, repeats=2, **SHORT)
+    finder = LRRangeTest(**SHORT, repeats=2)
+    with pytest.warns(UserWarning, match="fit must be long enough"):
+        compiled().fit(X, Y, 20, verbose=0, steps_per_epoch=batches, callbacks=[finder])
+    assert finder.result.stop_reason == f"completed; interrupted after {batches} of 12 steps"
+    assert len(finder.result.repeat_losses) == (1 if batches == 6 else 2)
+
+
 def test_a_loss_that_is_nan_at_once_is_an_error_and_changes_nothing():
     model = compiled()
     model.fit(X, Y, verbose=0)
