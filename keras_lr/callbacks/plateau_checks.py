@@ -107,9 +107,12 @@ def _check_limits(controller: PlateauController) -> None:
                 name, rule, "Pass one of them", restart=True, stop_after=controller.stop_after
             )
         )
-    if controller.increase_factor is None:
-        return
     fix = "Pass both, such as increase_factor=1.05 and max_lr=0.1"
+    if controller.increase_factor is None:
+        if controller.max_lr is not None:
+            rule = "max_lr needs increase_factor"
+            raise ValueError(complaint(name, rule, fix, max_lr=controller.max_lr))
+        return
     check_number(name, fix, above=1.0, increase_factor=controller.increase_factor)
     if controller.max_lr is None:
         rule = "increase_factor needs max_lr"

@@ -678,6 +678,7 @@ def test_what_is_of_the_wrong_kind_is_named():
         ({"patience": -1}, "patience must be"),
         ({"cooldown": -1}, "cooldown must be"),
         ({"mode": "best"}, "mode must be one of"),
+        ({"max_lr": 0.1}, "max_lr needs increase_factor"),
         ({"frequency": 0}, "frequency must be"),
         ({"monitor": "batch_loss"}, "batch_loss needs a frequency"),
     ],
