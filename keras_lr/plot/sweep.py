@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm
 
+from keras_lr._checks import complaint
 from keras_lr.search.curve import Floats
 from keras_lr.search.sweep_result import SweepResult
 
@@ -34,13 +35,13 @@ class SweepPicture:
 
 
 def picture(result: SweepResult) -> SweepPicture:
-    """Compute what is to be drawn: a loss twice the first one is out of the picture."""
-    first = float(result.losses[0, 0])
+    """Compute what is to be drawn: a loss twice the first one is out of the picture.
+
+    Raises:
+        ValueError: If there is no finite loss to draw.
+    """
     final = {name: result.final[name] for name in _NAMES if name in result.final}
-    kept = np.concatenate([values[values <= first + abs(first)] for values in final.values()])
-    low, high = float(kept.min()), max(float(kept.max()), first)
-    room = 0.05 * (high - low or abs(high) or 1.0)
-    limits = low - room, high + room
+    limits = _limits(result, np.concatenate(list(final.values())))
     beyond = result.diverged | ~(final["loss"] <= limits[1])
     window = max(1, round(_WINDOW_SHARE * result.losses.shape[1]))
     return SweepPicture(
@@ -66,6 +67,9 @@ def plot_sweep(result: SweepResult, axes: tuple[Axes, Axes] | None = None) -> tu
     Returns:
         The two Axes, U-curve and fan.
 
+    Raises:
+        ValueError: If there is no finite loss to draw.
+
     Example:
         >>> from keras_lr.search.sweep_result import SweepResult
         >>> rates = np.geomspace(1e-3, 1.0, 4)
@@ -87,6 +91,20 @@ def plot_sweep(result: SweepResult, axes: tuple[Axes, Axes] | None = None) -> tu
         ax.set_ylim(*drawn.limits)
         ax.set_ylabel("Loss (mean per sample)")
     return axes
+
+
+def _limits(result: SweepResult, ends: Floats) -> tuple[float, float]:
+    first = float(result.losses[0, 0])
+    ends = ends[np.isfinite(ends)]
+    kept = ends[ends <= first + abs(first)]
+    if not kept.size:  # every lane rose: then that is what there is to see
+        kept = ends if ends.size else result.losses[np.isfinite(result.losses)]
+    if not kept.size:
+        rule, fix = "a sweep needs a finite loss to be drawn", "Sweep smaller learning rates"
+        raise ValueError(complaint("plot_sweep", rule, fix, result=result))
+    low, high = float(kept.min()), float(np.nanmax([*kept, first]))
+    room = 0.05 * (high - low or abs(high) or 1.0)
+    return low - room, high + room
 
 
 def _draw_u_curve(ax: Axes, result: SweepResult, drawn: SweepPicture) -> None:

@@ -43,6 +43,24 @@ def test_lanes_that_diverged_are_out_of_the_picture():
     assert drawn.limits[0] < 0 < 1 < drawn.limits[1] < 2
 
 
+@pytest.mark.parametrize("ends", [(2.5, 30.0), (30.0, math.inf), (math.inf, math.inf)])
+def test_a_sweep_in_which_every_lane_rose_is_drawn_as_it_is(ends):
+    losses = np.array([[1.0, 1.5, 2.5], [1.0, 9.0, 30.0]])
+    risen = SweepResult(
+        learning_rates=RATES[:2], losses=losses, repeat_losses=losses[None],
+        final={"loss": np.array(ends)}, diverged=np.array([True, True]),
+        stopped_at=np.array([3, 3]), cost_steps=6,
+    )  # fmt: skip
+    drawn = picture(risen)
+    assert drawn.beyond.all()
+    shown = [end for end in ends if end < math.inf] or losses.flatten()
+    assert drawn.limits[0] < min(shown) and max(shown) < drawn.limits[1] < math.inf
+    plot_sweep(risen)
+    lost = {"loss": np.full(2, math.inf)}
+    with pytest.raises(ValueError, match="plot_sweep: a sweep needs a finite loss"):
+        picture(SweepResult(**{**risen.to_dict(), "losses": losses * math.nan, "final": lost}))
+
+
 def test_the_fan_is_a_running_mean():
     drawn = picture(result())
     losses = result().losses
