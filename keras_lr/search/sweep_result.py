@@ -19,7 +19,7 @@ Floats = NDArray[np.float64]
 class SweepResult:
     """K learning rates trained from one start on the same batches, and how each of them ended.
 
-    Arrays are float64 and read-only.
+    Arrays are copied and made read-only; lists will do, as `to_dict` makes them.
 
     Attributes:
         learning_rates: float64[K], increasing. Factors of the optimizer's schedule if the sweep
@@ -61,7 +61,7 @@ class SweepResult:
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if isinstance(value, np.ndarray):
+            if isinstance(value, np.ndarray | list):
                 object.__setattr__(self, field.name, _locked(value))
         object.__setattr__(self, "final", {name: _locked(v) for name, v in self.final.items()})
         count = len(self.learning_rates)

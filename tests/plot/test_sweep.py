@@ -54,7 +54,8 @@ def test_a_sweep_in_which_every_lane_rose_is_drawn_as_it_is(ends):
     drawn = picture(risen)
     assert drawn.beyond.all()
     shown = [end for end in ends if end < math.inf] or losses.flatten()
-    assert drawn.limits[0] < min(shown) and max(shown) < drawn.limits[1] < math.inf
+    assert drawn.limits[0] < min(shown)
+    assert max(shown) < drawn.limits[1] < math.inf
     plot_sweep(risen)
     lost = {"loss": np.full(2, math.inf)}
     with pytest.raises(ValueError, match="plot_sweep: a sweep needs a finite loss"):
@@ -95,6 +96,9 @@ def test_a_result_says_what_it_found_and_refuses_what_does_not_fit():
     assert found.to_dict()["final"]["val_loss"][2] == found.final["val_loss"][2]
     unknown = {**found.final, "val_loss": np.where(RATES > 1, math.nan, found.final["val_loss"])}
     assert SweepResult(**{**found.to_dict(), "final": unknown}).best_lr == found.best_lr
+    again = SweepResult(**found.to_dict())
+    assert isinstance(again.losses, np.ndarray)
+    assert repr(again) == repr(found)
     with pytest.raises(ValueError, match="read-only"):
         found.losses[0] = 0
     with pytest.raises(ValueError, match="one entry per learning rate"):
