@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_lr.callbacks.plateau_controller import PlateauController
+from keras_lr.callbacks.plateau.controller import PlateauController
 
 PATIENCE = 5
 SEEDS = 10

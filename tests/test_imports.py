@@ -18,7 +18,14 @@ ROOMS = {
     "keras_lr.callbacks": {"keras_lr.schedules", "keras_lr._keras"},
     "keras_lr.search": {"keras_lr.schedules", "keras_lr._keras"},
 }
-NUMPY_ONLY = ("search/suggest.py", "search/curve.py", "search/loss_watch.py")
+NUMPY_ONLY = (
+    "callbacks/plateau/controller.py",
+    "callbacks/plateau/parameters.py",
+    "callbacks/plateau/state.py",
+    "search/suggest.py",
+    "search/curve.py",
+    "search/loss_watch.py",
+)
 
 
 def imports(path, *, top_level_only=False):

@@ -101,9 +101,14 @@ class ExactLoss:
 
     The mean is set aside before the step, so that the step's own loss is all that is in it, and
     the two are added up again afterwards.
+
+    Args:
+        model: The model in `fit`.
+        owner: The public name the user called, for error messages.
     """
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, owner: str) -> None:
+        self._owner = owner
         self._total, self._count = model._loss_tracker.variables
         self._aside = np.zeros(()), np.zeros(())
 
@@ -124,9 +129,8 @@ class ExactLoss:
         if count == 0:
             rule = "the training step must report its loss through compute_loss"
             fix = 'Monitor "loss", or another name in its logs'
-            raise ValueError(
-                complaint("ReduceOnPlateauPlus", rule, fix, monitor=BATCH_LOSS, logs=sorted(logs))
-            )
+            received = {"monitor": BATCH_LOSS, "logs": sorted(logs)}
+            raise ValueError(complaint(self._owner, rule, fix, **received))
         loss = float(total / count)
         total, count = total + self._aside[0], count + self._aside[1]
         state.write(self._total, total)

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from keras_lr.callbacks.plateau_controller import PlateauController
-from keras_lr.callbacks.plateau_state import PlateauState
+from keras_lr.callbacks.plateau.controller import PlateauController
+from keras_lr.callbacks.plateau.state import PlateauState
 
 ROOT = Path(__file__).parents[2]
 ORACLES = json.loads((ROOT / "tests" / "oracles" / "plateau.json").read_text())
@@ -410,12 +410,12 @@ def test_refuses_what_is_no_number(arguments):
 def test_runs_without_keras():
     script = f"""
         import sys, types
-        for package in ("keras_lr", "keras_lr.callbacks"):
+        for package in ("keras_lr", "keras_lr.callbacks", "keras_lr.callbacks.plateau"):
             stub = types.ModuleType(package)
             stub.__path__ = [{str(ROOT)!r} + "/" + package.replace(".", "/")]
             sys.modules[package] = stub
         sys.modules["keras"] = None  # importing it is an error from here on
-        from keras_lr.callbacks.plateau_controller import PlateauController
+        from keras_lr.callbacks.plateau.controller import PlateauController
         controller = PlateauController(factor=0.5, patience=1)
         state = controller.start(1.0)
         for loss in [1.0, 1.0]:

@@ -19,11 +19,9 @@ from keras_lr._keras.scaled_rates import (
     scalable_rate,
     updates_made,
 )
-from keras_lr.callbacks.plateau_controller import PlateauController
-from keras_lr.callbacks.plateau_refuge import Policy, Refuge
-from keras_lr.callbacks.plateau_state import Decision, PlateauEvent, PlateauState
-
-OWNER = "ReduceOnPlateauPlus"
+from keras_lr.callbacks.plateau.controller import PlateauController
+from keras_lr.callbacks.plateau.restore_points import Policy, RestorePoints
+from keras_lr.callbacks.plateau.state import OWNER, Decision, PlateauEvent, PlateauState
 
 
 class PlateauRun:
@@ -46,7 +44,7 @@ class PlateauRun:
         state: The controller's state.
         events: What happened, in order.
         epoch: The present epoch, counted from 0.
-        refuge: What there is to go back to.
+        restore_points: What there is to go back to.
     """
 
     def __init__(
@@ -71,7 +69,7 @@ class PlateauRun:
         self._direction_known = direction_known
         self._policy = policy
         self._warned = False
-        self.refuge = Refuge(
+        self.restore_points = RestorePoints(
             model,
             policy,
             rescues=controller.max_rescues > 0,
@@ -89,7 +87,7 @@ class PlateauRun:
     @property
     def rescues(self) -> bool:
         """Whether a bad metric is answered."""
-        return self.refuge.rescues
+        return self.restore_points.rescues
 
     def applied(self, access: Access = HOST) -> dict[str, float]:
         """Return the learning rates of the next update, by the names they are logged under."""
@@ -107,6 +105,42 @@ class PlateauRun:
             for name, observation in self._observations.items()
         }
 
+    def is_evaluation(self, logs: dict[str, Any], *, has_validation: bool, strict: bool) -> bool:
+        """Return whether an epoch's logs are to be judged.
+
+        Args:
+            logs: What Keras hands to callbacks.
+            has_validation: Whether the fit has validation data: then an epoch without is no error.
+            strict: Whether a monitor that is not there is an error; else it is warned of.
+
+        Returns:
+            Whether to judge. A monitor that is not there for no good reason is, where that is an
+            error: reading it says what is wrong.
+        """
+        if self._monitor in logs:
+            return True
+        validated = any(name.startswith("val_") for name in logs)
+        if self._monitor.startswith("val_") and has_validation and not validated:
+            return self.rescues and not math.isfinite(logs.get("loss", 0.0))
+        if not strict:
+            warnings.warn(
+                "Learning rate reduction is conditioned on metric "
+                f"`{self._monitor}` which is not available. Available metrics "
+                f"are: {','.join(logs)}.",
+                stacklevel=3,
+            )
+        return strict
+
+    def check_floor(self) -> None:
+        """Warn if the learning rate is below its lowest value already."""
+        highest = max(self.applied().values())
+        lowest = self._controller.min_lr
+        if not self.driven and 0 < highest < lowest:
+            rule = "min_lr should be below the learning rate, or nothing is ever reduced"
+            fix = "Lower min_lr, or use min_scale, which is relative"
+            received = {"min_lr": lowest, "learning_rate": highest}
+            warnings.warn(complaint(OWNER, rule, fix, **received), stacklevel=3)
+
     def observe(self, access: Access = HOST) -> None:
         """Look at where the schedules are."""
         for rate in self._rates:
@@ -116,7 +150,7 @@ class PlateauRun:
         """Take note that a step begins."""
         for rate in self._rates:
             rate.begin_step()
-        self.refuge.begin_step(access)
+        self.restore_points.begin_step(access)
 
     def evaluate(
         self,
@@ -142,9 +176,9 @@ class PlateauRun:
         self._watch_for_other_writers(present)
         state = self.state.moved(present, [rate.start for rate in self._rates])
         self.state, decision = self._controller.update(state, metric)
-        self.refuge.forget_going_back()
-        if decision.record and self.refuge.keeps_best:
-            self.refuge.keep_best(weights or Rollback.take(self._model, access), loss)
+        self.restore_points.forget_going_back()
+        if decision.record and self.restore_points.keeps_best:
+            self.restore_points.keep_best(weights or Rollback.take(self._model, access), loss)
         if decision.action != "keep":
             self._act(decision, access)
         return decision
@@ -155,7 +189,7 @@ class PlateauRun:
             "controller": self.state.to_dict(),
             "rates": [rate.get_state() for rate in self._rates],
             "events": [asdict(event) for event in self.events],
-            **self.refuge.get_state(),
+            **self.restore_points.get_state(),
         }
 
     def set_state(self, state: dict[str, Any], weights: dict[str, Rollback]) -> None:
@@ -176,7 +210,7 @@ class PlateauRun:
         self.events = [PlateauEvent(**event) for event in state["events"]]
         for rate, saved, present in zip(self._rates, state["rates"], self.state.rates, strict=True):
             rate.set_state(saved, HOST, present)
-        self.refuge.set_state(state, weights, self.events[-1] if self.events else None)
+        self.restore_points.set_state(state, weights, self.events[-1] if self.events else None)
 
     def _find_direction(self) -> None:
         """Infer from the metric which way is better, which cannot be done before it is built."""
@@ -218,7 +252,7 @@ class PlateauRun:
             reason=decision.reason,
         )
         self.events.append(event)
-        self.refuge.answer(event, access)
+        self.restore_points.restore_for(event, access)
         if decision.action == "stop":
             self._model.stop_training = True
         self._tell(event, decision)
@@ -236,5 +270,6 @@ class PlateauRun:
         for name, old, new in zip(self._names, decision.before, decision.after, strict=True):
             if new != old:
                 doing = "reducing" if new < old else "raising"
+                whose = f"{name} learning rate" if name else "learning rate"
                 applied = new if not self.driven else event.lr_after
-                print(f"{head} {doing} {name} learning rate to {applied}.".replace("  ", " "))
+                print(f"{head} {doing} {whose} to {applied}.")

@@ -1,25 +1,22 @@
 """`ReduceOnPlateauPlus`: the learning rate follows the loss, and the run survives it."""
 
 import os
-import warnings
 from collections.abc import Sequence
 from typing import Any, Literal
 
 import keras
-import numpy as np
 
 from keras_lr._checks import check_choice, check_integer, check_number, complaint
 from keras_lr._keras.learning_rate import named_leaves
 from keras_lr._keras.monitor import BATCH_LOSS, ValidationWatch
 from keras_lr._keras.rollback import Rollback
 from keras_lr._keras.training import attach, detach
-from keras_lr.callbacks.plateau_backup import PlateauBackup
-from keras_lr.callbacks.plateau_checks import check_state
-from keras_lr.callbacks.plateau_controller import PlateauController
-from keras_lr.callbacks.plateau_refuge import Policy
-from keras_lr.callbacks.plateau_run import OWNER, PlateauRun
-from keras_lr.callbacks.plateau_state import PlateauEvent
-from keras_lr.callbacks.plateau_steps import PlateauSteps, monitored
+from keras_lr.callbacks.plateau.backup import PlateauBackup
+from keras_lr.callbacks.plateau.controller import PlateauController
+from keras_lr.callbacks.plateau.restore_points import Policy
+from keras_lr.callbacks.plateau.run import PlateauRun
+from keras_lr.callbacks.plateau.state import OWNER, PlateauEvent, check_state
+from keras_lr.callbacks.plateau.steps import PlateauSteps, monitored
 
 
 class ReduceOnPlateauPlus(keras.callbacks.Callback):  # type: ignore[misc]
@@ -241,13 +238,16 @@ class ReduceOnPlateauPlus(keras.callbacks.Callback):  # type: ignore[misc]
         run = self._current
         for name, rate in run.last_applied().items():
             logs.setdefault(name, rate)  # what drives or observes the rate at each step goes first
-        if self._every is None and self._is_evaluation(logs):
+        has_validation = self._validation is not None and self._validation.has_data
+        if self._every is None and run.is_evaluation(
+            logs, has_validation=has_validation, strict=self._strict
+        ):
             metric = monitored(logs, self.monitor, watch_loss=run.rescues)
             run.evaluate(metric, loss=logs.get("loss"))
         if self._steps is not None:
             self._steps.end_epoch(logs)
         if self._backup is not None:
-            self._backup.save(epoch + 1, self.get_state(), run.refuge.states)
+            self._backup.save(epoch + 1, self.get_state(), run.restore_points.states)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Leave nothing behind but the learning rate. Called by `fit`."""
@@ -267,7 +267,7 @@ class ReduceOnPlateauPlus(keras.callbacks.Callback):  # type: ignore[misc]
         earlier, earlier_steps = self._run, self._steps
         kept: tuple[dict[str, Any], dict[str, Rollback]] | None = None
         if not self._reset and earlier is not None and earlier_steps is not None:
-            kept = self.get_state(), earlier.refuge.states
+            kept = self.get_state(), earlier.restore_points.states
         model = self.model
         self._run = PlateauRun(
             model,
@@ -288,35 +288,9 @@ class ReduceOnPlateauPlus(keras.callbacks.Callback):  # type: ignore[misc]
             self._run.set_state(state, weights)
             self._steps.set_state(state["steps"])
         else:
-            self._check_floor(self._run)
+            self._run.check_floor()
         if self._every or self._run.driven or self._run.rescues:
             attach(model, self._steps)
-
-    def _is_evaluation(self, logs: dict[str, Any]) -> bool:
-        """Tell an epoch without validation from a monitor that is not there, and complain of it."""
-        if self.monitor in logs:
-            return True
-        validated = any(name.startswith("val_") for name in logs)
-        has_validation = self._validation is not None and self._validation.has_data
-        if self.monitor.startswith("val_") and has_validation and not validated:
-            return self._current.rescues and not np.isfinite(logs.get("loss", 0.0))
-        if not self._strict:
-            warnings.warn(
-                "Learning rate reduction is conditioned on metric "
-                f"`{self.monitor}` which is not available. Available metrics "
-                f"are: {','.join(logs)}.",
-                stacklevel=2,
-            )
-            return False
-        return True  # reading it will say what is wrong
-
-    def _check_floor(self, run: PlateauRun) -> None:
-        highest = max(run.applied().values())
-        if not run.driven and 0 < highest < self.controller.min_lr:
-            rule = "min_lr should be below the learning rate, or nothing is ever reduced"
-            fix = "Lower min_lr, or use min_scale, which is relative"
-            received = {"min_lr": self.controller.min_lr, "learning_rate": highest}
-            warnings.warn(complaint(OWNER, rule, fix, **received), stacklevel=2)
 
     def _clean_up(self) -> None:
         if self._validation is not None:

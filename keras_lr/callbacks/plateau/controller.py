@@ -5,18 +5,17 @@ NumPy and the standard library only: it serves any training loop, with or withou
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from statistics import fmean, median
-from typing import Literal
 
 import numpy as np
 
-from keras_lr.callbacks.plateau_checks import check_plateau
-from keras_lr.callbacks.plateau_state import Action, Decision, PlateauState
+from keras_lr.callbacks.plateau.parameters import PlateauParameters
+from keras_lr.callbacks.plateau.state import Action, Decision, PlateauState
 
 
 @dataclass(frozen=True)
-class PlateauController:
+class PlateauController(PlateauParameters):
     """Decides from one metric at a time whether to lower, raise or restart a learning rate.
 
     A value `v` improves on the best value `b` so far if
@@ -33,40 +32,11 @@ class PlateauController:
     `patience=p`, which waits for one evaluation more, is `p + 1`.
 
     Args:
-        factor: What a reduction multiplies the rate by, between 0 and 1. A sequence gives one
-            factor per reduction, the last one again and again.
-        patience: Evaluations without improvement before a reduction; 0 acts as 1.
-        mode: `"min"` if a smaller metric is better, `"max"` if a larger one is.
-        min_delta: What counts as an improvement, in units of the metric (`"abs"`) or as a
-            fraction of the best value's size (`"rel"`, right for negative metrics too).
-        threshold_mode: `"abs"` or `"rel"`.
-        cooldown: Length of the pause after a change of the rate, in evaluations.
-        min_lr: Lowest rate.
-        min_scale: Lowest rate as a fraction of the starting rate, so that a fine-tuning at
-            2e-5 can be reduced too.
-        eps: A reduction by no more than this is not made; torch's default is 1e-8.
-        max_reductions: Most reductions (between two restarts); None for no limit.
-        stop_after: Stop when nothing is left to reduce and so many evaluations in a row
-            brought no improvement; None never stops.
-        smoothing: None judges every raw value. A float between 0 and 1 judges an exponential
-            moving average with this weight on the past, corrected for bias. An integer of at
-            least 2 judges the average of so many last values.
-        window_average: `"median"` or `"mean"`: how an integer `smoothing` averages.
-        start_after: Evaluations ignored at the start, for instance while a warm-up lasts.
-        increase_factor: Above 1: after `patience` improvements in a row the rate is multiplied
-            by it, up to `max_lr`. None never raises the rate.
-        max_lr: Highest rate an increase leads to.
-        restart: Where nothing is left to reduce, jump back up to `start * restart_decay**n` at
-            the n-th restart, and judge afresh.
-        restart_decay: What the peak is multiplied by at each restart.
-        max_rescues: How often a NaN or infinite metric is answered with a `"rescue"`: the rate
-            is cut by the factor, and never again raised above that. One more stops. With 0 such
-            a metric is a number like any other, as in Keras.
-        name: The name errors begin with.
+        **parameters: Those of `PlateauParameters`.
 
     Raises:
-        TypeError: If an argument is not of the kind asked for.
-        ValueError: If an argument is out of bounds, or needs another one that is missing.
+        TypeError: If one is not of the kind asked for.
+        ValueError: If one is out of bounds, or needs another one that is missing.
 
     Example:
         >>> controller = PlateauController(factor=0.5, patience=2)
@@ -81,32 +51,6 @@ class PlateauController:
         have; torch's `ReduceLROnPlateau`, optax' `reduce_on_plateau`; for increases and resets
         GreedyLR, arXiv:2512.14527.
     """
-
-    factor: float | Sequence[float] = 0.1
-    patience: int = 10
-    mode: Literal["min", "max"] = "min"
-    min_delta: float = 1e-4
-    threshold_mode: Literal["abs", "rel"] = "abs"
-    cooldown: int = 0
-    min_lr: float = 0.0
-    min_scale: float = 0.0
-    eps: float = 0.0
-    max_reductions: int | None = None
-    stop_after: int | None = None
-    smoothing: float | int | None = None
-    window_average: Literal["median", "mean"] = "median"
-    start_after: int = 0
-    increase_factor: float | None = None
-    max_lr: float | None = None
-    restart: bool = False
-    restart_decay: float = 0.5
-    max_rescues: int = 0
-    name: str = field(default="PlateauController", repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        if isinstance(self.factor, Sequence):
-            object.__setattr__(self, "factor", tuple(self.factor))
-        check_plateau(self)
 
     def start(self, learning_rates: float | Sequence[float] = 1.0) -> PlateauState:
         """Return the state before the first evaluation.

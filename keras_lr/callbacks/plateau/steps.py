@@ -11,7 +11,8 @@ from keras_lr._keras.monitor import BATCH_LOSS, ExactLoss
 from keras_lr._keras.rollback import Rollback
 from keras_lr._keras.training import StepHook
 from keras_lr._keras.training_state import TrainingState
-from keras_lr.callbacks.plateau_run import OWNER, PlateauRun
+from keras_lr.callbacks.plateau.run import PlateauRun
+from keras_lr.callbacks.plateau.state import OWNER
 
 
 class PlateauSteps(StepHook):
@@ -31,7 +32,7 @@ class PlateauSteps(StepHook):
         self._run = run
         self._monitor = monitor
         self._every = every
-        self._exact = ExactLoss(model) if every and monitor == BATCH_LOSS else None
+        self._exact = ExactLoss(model, OWNER) if every and monitor == BATCH_LOSS else None
         self._total, self._count = 0.0, 0
         self._epoch = -1
         self._weights: Rollback | None = None
@@ -39,7 +40,7 @@ class PlateauSteps(StepHook):
     def before_step(self, state: TrainingState) -> None:
         """Keep the weights that are about to be judged; set aside the running loss."""
         self._run.begin_step(state)
-        if self._every and self._count == 0 and self._run.refuge.keeps_best:
+        if self._every and self._count == 0 and self._run.restore_points.keeps_best:
             self._weights = Rollback.take(self._model, state)
         if self._exact:
             self._exact.before_step(state)
@@ -49,8 +50,8 @@ class PlateauSteps(StepHook):
         if self._epoch != self._run.epoch:
             self._epoch = self._run.epoch
             self._run.observe(state)
-        if self._run.refuge.awaits_start_loss and "loss" in logs:
-            self._run.refuge.score_start(as_float(logs["loss"]))
+        if self._run.restore_points.awaits_start_loss and "loss" in logs:
+            self._run.restore_points.score_start(as_float(logs["loss"]))
         if self._every is None:
             return
         if self._exact:
@@ -77,7 +78,7 @@ class PlateauSteps(StepHook):
         """Put back the running metrics that were set aside for a step that is not made."""
         if self._exact:
             self._exact.put_back(state)
-        self._run.refuge.take_back_step(state)
+        self._run.restore_points.take_back_step(state)
 
     def get_state(self) -> dict[str, float]:
         """Return how far the present evaluation has come."""

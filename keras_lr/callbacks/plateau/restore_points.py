@@ -9,7 +9,7 @@ import numpy as np
 
 from keras_lr._keras.rollback import Rollback
 from keras_lr._keras.scaled_rates import HOST, Access
-from keras_lr.callbacks.plateau_state import PlateauEvent
+from keras_lr.callbacks.plateau.state import PlateauEvent
 
 _GOING_BACK = ("reduce", "stop")
 _DIVERGED = 3.0  # times the first loss above it: four times as high, where a range test stops too
@@ -30,7 +30,7 @@ class Policy:
     verbose: bool
 
 
-class Refuge:
+class RestorePoints:
     """The states one `fit` can go back to, and which of them is to be trusted.
 
     Args:
@@ -105,7 +105,7 @@ class Refuge:
         self.states["best"], self._best_loss = state, loss
         self._failures = 0
 
-    def answer(self, event: PlateauEvent, access: Access) -> None:
+    def restore_for(self, event: PlateauEvent, access: Access) -> None:
         """Go back, if what happened asks for it."""
         target = self._target(event)
         if target in self.states:
