@@ -31,53 +31,53 @@ class ReduceOnPlateauPlus(keras.callbacks.Callback):  # type: ignore[misc]
     (times the best one's size for `threshold_mode="rel"`).
 
     On an optimizer with a schedule, or beside `LRScheduler` or another driver of this library in
-    the same `fit`, it is a factor on the schedule that is reduced; `min_lr` and `max_lr` then bound
-    the schedule's peak. Each reduction of an optimizer's own schedule compiles the training step
-    anew.
+    the same `fit`, a scale factor on the schedule is reduced instead; `min_lr` and `max_lr` then
+    bound the schedule's peak. Each reduction of an optimizer's own schedule recompiles the training
+    step.
 
     Args:
-        monitor: Anything in `logs`. With a number as `frequency` only what training steps report,
-            or `"batch_loss"`, the mean of the exact losses of the batches since the last
-            evaluation.
+        monitor: Any name in `logs`. If `frequency` is a number, only what training steps report, or
+            `"batch_loss"`: the mean of the exact losses of the batches since the last evaluation.
         factor: What a reduction multiplies the learning rate by, between 0 and 1. A sequence gives
-            one factor per reduction, the last one again and again.
+            one factor per reduction; its last one is used for all further reductions.
         patience: Evaluations without improvement before a reduction. Epochs without validation are
             not evaluations of a `val_` metric.
         verbose: 1 prints each event, 0 nothing.
         mode: `"min"`, `"max"`, or `"auto"` to infer it from the metric.
-        min_delta: Smallest change that counts as an improvement; its size is what matters.
-        cooldown: As in Keras: evaluations after a change before counting begins again, that one
-            included.
+        min_delta: Smallest change that counts as an improvement; its sign is ignored, as in Keras.
+        cooldown: As in Keras: evaluations after a change before counting resumes. The evaluation
+            that made the change is one of them.
         min_lr: Lowest learning rate.
         threshold_mode: `"abs"`, or `"rel"` for `min_delta` as a fraction of the best value's size.
         min_scale: Lowest learning rate as a fraction of the starting one.
-        eps: A reduction by no more than this is not made.
-        max_reductions: Most reductions; None for no limit.
-        stop_after: Stop training when nothing is left to reduce and so many evaluations in a row
-            brought no improvement; None never stops.
+        eps: A reduction is skipped if it would change the rate by no more than this.
+        max_reductions: Maximum number of reductions; None for no limit.
+        stop_after: Stop training when nothing is left to reduce and this many consecutive
+            evaluations brought no improvement; None never stops.
         smoothing: What is judged: None for the raw values, a float between 0 and 1 for their
             exponential moving average with this weight on the past, an integer for the average
-            over so many last values.
+            of the last N values.
         window_average: `"median"` or `"mean"`: how an integer `smoothing` averages.
         start_after: Evaluations ignored at the start.
-        increase_factor: Above 1: multiply after `patience` improvements in a row, up to `max_lr`.
-        max_lr: Highest learning rate an increase leads to.
-        restart: Where nothing is left to reduce, jump back up instead.
+        increase_factor: Above 1: multiply after `patience` consecutive improvements, to `max_lr`.
+        max_lr: Highest learning rate that an increase may reach.
+        restart: When nothing is left to reduce, jump back up instead.
         restart_decay: What the peak is multiplied by at each restart.
-        max_rescues: How often a NaN or infinite metric or loss is answered by going back to the
-            best state so far, optimizer included, with the learning rate cut by the factor. Where
-            that was of no help, or the training loss had risen to four times that of the first
-            batch by then, it goes back to the starting state. One rescue more stops training. With
-            0 a bad metric is no improvement, as in Keras. Above 0, both states are kept in memory.
-        restore_best_weights: Go back to the best weights at each reduction and when stopping.
-        restore_optimizer: Then put the optimizer's variables back too, momenta for example.
-        frequency: `"epoch"`, or evaluate every so many training steps.
-        optimizers: Names of the optimizers inside a `MultiOptimizer` to scale; None for all. Beside
-            a driver it must be all.
-        backup_dir: Keep the memory in this directory, so that a killed run goes on without a seam;
-            use the one of `keras.callbacks.BackupAndRestore` and list that callback second.
-        reset: Whether each `fit` starts afresh. False goes on where the last one ended.
-        strict: False warns, as Keras does, where `monitor` is not in the logs; True raises.
+        max_rescues: How many times training may recover from a NaN or infinite metric or loss: it
+            restores the best state, optimizer included, and cuts the rate. If that state fails
+            again, or its training loss had already grown to four times that of the first batch, the
+            starting state is restored. The next failure stops training. With 0 such a metric is
+            just no improvement, as in Keras. Above 0, both states are kept in memory.
+        restore_best_weights: Restore the best weights at each reduction and when stopping.
+        restore_optimizer: Restore the optimizer's variables with them, such as momenta.
+        frequency: `"epoch"`, or evaluate every this many training steps.
+        optimizers: Names of the optimizers inside a `MultiOptimizer` to scale; None for all. If
+            another callback drives the learning rate, all of them are scaled.
+        backup_dir: Save the callback's state here each epoch, so that an interrupted run resumes
+            exactly. Use the same directory for `keras.callbacks.BackupAndRestore` and list that
+            callback after this one.
+        reset: Whether each `fit` starts afresh. False continues from the state of the last one.
+        strict: If `monitor` is not in the logs, True raises and False warns, as Keras does.
 
     Attributes:
         events: What happened, in order: a list of `PlateauEvent`.
@@ -86,7 +86,7 @@ class ReduceOnPlateauPlus(keras.callbacks.Callback):  # type: ignore[misc]
         TypeError: At construction if an argument is not of the kind asked for.
         ValueError: At construction if an argument is out of bounds. In `fit` if `monitor` is not in
             the logs or not a scalar, if its direction is not known, if a name in `optimizers` is
-            unknown, or if some are named beside a callback that drives the learning rate of all.
+            unknown, or if only some are named while another callback drives the learning rate.
 
     Example:
         >>> import keras, numpy as np
@@ -188,12 +188,12 @@ class ReduceOnPlateauPlus(keras.callbacks.Callback):  # type: ignore[misc]
         return [] if self._run is None else list(self._run.events)
 
     def get_state(self) -> dict[str, Any]:
-        """Return what the callback remembers, as plain values that JSON can hold.
+        """Return the callback's state as plain values that JSON can hold.
 
-        The best weights are not among them.
+        The best weights are not included.
 
         Raises:
-            RuntimeError: Before the first epoch of a `fit`.
+            RuntimeError: If no `fit` has begun yet.
         """
         if self._run is None or self._steps is None:
             rule = "there is a state only once a fit has begun"
@@ -201,14 +201,14 @@ class ReduceOnPlateauPlus(keras.callbacks.Callback):  # type: ignore[misc]
         return {**self._run.get_state(), "steps": self._steps.get_state()}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Make the next `fit` go on from a state, learning rate and events included.
+        """Make the next `fit` continue from a state, learning rate and events included.
 
         Args:
             state: What `get_state` returned, in this process or another one.
 
         Raises:
-            TypeError: If it is no dictionary.
-            ValueError: If it lacks what `get_state` returns.
+            TypeError: If it is not a dictionary.
+            ValueError: If parts of what `get_state` returns are missing.
         """
         check_state(state)
         self._to_load = state
@@ -230,7 +230,10 @@ class ReduceOnPlateauPlus(keras.callbacks.Callback):  # type: ignore[misc]
         self._current.observe()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Do nothing, but be there: else Keras would hand every batch's logs to other threads."""
+        """Empty on purpose. Called by `fit`.
+
+        If no callback overrides this, Keras runs batch callbacks in another thread.
+        """
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Log the learning rate and evaluate. Called by `fit`."""

@@ -13,7 +13,7 @@ class PlateauParameters:
 
     Args:
         factor: What a reduction multiplies the rate by, between 0 and 1. A sequence gives one
-            factor per reduction, the last one again and again.
+            factor per reduction; its last one is used for all further reductions.
         patience: Evaluations without improvement before a reduction; 0 acts as 1.
         mode: `"min"` if a smaller metric is better, `"max"` if a larger one is.
         min_delta: What counts as an improvement, in units of the metric (`"abs"`) or as a
@@ -23,24 +23,25 @@ class PlateauParameters:
         min_lr: Lowest rate.
         min_scale: Lowest rate as a fraction of the starting rate, so that a fine-tuning at
             2e-5 can be reduced too.
-        eps: A reduction by no more than this is not made; torch's default is 1e-8.
-        max_reductions: Most reductions (between two restarts); None for no limit.
-        stop_after: Stop when nothing is left to reduce and so many evaluations in a row
+        eps: A reduction is skipped if it would change the rate by no more than this; torch's
+            default is 1e-8.
+        max_reductions: Maximum number of reductions (between two restarts); None for no limit.
+        stop_after: Stop when nothing is left to reduce and this many consecutive evaluations
             brought no improvement; None never stops.
         smoothing: None judges every raw value. A float between 0 and 1 judges an exponential
             moving average with this weight on the past, corrected for bias. An integer of at
-            least 2 judges the average of so many last values.
+            least 2 judges the average of the last N values.
         window_average: `"median"` or `"mean"`: how an integer `smoothing` averages.
         start_after: Evaluations ignored at the start, for instance while a warm-up lasts.
-        increase_factor: Above 1: after `patience` improvements in a row the rate is multiplied
+        increase_factor: Above 1: after `patience` consecutive improvements the rate is multiplied
             by it, up to `max_lr`. None never raises the rate.
-        max_lr: Highest rate an increase leads to.
-        restart: Where nothing is left to reduce, jump back up to `start * restart_decay**n` at
+        max_lr: Highest rate that an increase may reach.
+        restart: When nothing is left to reduce, jump back up to `start * restart_decay**n` at
             the n-th restart, and judge afresh.
         restart_decay: What the peak is multiplied by at each restart.
-        max_rescues: How often a NaN or infinite metric is answered with a `"rescue"`: the rate
-            is cut by the factor, and never again raised above that. One more stops. With 0 such
-            a metric is a number like any other, as in Keras.
+        max_rescues: How many NaN or infinite metrics lead to a `"rescue"`: the rate is cut by the
+            factor, and never again raised above that. The next one stops. With 0 such a metric is
+            a number like any other, as in Keras.
         name: The name errors begin with.
 
     Raises:

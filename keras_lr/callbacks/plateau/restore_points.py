@@ -36,7 +36,7 @@ class RestorePoints:
     Args:
         model: The model in `fit`.
         policy: When to go back where nothing is broken.
-        rescues: Whether a metric that is not finite is answered by going back.
+        rescues: Whether to go back when a metric is not finite.
         second_chance: How many rescues in a row the best state is given beyond the first.
 
     Attributes:

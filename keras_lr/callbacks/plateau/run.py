@@ -86,7 +86,7 @@ class PlateauRun:
 
     @property
     def rescues(self) -> bool:
-        """Whether a bad metric is answered."""
+        """Whether training goes back to a sound state after a NaN."""
         return self.restore_points.rescues
 
     def applied(self, access: Access = HOST) -> dict[str, float]:

@@ -128,7 +128,7 @@ def check_state(state: Any) -> None:
     """Raise unless a state has the parts that `ReduceOnPlateauPlus.get_state` returns.
 
     Raises:
-        TypeError: If it is no dictionary.
+        TypeError: If it is not a dictionary.
         ValueError: If a part is missing.
     """
     rule = "a state must be what get_state returned"

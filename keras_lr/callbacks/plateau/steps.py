@@ -22,7 +22,7 @@ class PlateauSteps(StepHook):
         model: The model in `fit`.
         run: The run it belongs to.
         monitor: The name of what is monitored.
-        every: Evaluate after so many steps; None for not at all.
+        every: Evaluate every this many steps; None for never.
     """
 
     owner = OWNER
