@@ -5,6 +5,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_lr._keras.backend import ON_TENSORFLOW
 from keras_lr._keras.learning_rate import is_scheduled, leaf_optimizers
 
 
@@ -25,7 +26,43 @@ def schedule_position(model: Any) -> int:
 
 
 def schedule_values(schedule: Any, first: int, count: int) -> np.ndarray:
-    """Return what a schedule gives at `count` steps from `first` on, float64[count]."""
-    steps = range(first, first + count)
-    values = [keras.ops.convert_to_tensor(schedule(step)) for step in steps]
-    return np.asarray([float(keras.ops.convert_to_numpy(value)) for value in values])
+    """Return what a schedule gives at `count` steps from `first` on, float64[count].
+
+    Args:
+        schedule: One of this library, one of Keras, or any function of the step.
+        first: The first step.
+        count: How many.
+    """
+    steps = np.arange(first, first + count)
+    try:
+        if hasattr(schedule, "values"):
+            return np.asarray(schedule.values(steps), np.float64)
+        if isinstance(schedule, keras.optimizers.schedules.LearningRateSchedule):
+            return _mapped(schedule, steps)
+    except Exception:  # each backend has its own for code that takes no tensors
+        pass  # then it is called as a function of one number, and what is wrong raises again
+    return np.array([_number(schedule(step)) for step in steps.tolist()], np.float64)
+
+
+def _mapped(schedule: Any, steps: np.ndarray) -> np.ndarray:
+    """Call a schedule on each step, inside one graph.
+
+    Keras' own do not all take a vector. Called eagerly, one by one, they take up to a millisecond a
+    step on TensorFlow, and on JAX those with a condition in them are compiled each time.
+    """
+
+    def every(steps: Any) -> Any:
+        return keras.ops.map(lambda step: keras.ops.cast(schedule(step), "float32"), steps)
+
+    if ON_TENSORFLOW:
+        import tensorflow as tf
+
+        spec = tf.TensorSpec(steps.shape, steps.dtype)
+        every = tf.function(every).get_concrete_function(spec)
+    with keras.device("cpu:0"):
+        values = every(keras.ops.convert_to_tensor(steps))
+    return np.asarray(keras.ops.convert_to_numpy(values), np.float64)
+
+
+def _number(value: Any) -> float:
+    return float(keras.ops.convert_to_numpy(keras.ops.convert_to_tensor(value)))
