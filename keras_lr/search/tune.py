@@ -9,8 +9,15 @@ import numpy as np
 
 from keras_lr._checks import check_integer, check_number, complaint
 from keras_lr._keras.in_graph import in_graph_schedule, schedule_values
-from keras_lr._keras.learning_rate import accumulation_steps, is_scheduled, leaf_optimizers
+from keras_lr._keras.learning_rate import (
+    accumulation_steps,
+    current_learning_rates,
+    is_scheduled,
+    leaf_optimizers,
+    proportions,
+)
 from keras_lr._keras.trials import trials
+from keras_lr.schedules import FromCallable, Schedule
 from keras_lr.search.arguments import check_model, length_in_steps
 from keras_lr.search.batches import TrainingData
 from keras_lr.search.climb import ProbeClimb, horizon_correction
@@ -77,9 +84,9 @@ def tune_lr(
         start: Where to look: `"default"`, the usual learning rate of the optimizer's family;
             `"range_test"`, 100 more steps for a model far from the usual; or a learning rate that
             is thought to be about right.
-        schedule: A schedule to find the peak of: a function of the step, such as those in
-            `keras_lr.schedules`. None for the one the optimizer was built with, or else a
-            constant learning rate.
+        schedule: A schedule to find the peak of: one of `keras_lr.schedules`, one of Keras', or a
+            function of the step in `keras.ops`. None for the one the optimizer was built with, or
+            else a constant learning rate.
         quick: Trials of 50 steps: half the cost, a little less certain.
         max_cost: The most training steps to spend, or below 1 the share of the run; None for four
             trials (and the range test). Trials become shorter to keep it.
@@ -248,9 +255,10 @@ def _peak(values: np.ndarray) -> float:
     return peak
 
 
-def _scaled(schedule: Any, factor: float) -> Any:
-    """Return the schedule times a factor where it can be multiplied, else None."""
-    return schedule * factor if hasattr(schedule, "__mul__") else None
+def _scaled(schedule: Any, factor: float) -> Schedule:
+    """Return the schedule times a factor. One of Keras' takes no vector of steps, or not each."""
+    ours = isinstance(schedule, Schedule)
+    return (schedule if ours else FromCallable(schedule, elementwise=False)) * factor
 
 
 def _check_can_apply(model: keras.Model) -> None:
@@ -262,7 +270,6 @@ def _check_can_apply(model: keras.Model) -> None:
 
 def _apply(model: keras.Model, learning_rate: float) -> None:
     """Set the largest learning rate of the model; others keep their proportion to it."""
-    leaves = leaf_optimizers(model.optimizer)
-    rates = [float(keras.ops.convert_to_numpy(leaf.learning_rate)) for leaf in leaves]
-    for leaf, rate in zip(leaves, rates, strict=True):
-        leaf.learning_rate = learning_rate * rate / max(rates)
+    shares = proportions(current_learning_rates(model))
+    for leaf, share in zip(leaf_optimizers(model.optimizer), shares, strict=True):
+        leaf.learning_rate = learning_rate * share

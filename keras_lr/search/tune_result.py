@@ -1,8 +1,9 @@
 """What tuning found: a learning rate for the whole run, and how it came about."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from keras_lr.schedules import Schedule
 from keras_lr.search.climb import Trial
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ class TuneResult:
         total_steps: Updates of the run that was tuned for.
         beta: The exponent of the correction: how fast the best learning rate falls with length.
         cost_steps: Training steps spent, a range test included.
-        schedule: What to compile the optimizer with, if a schedule was tuned, else None.
+        schedule: What to compile the optimizer with, if a schedule was tuned, else None: the
+            schedule times a factor, as one of `keras_lr.schedules`.
 
     Example:
         >>> result = TuneResult(
@@ -44,7 +46,7 @@ class TuneResult:
     total_steps: int
     beta: float
     cost_steps: int
-    schedule: Any = None
+    schedule: Schedule | None = None
 
     @property
     def cost_share(self) -> float:

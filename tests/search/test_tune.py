@@ -94,6 +94,13 @@ def test_apply_sets_the_learning_rate_and_nothing_else_does():
     )
 
 
+def test_a_learning_rate_of_zero_can_be_replaced():
+    model = light(keras.optimizers.SGD(0.0))
+    result = tune_lr(model, X, Y, epochs=20, max_cost=40, apply=True, verbose=0)
+    applied = float(keras.ops.convert_to_numpy(model.optimizer.learning_rate))
+    assert applied == pytest.approx(result.learning_rate)
+
+
 def test_the_peak_of_a_schedule_is_found():
     decay = keras.optimizers.schedules.PolynomialDecay(7.0, 320, 0.0)
     options = {"epochs": 20, "max_cost": 40, "verbose": 0}
@@ -104,6 +111,21 @@ def test_the_peak_of_a_schedule_is_found():
     expected = constant.learning_rate * mean_share ** (-1 / 3)
     assert given.learning_rate == pytest.approx(expected, rel=1e-4)
     assert built_in.learning_rate == pytest.approx(expected, rel=1e-4)
+    for result in (given, built_in):
+        share = result.learning_rate / 7.0
+        np.testing.assert_allclose(result.schedule.values([0, 80]), share * np.array([7.0, 5.25]))
+
+
+def test_a_schedule_that_takes_no_vector_comes_back_to_train_with(tmp_path):
+    warm = keras.optimizers.schedules.CosineDecay(0.0, 160, warmup_target=0.1, warmup_steps=20)
+    model = light(keras.optimizers.Adam(warm))
+    result = tune_lr(model, X, Y, epochs=20, max_cost=40, verbose=0)
+    assert result.schedule.values(range(180)).max() == pytest.approx(result.learning_rate)
+    model.compile(keras.optimizers.Adam(result.schedule), "mse", jit_compile=JIT)
+    model.fit(X, Y, verbose=0)
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    assert again.optimizer._learning_rate == result.schedule
 
 
 def test_a_schedule_of_the_library_comes_back_scaled():
