@@ -1,5 +1,6 @@
 """The batches that every trial is trained on: drawn once, the same for all."""
 
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any, overload
 
@@ -9,6 +10,7 @@ import numpy as np
 from keras_lr._checks import check_integer, complaint
 from keras_lr._keras.data import is_arrays, numpy_batches, pick_samples, sample_count
 from keras_lr._keras.evaluation import Batch
+from keras_lr._keras.seeding import generators_kept
 
 _PROBE_SEED = 2**31 - 1  # away from the seeds of the batches
 
@@ -55,6 +57,8 @@ class TrainingData:
         if batch_size is not None:
             check_integer(owner, "32 is Keras' default", at_least=1, batch_size=batch_size)
         self._batch_size = batch_size or 32
+        self._held: list[Batch] = []  # of one epoch, the first ones or all
+        self._held_all = False
 
     @property
     def steps_per_epoch(self) -> int:
@@ -88,15 +92,24 @@ class TrainingData:
         """Return `count` batches, over as many epochs as that takes.
 
         Arrays are shuffled afresh for each epoch, and an incomplete last batch is left out, since
-        a step would be compiled for it alone. Other sources give what they give.
+        a step would be compiled for it alone. Of other sources one epoch at most is read, and held
+        in memory: its batches come back in every epoch, in another order each time.
         """
-        return self._shuffled(count, seed) if self._arrays else self._taken(count)
+        if self._arrays:
+            return self._shuffled(count, seed)
+        held = self._read(count)
+        generator = np.random.default_rng(seed)
+        epochs = -(-count // len(held))
+        order = np.concatenate([generator.permutation(len(held)) for _ in range(epochs)])
+        return _Ordered(held, order[:count])
 
     def probe(self, size: int) -> Batch:
         """Return one batch of `size` samples: from arrays at random, else the first ones."""
-        return pick_samples(
-            self._owner, *self._source, size=size, seed=_PROBE_SEED, class_weight=self._class_weight
-        )
+        options: dict[str, Any] = {"size": size, "seed": _PROBE_SEED}
+        with generators_kept():  # data may draw random numbers as it is read
+            return pick_samples(
+                self._owner, *self._source, class_weight=self._class_weight, **options
+            )
 
     def _shuffled(self, count: int, seed: int) -> "_Slices":
         samples = self._length or 0
@@ -116,19 +129,38 @@ class TrainingData:
         whole = numpy_batches(*data, batch_size=len(needed), class_weight=self._class_weight)
         return _Slices(next(whole), places.reshape(count, size))
 
-    def _taken(self, count: int) -> list[Batch]:
-        found: list[Batch] = []
-        while len(found) < count:
-            before = len(found)
-            for batch in numpy_batches(*self._source, class_weight=self._class_weight):
-                found.append(batch)
-                if len(found) == count:
-                    break
-            if len(found) == before:
-                rule = "the data must hold at least one batch, each time it is gone through"
-                fix = "Pass arrays or a dataset that starts again"
-                raise ValueError(complaint(self._owner, rule, fix, batches=before))
-        return found
+    def _read(self, count: int) -> list[Batch]:
+        """Return the first `count` batches of an epoch, or all where there are fewer."""
+        if len(self._held) < count and not self._held_all:
+            source = numpy_batches(*self._source, class_weight=self._class_weight)
+            with generators_kept():  # data may draw random numbers as it is read
+                self._held = list(itertools.islice(source, count))
+            self._held_all = len(self._held) < count
+        if not self._held:
+            rule = "the data must hold at least one batch"
+            fix = "Pass arrays or a dataset that starts again"
+            raise ValueError(complaint(self._owner, rule, fix, batches=0))
+        return self._held[:count]
+
+
+class _Ordered(Sequence[Batch]):
+    """Batches in a given order, in which one may come several times."""
+
+    def __init__(self, batches: Sequence[Batch], order: np.ndarray) -> None:
+        self._batches, self._order = batches, order
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    @overload
+    def __getitem__(self, index: int) -> Batch: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Batch]: ...
+    def __getitem__(self, index: int | slice) -> Batch | Sequence[Batch]:
+        if isinstance(index, slice):
+            return _Ordered(self._batches, self._order[index])
+        batch: Batch = self._batches[int(self._order[index])]
+        return batch
 
 
 class _Slices(Sequence[Batch]):

@@ -54,7 +54,9 @@ def lr_sweep(
     Args:
         model: A compiled model; an unbuilt one is built as `fit` would.
         x: Training data, as `Model.fit` takes it, but not a one-shot generator: every lane needs
-            the same batches.
+            the same batches. Of a dataset one epoch at most is read, and kept in memory; every
+            epoch has the same batches, in another order. What the dataset itself shuffles or
+            augments stays as it was read.
         y: Targets, as `Model.fit` takes them.
         learning_rates: float[K], positive and increasing. The default spans all optimizers.
         steps: Updates per lane, >= 1. Give this or `epochs`.
@@ -62,13 +64,14 @@ def lr_sweep(
         batch_size: Samples per step for arrays; None for Keras' 32. Use the one you will train
             with.
         validation_data: Evaluated at the end of every lane, as `Model.fit` takes it.
-        scale: The values are factors of the schedule the optimizer was built with, instead of
+        scale: Treat `learning_rates` as factors on the optimizer's schedule, instead of as
             constant learning rates.
-        repeats: Repeat the sweep over other batches; the result holds medians.
+        repeats: Repeat the sweep over other batches; the result holds medians. Of a dataset they
+            are the same batches in another order.
         method: `"auto"`, `"sequential"` or `"lanes"` (JAX only).
         sample_weight: As `Model.fit` takes it.
         class_weight: As `Model.fit` takes it.
-        seed: Which batches are drawn from arrays, >= 0.
+        seed: Which batches are drawn from arrays, and in which order those of datasets come, >= 0.
         verbose: `"auto"` or 1 shows a progress bar, 2 one line at the end, 0 nothing.
 
     Returns:

@@ -75,7 +75,9 @@ def tune_lr(
 
     Args:
         model: A compiled model; an unbuilt one is built as `fit` would.
-        x: Training data, as `Model.fit` takes it, but not a one-shot generator.
+        x: Training data, as `Model.fit` takes it, but not a one-shot generator. Of a dataset the
+            batches of a trial are read once, one epoch at most, and kept in memory; every epoch has
+            the same batches, in another order.
         y: Targets, as `Model.fit` takes them.
         epochs: Length of the run to tune for. Give this or `steps`.
         steps: Length of the run in updates, at least as long as a trial.
@@ -93,7 +95,7 @@ def tune_lr(
         apply: Set the optimizer's learning rate to what was found.
         sample_weight: As `Model.fit` takes it.
         class_weight: As `Model.fit` takes it.
-        seed: Which batches are drawn from arrays, >= 0.
+        seed: Which batches are drawn from arrays, and in which order those of datasets come, >= 0.
         verbose: `"auto"` or 1 says the cost and shows a progress bar, 2 one line at the end, 0
             nothing.
 

@@ -72,10 +72,11 @@ def tune_adam(
 
     1. `tune_lr` finds the scale of $\eta$ in four short trials; two decades around it are searched.
     2. Optuna proposes `n_trials` runs, the first one at `tune_lr`'s learning rate without decay.
-       After a third of the run a trial is pruned unless it is among the best third so far; none is
-       while fewer than three have come to their end.
-    3. The three best are run `repeats - 1` times more, on other batches. Of those within one
-       standard error of the best the one with the largest learning rate is taken.
+       After a third of the run a trial is pruned unless it is among the best third so far; no
+       trial is pruned until three have finished.
+    3. The three best are run `repeats - 1` times more, on other batches (of a dataset: on the same
+       ones in another order). Of those within one standard error of the best the one with the
+       largest learning rate is taken.
 
     All runs start from the model's present weights, on the model's own training step, compiled
     once. Any optimizer with a plain learning rate will do: decay is applied by setting it before
@@ -89,14 +90,18 @@ def tune_adam(
 
     Args:
         model: A compiled model; an unbuilt one is built as `fit` would.
-        x: Training data, as `Model.fit` takes it, but not a one-shot generator.
+        x: Training data, as `Model.fit` takes it, but not a one-shot generator. Of a dataset one
+            epoch is read and kept in memory; every epoch of a run has the same batches, in another
+            order. What the dataset itself shuffles or augments stays as it was read. One without
+            end is read for the length of a run: give it an end.
         y: Targets, as `Model.fit` takes them.
         epochs: Length of the run to tune for. Give this or `steps`.
         validation_data: What the runs are judged on, as `Model.fit` takes it. Needed.
         steps: Length of the run in updates, >= 2.
         batch_size: Samples per step for arrays; None for Keras' 32.
-        n_trials: Trials of the search, >= 1, of all processes together; None for 24. A study can
-            be gone on with for more. Not for a grid, which has as many as it has points.
+        n_trials: Trials of the search, >= 1, of all processes together; None for 24. An existing
+            study can be continued with a larger number. Not for a grid, which has as many as it has
+            points.
         repeats: How often the three best are run in all. 1: the best of the search is taken, and
             nothing is known about the noise.
         lr: The lowest and highest learning rate to search; None to find out by `tune_lr`.
@@ -126,7 +131,7 @@ def tune_adam(
             given, an argument is out of its range, the storage's study was begun with other
             arguments, no short trial lowered the loss, or every run diverged or was pruned.
         TypeError: If `model` is no Keras model, or a number is not a number.
-        RuntimeError: If three processes in turn did not survive the same trial.
+        RuntimeError: If the same trial was abandoned by three processes.
 
     Example:
         >>> import keras, numpy as np
