@@ -1,6 +1,6 @@
 """What a range test found: a frozen record that can be asked for a learning rate."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
@@ -31,8 +31,8 @@ class RangeTestResult:
             lags behind; `smooth` is the average to look at.
         stop_reason: Why the sweep ended, such as `"completed"` or `"diverged: ..."`.
         steps: How many steps were planned; None if that is not known.
-        optimizer_learning_rate: What the optimizer was set to before the test; None for a
-            schedule.
+        optimizer_learning_rate: What the optimizer was set to before the test, or what its schedule
+            gave then; None if that is not known.
         default_learning_rate: The default of the optimizer's family, which has a vote in
             `suggest()`; None if there is none.
         probe_losses: float64[n], the loss of one fixed batch after each step, or None.
@@ -144,18 +144,11 @@ class RangeTestResult:
 
     def suggestions(self) -> dict[str, float]:
         """The learning rate of every rule that has something to say, by the rule's name."""
-        refusals = self.refusals()
-        return {rule: self.suggest(rule) for rule in RULES if rule not in refusals}
+        return {rule: found for rule, found in self._answers() if isinstance(found, float)}
 
     def refusals(self) -> dict[str, str]:
         """Why the other rules have nothing to say, by the rule's name."""
-        reasons = {}
-        for rule in RULES:
-            try:
-                self.suggest(rule)
-            except SuggestionError as error:
-                reasons[rule] = str(error)
-        return reasons
+        return {rule: found for rule, found in self._answers() if isinstance(found, str)}
 
     def plot(self, ax: "Axes | None" = None, **options: Any) -> "Axes":
         """Draw the record and its suggestions: see `keras_lr.plot_range_test`.
@@ -216,6 +209,14 @@ class RangeTestResult:
         kept = {name: column for name, column in columns.items() if column is not None}
         return pd.DataFrame(kept, index=pd.RangeIndex(self.losses.size, name="step"))
 
+    def _answers(self) -> Iterator[tuple[str, float | str]]:
+        """Yield what every rule suggests, or why it does not."""
+        for rule in RULES:
+            try:
+                yield rule, self.suggest(rule)
+            except SuggestionError as error:
+                yield rule, str(error)
+
     def __eq__(self, other: object) -> bool:
         """Equal fields, array by array."""
         if not isinstance(other, RangeTestResult):
@@ -236,6 +237,8 @@ class RangeTestResult:
             advice = f"suggestion {self.suggest():.1e} (consensus)"
         except SuggestionError:
             advice = "no suggestion, see refusals()"
+        except ValueError:  # a record that somebody made, and no rule can read
+            advice = "no record of a sweep"
         return f"RangeTestResult({done}{span}; {ended}; {advice})"
 
 

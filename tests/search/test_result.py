@@ -159,6 +159,26 @@ def test_repr_without_a_suggestion():
     assert repr(flat) == f"RangeTestResult{expected}"
 
 
+@pytest.mark.parametrize("rates", [[1.0, 0.1], [0.1, 0.1], [-1.0, 1.0], [0.1, np.nan]])
+def test_repr_of_what_is_no_sweep_does_not_raise(rates):
+    lying = RangeTestResult(
+        learning_rates=rates, losses=[1.0, 2.0], smoothed_losses=[1.0, 2.0], stop_reason="completed"
+    )
+    assert repr(lying).endswith("; completed; no record of a sweep)")
+    with pytest.raises(ValueError, match="learning_rates must be finite, positive and increasing"):
+        lying.suggest()
+
+
+def test_every_rule_is_asked_once(monkeypatch, full):
+    asked = []
+    plain = RangeTestResult.suggest
+    monkeypatch.setattr(
+        RangeTestResult, "suggest", lambda self, rule: asked.append(rule) or plain(self, rule)
+    )
+    full.suggestions()
+    assert len(asked) == len(set(asked))
+
+
 def test_dataframe_has_the_recorded_columns(full):
     plain = result().to_dataframe()
     assert list(plain.columns) == ["learning_rates", "losses", "smoothed_losses"]
