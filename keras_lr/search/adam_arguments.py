@@ -64,7 +64,8 @@ def check_same(study: Any, task: dict[str, Any]) -> None:
     if begun is None:
         study.set_user_attr("task", task)
     elif begun != task:
-        changed = {key: value for key, value in task.items() if value != begun[key]}
+        names = sorted(task.keys() | begun.keys())  # another version may have had others
+        changed = {name: task.get(name) for name in names if task.get(name) != begun.get(name)}
         rule = f"the study {study.study_name!r} was begun with other arguments, {begun}"
         fix = "Pass those, or another study_name"
         raise ValueError(complaint(OWNER, rule, fix, **changed))

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from keras_lr.search.adam_run import State
 from keras_lr.search.adam_space import Range
+from keras_lr.search.frames import import_pandas
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -127,10 +128,15 @@ class AdamTuneResult:
         return {**values, "chosen": vars(self.chosen).copy(), "lr_range": list(self.lr_range)}
 
     def to_dataframe(self) -> "pd.DataFrame":
-        """The trials as a pandas DataFrame, one row each, indexed by their numbers."""
-        import pandas as pd
+        """The trials as a pandas DataFrame, one row each, indexed by their numbers.
 
-        return pd.DataFrame([vars(trial) for trial in self.trials]).set_index("number")
+        Raises:
+            ImportError: If pandas is not installed.
+        """
+        pandas = import_pandas("AdamTuneResult.to_dataframe")
+        rows = pandas.DataFrame([vars(trial) for trial in self.trials])
+        frame: pd.DataFrame = rows.set_index("number")
+        return frame
 
     def __repr__(self) -> str:
         """The choice, how sure it is, and what it cost."""

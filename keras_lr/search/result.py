@@ -8,6 +8,7 @@ import numpy as np
 
 from keras_lr._checks import check_choice, complaint
 from keras_lr.search.curve import Floats, SuggestionError
+from keras_lr.search.frames import import_pandas
 from keras_lr.search.suggest import RULES, consensus
 
 if TYPE_CHECKING:
@@ -196,18 +197,14 @@ class RangeTestResult:
         Raises:
             ImportError: If pandas is not installed.
         """
-        try:
-            import pandas as pd
-        except ImportError as error:
-            rule = "a data frame needs pandas"
-            fix = "Run `pip install pandas`, or use to_dict()"
-            message = complaint("RangeTestResult.to_dataframe", rule, fix, pandas=None)
-            raise ImportError(message) from error
+        pandas = import_pandas("RangeTestResult.to_dataframe")
         columns = {name: getattr(self, name) for name in _VECTORS}
         if self.spread is not None:
             columns["lower_quartile"], columns["upper_quartile"] = self.spread
         kept = {name: column for name, column in columns.items() if column is not None}
-        return pd.DataFrame(kept, index=pd.RangeIndex(self.losses.size, name="step"))
+        index = pandas.RangeIndex(self.losses.size, name="step")
+        frame: pd.DataFrame = pandas.DataFrame(kept, index=index)
+        return frame
 
     def _answers(self) -> Iterator[tuple[str, float | str]]:
         """Yield what every rule suggests, or why it does not."""

@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 
 import keras
 import numpy as np
@@ -11,6 +12,7 @@ from tiny import JIT, compiled, identical, random_numbers, regression, values
 
 from keras_lr import optimizers
 from keras_lr._keras.trials import Trials
+from keras_lr.search.adam_arguments import check_same
 from keras_lr.search.adam_choice import choose
 from keras_lr.search.batches import TrainingData
 from keras_lr.search.tune_adam import tune_adam
@@ -244,6 +246,19 @@ def test_the_result_as_data(tuned):
     assert len(tuned.study.trials) == len(tuned.trials)
     with pytest.raises(AttributeError):
         tuned.lr = 1.0
+
+
+def test_without_pandas_the_error_says_what_to_install(monkeypatch, tuned):
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(ImportError, match=r"AdamTuneResult.to_dataframe: .*pip install pandas"):
+        tuned.to_dataframe()
+
+
+def test_a_study_of_another_version_is_refused_like_one_of_other_arguments():
+    study = optuna.create_study(study_name="old")
+    check_same(study, {"steps": 3, "cycles": 1})
+    with pytest.raises(ValueError, match=r"other arguments.* Received: cycles=None, seed=0\."):
+        check_same(study, {"steps": 3, "seed": 0})
 
 
 @pytest.mark.parametrize(
