@@ -661,6 +661,17 @@ def test_a_second_fit_starts_afresh_or_goes_on(reset):
     assert [event.epoch for event in plateau.events] == ([] if reset else [1])
 
 
+def test_going_on_leaves_weights_trained_meanwhile_alone():
+    model, plateau, _ = scripted(
+        [1.0, 1.1], factor=0.5, patience=1, restore_best_weights=True, reset=False
+    )
+    assert [event.action for event in plateau.events] == ["reduce"]  # in the last epoch
+    fit(model, [], epochs=1)
+    trained, watch = model.get_weights(), Watch()
+    fit(model, [Scripted([1.0] * 3), plateau, watch], epochs=3, initial_epoch=2)
+    assert same(watch.weights[0], trained)
+
+
 def test_what_is_of_the_wrong_kind_is_named():
     with pytest.raises(TypeError, match="ReduceOnPlateauPlus: min_delta must be a number"):
         ReduceOnPlateauPlus(min_delta="x")

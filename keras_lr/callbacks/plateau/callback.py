@@ -270,7 +270,8 @@ class ReduceOnPlateauPlus(keras.callbacks.Callback):  # type: ignore[misc]
         earlier, earlier_steps = self._run, self._steps
         kept: tuple[dict[str, Any], dict[str, Rollback]] | None = None
         if not self._reset and earlier is not None and earlier_steps is not None:
-            kept = self.get_state(), earlier.restore_points.states
+            # The weights are those of the last fit, or what has been made of them since.
+            kept = {**self.get_state(), "went_back": None}, earlier.restore_points.states
         model = self.model
         self._run = PlateauRun(
             model,
