@@ -785,6 +785,15 @@ def test_logs_what_the_last_update_was_made_with(make):
     np.testing.assert_allclose(history.history["learning_rate"], expected, rtol=1e-6)
 
 
+@pytest.mark.parametrize("scheduled", [False, True])
+def test_also_where_that_was_the_last_one_before_a_reduction(scheduled):
+    rate = schedules.Constant(1e-9) if scheduled else 1e-9
+    plateau = ReduceOnPlateauPlus("loss", factor=0.5, patience=1, min_delta=9e9, frequency=4)
+    history = fit(make_model(keras.optimizers.SGD(rate)), [plateau], epochs=3)
+    assert [event.epoch for event in plateau.events] == [1, 2]
+    np.testing.assert_allclose(history.history["learning_rate"], [1e-9, 1e-9, 5e-10], rtol=1e-6)
+
+
 def test_a_floor_above_the_rate_is_worth_a_warning():
     with pytest.warns(UserWarning, match="min_lr should be below"):
         scripted([1.0], min_lr=0.5)

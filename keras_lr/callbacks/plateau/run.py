@@ -69,6 +69,7 @@ class PlateauRun:
         self._direction_known = direction_known
         self._policy = policy
         self._warned = False
+        self._before_change: dict[str, float] = {}
         self.restore_points = RestorePoints(
             model,
             policy,
@@ -98,10 +99,13 @@ class PlateauRun:
 
     def last_applied(self) -> dict[str, float]:
         """Return the learning rates of the last update, by the names they are logged under."""
+        return self._before_change or self._last_applied(HOST)
+
+    def _last_applied(self, access: Access) -> dict[str, float]:
         if self.driven:
-            return self.applied()
+            return self.applied(access)
         return {
-            f"learning_rate_{name}" if name else "learning_rate": observation.last(HOST)
+            f"learning_rate_{name}" if name else "learning_rate": observation.last(access)
             for name, observation in self._observations.items()
         }
 
@@ -148,6 +152,7 @@ class PlateauRun:
 
     def begin_step(self, access: Access) -> None:
         """Take note that a step begins."""
+        self._before_change = {}
         for rate in self._rates:
             rate.begin_step()
         self.restore_points.begin_step(access)
@@ -237,6 +242,8 @@ class PlateauRun:
                 warnings.warn(complaint(OWNER, rule, fix, **received), stacklevel=2)
 
     def _act(self, decision: Decision, access: Access) -> None:
+        if access is not HOST:  # within an epoch: its last step may be this one, to be logged later
+            self._before_change = self._last_applied(access)
         before = max(self.applied(access).values())
         for rate, old, new in zip(self._rates, decision.before, decision.after, strict=True):
             if new != old:
