@@ -38,6 +38,14 @@ class Rollback:
             for values, variables in pairs
         )
 
+    def is_sound_beside(self, earlier: Self) -> bool:
+        """Return whether every array is finite that was so in an earlier copy of the same model."""
+        present, past = [*self._weights, *self._slots], [*earlier._weights, *earlier._slots]
+        return all(
+            np.isfinite(new).all() or not np.isfinite(old).all()
+            for new, old in zip(present, past, strict=True)
+        )
+
     def restore(self, model: Any, access: Access, *, optimizer: bool) -> None:
         """Go back.
 

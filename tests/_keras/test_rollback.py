@@ -69,3 +69,11 @@ def test_holds_bfloat16_exactly(tmp_path):
     train(model)
     Rollback.load(tmp_path / "best.npz").restore(model, HOST, optimizer=True)
     assert same(values(model.weights), weights)
+
+
+def test_tells_what_has_broken_from_what_was_never_finite():
+    constant = [np.array([-np.inf, 0.0])]
+    start = Rollback([np.ones(2), *constant], [np.array(0)])
+    assert Rollback([np.zeros(2), *constant], [np.array(5)]).is_sound_beside(start)
+    assert not Rollback([np.array([1.0, np.nan]), *constant], [np.array(5)]).is_sound_beside(start)
+    assert not Rollback([np.ones(2), *constant], [np.array(np.inf)]).is_sound_beside(start)

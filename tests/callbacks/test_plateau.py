@@ -450,6 +450,31 @@ def test_states_of_another_model_are_not_gone_back_to():
     assert all(np.isfinite(weight).all() for weight in other.get_weights())
 
 
+@pytest.mark.parametrize("rescues", [0, 1])
+def test_weights_that_break_behind_a_fine_loss_are_not_the_best(rescues):
+    # The loss of an epoch is older than its last update.
+    class BreakLast(keras.callbacks.Callback):
+        epoch = 0
+
+        def on_epoch_begin(self, epoch, logs=None):
+            self.epoch = epoch
+
+        def on_train_batch_end(self, batch, logs=None):
+            if (self.epoch, batch) == (1, 3):
+                weights = self.model.get_weights()
+                weights[0][0, 0] = math.nan
+                self.model.set_weights(weights)
+
+    model, watch = make_model(), Watch()
+    plateau = ReduceOnPlateauPlus(
+        "loss", patience=1, max_rescues=rescues, restore_best_weights=True
+    )
+    history = fit(model, [BreakLast(), plateau, watch], epochs=4)
+    assert np.isfinite(history.history["loss"]).tolist() == [True, True, rescues > 0, True]
+    assert plateau.events[0].epoch == (1 if rescues else 2)
+    assert same(watch.weights[2 if rescues else 3], watch.weights[1])
+
+
 def test_rescues_come_to_an_end_at_the_best_weights():
     model = make_model()
     watch = Watch()

@@ -95,15 +95,22 @@ class RestorePoints:
         """Take the loss of the first batch, before any update, as that of the starting state."""
         self._start_loss = loss
 
-    def keep_best(self, state: Rollback, loss: float | None) -> None:
-        """Keep a state as the best so far.
+    def keep_best(self, state: Rollback, loss: float | None) -> bool:
+        """Keep a state as the best so far, unless it is broken: a metric is older than the weights.
 
         Args:
             state: The state.
             loss: The training loss that was reported with it, if any.
+
+        Returns:
+            Whether it was kept.
         """
+        earlier = self.states.get("start") or self.states.get("best")
+        if earlier is not None and not state.is_sound_beside(earlier):
+            return False
         self.states["best"], self._best_loss = state, loss
         self._failures = 0
+        return True
 
     def restore_for(self, event: PlateauEvent, access: Access) -> None:
         """Go back, if what happened asks for it."""

@@ -183,7 +183,12 @@ class PlateauRun:
         self.state, decision = self._controller.update(state, metric)
         self.restore_points.forget_going_back()
         if decision.record and self.restore_points.keeps_best:
-            self.restore_points.keep_best(weights or Rollback.take(self._model, access), loss)
+            judged = weights or Rollback.take(self._model, access)
+            if not self.restore_points.keep_best(judged, loss):
+                self.state = replace(self.state, record=state.record)
+                if self.rescues:
+                    self.state, decision = self._controller.update(state, math.nan)
+                    decision = replace(decision, reason="the weights are not finite any more")
         if decision.action != "keep":
             self._act(decision, access)
         return decision
