@@ -549,6 +549,7 @@ KILLS = [
     ({"max_rescues": 3, "restore_best_weights": True, "restore_optimizer": True}, False, [3, 5]),
     ({"max_rescues": 3}, True, [3]),
     ({"frequency": 3}, False, [3]),
+    ({"frequency": 5, "min_delta": 9.0, "restore_best_weights": True}, False, [2, 5]),
 ]
 
 
@@ -588,7 +589,7 @@ def rewinder(model):
 @pytest.mark.parametrize(("arguments", "scheduled", "epochs"), KILLS)
 def test_a_killed_run_goes_on_bit_for_bit(tmp_path, arguments, scheduled, epochs):
     values = [1.0, 0.5, 0.7, math.nan if "max_rescues" in arguments else 0.8, 0.6, 0.9, 0.9, 0.4]
-    monitor = "loss" if "frequency" in arguments else "metric"
+    monitor = "batch_loss" if "frequency" in arguments else "metric"
 
     rate = keras.optimizers.schedules.CosineDecay(0.05, 60) if scheduled else 0.05
     model = make_model(keras.optimizers.Adam(rate))

@@ -11,6 +11,7 @@ from keras_lr._keras.rollback import Rollback
 from keras_lr._keras.scaled_rates import HOST, Access
 from keras_lr.callbacks.plateau.state import PlateauEvent
 
+JUDGED = "judged"  # the state at the first step of an evaluation, which may span two epochs
 _GOING_BACK = ("reduce", "stop")
 _DIVERGED = 3.0  # times the first loss above it: four times as high, where a range test stops too
 
@@ -40,7 +41,8 @@ class RestorePoints:
         second_chance: How many rescues in a row the best state is given beyond the first.
 
     Attributes:
-        states: What there is to go back to: `"best"`, and for rescues `"start"`.
+        states: What there is to go back to: `"best"`, for rescues `"start"`, and what may become
+            the best: `JUDGED`.
         rescues: As above.
     """
 

@@ -11,6 +11,7 @@ from keras_lr._keras.monitor import BATCH_LOSS, ExactLoss
 from keras_lr._keras.rollback import Rollback
 from keras_lr._keras.training import StepHook
 from keras_lr._keras.training_state import TrainingState
+from keras_lr.callbacks.plateau.restore_points import JUDGED
 from keras_lr.callbacks.plateau.run import PlateauRun
 from keras_lr.callbacks.plateau.state import OWNER
 
@@ -35,13 +36,13 @@ class PlateauSteps(StepHook):
         self._exact = ExactLoss(model, OWNER) if every and monitor == BATCH_LOSS else None
         self._total, self._count = 0.0, 0
         self._epoch = -1
-        self._weights: Rollback | None = None
 
     def before_step(self, state: TrainingState) -> None:
         """Keep the weights that are about to be judged; set aside the running loss."""
         self._run.begin_step(state)
-        if self._every and self._count == 0 and self._run.restore_points.keeps_best:
-            self._weights = Rollback.take(self._model, state)
+        points = self._run.restore_points
+        if self._every and self._count == 0 and points.keeps_best:
+            points.states[JUDGED] = Rollback.take(self._model, state)
         if self._exact:
             self._exact.before_step(state)
 
@@ -63,15 +64,14 @@ class PlateauSteps(StepHook):
             metric = self._total / self._count
         else:
             metric = monitored(logs, self._monitor, watch_loss=self._run.rescues)
-        self._total, self._count = 0.0, 0
         loss = as_float(logs["loss"]) if self._run.rescues and "loss" in logs else None
-        self._run.evaluate(metric, state, self._weights, loss)
+        self._run.evaluate(metric, state, self._begin_anew(), loss)
 
     def end_epoch(self, logs: dict[str, Any]) -> None:
         """Answer a loss that broke after the last evaluation: the fit may end here."""
         loss = float(logs.get("loss", 0.0))
         if self._every and self._count and self._run.rescues and not math.isfinite(loss):
-            self._total, self._count = 0.0, 0
+            self._begin_anew()
             self._run.evaluate(loss)
 
     def on_end_of_data(self, state: TrainingState) -> None:
@@ -79,6 +79,11 @@ class PlateauSteps(StepHook):
         if self._exact:
             self._exact.put_back(state)
         self._run.restore_points.take_back_step(state)
+
+    def _begin_anew(self) -> Rollback | None:
+        """Begin the next evaluation; return what the last one was an evaluation of."""
+        self._total, self._count = 0.0, 0
+        return self._run.restore_points.states.pop(JUDGED, None)
 
     def get_state(self) -> dict[str, float]:
         """Return how far the present evaluation has come."""
