@@ -801,6 +801,15 @@ def test_a_reduction_undone_by_another_callback_is_warned_of_once():
     assert sum("something else" in str(warning.message) for warning in caught) == 1
 
 
+def test_but_not_where_the_rate_is_held_in_half_precision():
+    keras.config.set_floatx("float16")
+    try:
+        optimizer = keras.optimizers.SGD(0.1)
+    finally:
+        keras.config.set_floatx("float32")
+    scripted([1.0] * 4, optimizer, patience=1, factor=0.3)  # warnings are errors
+
+
 @pytest.mark.parametrize("make", [schedules.Cosine, None])
 def test_logs_what_the_last_update_was_made_with(make):
     curve = schedules.Cosine(0.1, 0.0, steps=40) if make else schedules.InverseTime(0.1, decay=0.3)

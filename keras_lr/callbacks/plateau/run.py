@@ -69,6 +69,7 @@ class PlateauRun:
         self._direction_known = direction_known
         self._policy = policy
         self._warned = False
+        self._left: list[float] = []  # the rates at the last event, as their precision holds them
         self._before_change: dict[str, float] = {}
         self.restore_points = RestorePoints(
             model,
@@ -220,6 +221,7 @@ class PlateauRun:
         self.events = [PlateauEvent(**event) for event in state["events"]]
         for rate, saved, present in zip(self._rates, state["rates"], self.state.rates, strict=True):
             rate.set_state(saved, HOST, present)
+        self._left = [rate.read(HOST) for rate in self._rates] if self.events else []
         self.restore_points.set_state(state, weights, self.events[-1] if self.events else None)
 
     def _find_direction(self) -> None:
@@ -236,10 +238,10 @@ class PlateauRun:
 
     def _watch_for_other_writers(self, present: list[float]) -> None:
         """Warn, once, if a learning rate that has been changed here was set by something else."""
-        if self._warned or not self.events:
+        if self._warned or not self._left:
             return
-        for rate, left, found in zip(self._rates, self.state.rates, present, strict=True):
-            if rate.stands_still and abs(found - left) > 1e-6 * left:
+        for rate, left, found in zip(self._rates, self._left, present, strict=True):
+            if rate.stands_still and found != left:
                 self._warned = True
                 rule = "something else in this fit has set the learning rate after it was reduced"
                 fix = "Drive it by LRScheduler, which can be combined with ReduceOnPlateauPlus"
@@ -253,6 +255,7 @@ class PlateauRun:
         for rate, old, new in zip(self._rates, decision.before, decision.after, strict=True):
             if new != old:
                 rate.write(access, new)
+        self._left = [rate.read(access) for rate in self._rates]
         event = PlateauEvent(
             epoch=self.epoch,
             step=updates_made(self._model, access),
