@@ -204,6 +204,12 @@ def test_an_unknown_optimizer_is_an_error():
         scripted([1.0], two_optimizers(), optimizers=["tail"])
 
 
+def test_a_function_as_learning_rate_is_an_error():
+    model = make_model(keras.optimizers.SGD(lambda: 0.1))
+    with pytest.raises(ValueError, match="learning rate must be a number or a schedule"):
+        fit(model, [ReduceOnPlateauPlus("loss")])
+
+
 def test_optimizers_cannot_be_chosen_beside_a_driver():
     model = make_model(two_optimizers())
     driver = LRScheduler([schedules.Constant(0.1), schedules.Constant(0.01)])
@@ -665,6 +671,12 @@ def test_a_backup_written_before_going_back_goes_back_too(tmp_path):
     assert same(run(tmp_path / "killed"), whole)
 
 
+def test_a_loss_that_another_callback_has_logged_can_be_saved(tmp_path):
+    plateau = ReduceOnPlateauPlus("loss", max_rescues=1, backup_dir=tmp_path / "backup")
+    fit(make_model(), [Scripted([np.float32(1.0), X[0, 0]], "loss"), plateau], epochs=2)
+    json.dumps(plateau.get_state())
+
+
 def test_a_state_goes_to_another_process_through_json():
     values = [1.0, 0.5, 0.7, 0.8, 0.6, 0.9]
     whole, _, rates = scripted(values, factor=0.5, patience=2)
@@ -701,6 +713,11 @@ def test_going_on_leaves_weights_trained_meanwhile_alone():
 def test_what_is_of_the_wrong_kind_is_named():
     with pytest.raises(TypeError, match="ReduceOnPlateauPlus: min_delta must be a number"):
         ReduceOnPlateauPlus(min_delta="x")
+    with pytest.raises(TypeError, match="ReduceOnPlateauPlus: monitor must be a name"):
+        ReduceOnPlateauPlus(5)
+    for names in (5, ["a", 5]):
+        with pytest.raises(TypeError, match="ReduceOnPlateauPlus: optimizers must be names"):
+            ReduceOnPlateauPlus(optimizers=names)
     with pytest.raises(TypeError, match="ReduceOnPlateauPlus: a state must be what get_state"):
         ReduceOnPlateauPlus().set_state(5)
     with pytest.raises(ValueError, match=r"what get_state returned\. Received: missing="):
@@ -718,6 +735,7 @@ def test_what_is_of_the_wrong_kind_is_named():
         ({"max_lr": 0.1}, "max_lr needs increase_factor"),
         ({"frequency": 0}, "frequency must be"),
         ({"monitor": "batch_loss"}, "batch_loss needs a frequency"),
+        ({"optimizers": []}, "optimizers must name at least one"),
     ],
 )
 def test_refuses(arguments, message):

@@ -13,6 +13,7 @@ from keras_lr._keras.rollback import Rollback
 from keras_lr._keras.training import attach, detach
 from keras_lr.callbacks.plateau.backup import PlateauBackup
 from keras_lr.callbacks.plateau.controller import PlateauController
+from keras_lr.callbacks.plateau.parameters import check_names
 from keras_lr.callbacks.plateau.restore_points import Policy
 from keras_lr.callbacks.plateau.run import PlateauRun
 from keras_lr.callbacks.plateau.state import OWNER, PlateauEvent, check_state
@@ -138,6 +139,7 @@ class ReduceOnPlateauPlus(keras.callbacks.Callback):  # type: ignore[misc]
         strict: bool = True,
     ) -> None:
         super().__init__()
+        check_names(OWNER, monitor, optimizers)
         check_choice(OWNER, ("auto", "min", "max"), mode=mode)
         check_number(OWNER, "1e-4 is Keras' default", min_delta=min_delta)
         if frequency != "epoch":
@@ -241,12 +243,9 @@ class ReduceOnPlateauPlus(keras.callbacks.Callback):  # type: ignore[misc]
         run = self._current
         for name, rate in run.last_applied().items():
             logs.setdefault(name, rate)  # what drives or observes the rate at each step goes first
-        has_validation = self._validation is not None and self._validation.has_data
-        if self._every is None and run.is_evaluation(
-            logs, has_validation=has_validation, strict=self._strict
-        ):
+        if self._every is None and run.is_evaluation(logs, self._validation, strict=self._strict):
             metric = monitored(logs, self.monitor, watch_loss=run.rescues)
-            run.evaluate(metric, loss=logs.get("loss"))
+            run.evaluate(metric, loss=run.loss_in(logs))
         if self._steps is not None:
             self._steps.end_epoch(logs)
         if self._backup is not None:

@@ -2,12 +2,16 @@
 
 import math
 import warnings
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
+import keras
+
 from keras_lr._checks import complaint
+from keras_lr._keras.batch_loss import as_float
 from keras_lr._keras.learning_rate import leaf_optimizers
-from keras_lr._keras.monitor import metric_direction
+from keras_lr._keras.monitor import ValidationWatch, metric_direction
 from keras_lr._keras.observation import RateObservation
 from keras_lr._keras.rollback import Rollback
 from keras_lr._keras.scaled_rates import (
@@ -37,7 +41,8 @@ class PlateauRun:
             logs. A driver's rates are scaled as one.
 
     Raises:
-        ValueError: If only some of the optimizers are to be scaled, and a driver drives them all.
+        ValueError: If only some of the optimizers are to be scaled, and a driver drives them all,
+            or if one has a learning rate that cannot be scaled.
 
     Attributes:
         driven: Whether another callback of the fit drives the learning rate.
@@ -57,10 +62,8 @@ class PlateauRun:
         optimizers: dict[str, Any],
     ) -> None:
         self.driven = is_driven(model)
-        if self.driven and len(optimizers) < len(leaf_optimizers(model.optimizer)):
-            rule = "optimizers cannot be chosen where another callback drives the learning rate"
-            fix = "Leave optimizers out, and all of them are scaled"
-            raise ValueError(complaint(OWNER, rule, fix, optimizers=list(optimizers)))
+        self._observations = {name: RateObservation(each) for name, each in optimizers.items()}
+        _check_choice(model, self._observations, driven=self.driven)
         self.events: list[PlateauEvent] = []
         self.epoch = 0
         self._model = model
@@ -83,13 +86,16 @@ class PlateauRun:
             if self.driven
             else [scalable_rate(model, optimizer) for optimizer in optimizers.values()]
         )
-        self._observations = {name: RateObservation(each) for name, each in optimizers.items()}
         self.state: PlateauState = controller.start([rate.read(HOST) for rate in self._rates])
 
     @property
     def rescues(self) -> bool:
         """Whether training goes back to a sound state after a NaN."""
         return self.restore_points.rescues
+
+    def loss_in(self, logs: dict[str, Any]) -> float | None:
+        """Return the training loss in logs if it matters, which it does to rescues; else None."""
+        return as_float(logs["loss"]) if self.rescues and "loss" in logs else None
 
     def applied(self, access: Access = HOST) -> dict[str, float]:
         """Return the learning rates of the next update, by the names they are logged under."""
@@ -110,23 +116,23 @@ class PlateauRun:
             for name, observation in self._observations.items()
         }
 
-    def is_evaluation(self, logs: dict[str, Any], *, has_validation: bool, strict: bool) -> bool:
+    def is_evaluation(
+        self, logs: dict[str, Any], validation: ValidationWatch | None, *, strict: bool
+    ) -> bool:
         """Return whether an epoch's logs are to be judged.
 
         Args:
             logs: What Keras hands to callbacks.
-            has_validation: Whether the fit has validation data: then an epoch without is no error.
-            strict: Whether a monitor that is not there is an error; else it is warned of.
-
-        Returns:
-            Whether to judge. A monitor that is not there for no good reason is, where that is an
-            error: reading it says what is wrong.
+            validation: Tells whether the fit has validation data: then an epoch without is no error.
+            strict: Whether a monitor that is not there is an error, which reading it will raise;
+                else it is warned of.
         """
         if self._monitor in logs:
             return True
+        has_data = validation is not None and validation.has_data
         validated = any(name.startswith("val_") for name in logs)
-        if self._monitor.startswith("val_") and has_validation and not validated:
-            return self.rescues and not math.isfinite(logs.get("loss", 0.0))
+        if self._monitor.startswith("val_") and has_data and not validated:
+            return not math.isfinite(self.loss_in(logs) or 0.0)
         if not strict:
             warnings.warn(
                 "Learning rate reduction is conditioned on metric "
@@ -288,3 +294,16 @@ class PlateauRun:
                 whose = f"{name} learning rate" if name else "learning rate"
                 applied = new if not self.driven else event.lr_after
                 print(f"{head} {doing} {whose} to {applied}.")
+
+
+def _check_choice(model: Any, chosen: Mapping[str, RateObservation], *, driven: bool) -> None:
+    if driven and len(chosen) < len(leaf_optimizers(model.optimizer)):
+        rule = "optimizers cannot be chosen where another callback drives the learning rate"
+        fix = "Leave optimizers out, and all of them are scaled"
+        raise ValueError(complaint(OWNER, rule, fix, optimizers=list(chosen)))
+    for observation in chosen.values():
+        rate = observation.schedule
+        if not isinstance(rate, keras.optimizers.schedules.LearningRateSchedule | None):
+            rule = "the optimizer's learning rate must be a number or a schedule"
+            fix = "Make a schedule of it, by keras_lr.schedules.FromCallable for example"
+            raise ValueError(complaint(OWNER, rule, fix, learning_rate=rate))

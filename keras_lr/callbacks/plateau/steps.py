@@ -64,13 +64,12 @@ class PlateauSteps(StepHook):
             metric = self._total / self._count
         else:
             metric = monitored(logs, self._monitor, watch_loss=self._run.rescues)
-        loss = as_float(logs["loss"]) if self._run.rescues and "loss" in logs else None
-        self._run.evaluate(metric, state, self._begin_anew(), loss)
+        self._run.evaluate(metric, state, self._begin_anew(), self._run.loss_in(logs))
 
     def end_epoch(self, logs: dict[str, Any]) -> None:
         """Answer a loss that broke after the last evaluation: the fit may end here."""
-        loss = float(logs.get("loss", 0.0))
-        if self._every and self._count and self._run.rescues and not math.isfinite(loss):
+        loss = self._run.loss_in(logs) or 0.0
+        if self._every and self._count and not math.isfinite(loss):
             self._begin_anew()
             self._run.evaluate(loss)
 
