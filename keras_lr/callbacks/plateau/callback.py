@@ -17,7 +17,7 @@ from keras_lr.callbacks.plateau.parameters import check_names
 from keras_lr.callbacks.plateau.restore_points import Policy
 from keras_lr.callbacks.plateau.run import PlateauRun
 from keras_lr.callbacks.plateau.state import OWNER, PlateauEvent, check_state
-from keras_lr.callbacks.plateau.steps import PlateauSteps, monitored
+from keras_lr.callbacks.plateau.steps import PlateauSteps
 
 
 class ReduceOnPlateauPlus(keras.callbacks.Callback):  # type: ignore[misc]
@@ -243,11 +243,8 @@ class ReduceOnPlateauPlus(keras.callbacks.Callback):  # type: ignore[misc]
         run = self._current
         for name, rate in run.last_applied().items():
             logs.setdefault(name, rate)  # what drives or observes the rate at each step goes first
-        if self._every is None and run.is_evaluation(logs, self._validation, strict=self._strict):
-            metric = monitored(logs, self.monitor, watch_loss=run.rescues)
-            run.evaluate(metric, loss=run.loss_in(logs))
         if self._steps is not None:
-            self._steps.end_epoch(logs)
+            self._steps.end_epoch(logs, self._validation, strict=self._strict)
         if self._backup is not None:
             self._backup.save(epoch + 1, self.get_state(), run.restore_points.states)
 

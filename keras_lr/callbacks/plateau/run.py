@@ -9,9 +9,8 @@ from typing import Any
 import keras
 
 from keras_lr._checks import complaint
-from keras_lr._keras.batch_loss import as_float
 from keras_lr._keras.learning_rate import leaf_optimizers
-from keras_lr._keras.monitor import ValidationWatch, metric_direction
+from keras_lr._keras.monitor import metric_direction
 from keras_lr._keras.observation import RateObservation
 from keras_lr._keras.rollback import Rollback
 from keras_lr._keras.scaled_rates import (
@@ -93,10 +92,6 @@ class PlateauRun:
         """Whether training goes back to a sound state after a NaN."""
         return self.restore_points.rescues
 
-    def loss_in(self, logs: dict[str, Any]) -> float | None:
-        """Return the training loss in logs if it matters, which it does to rescues; else None."""
-        return as_float(logs["loss"]) if self.rescues and "loss" in logs else None
-
     def applied(self, access: Access = HOST) -> dict[str, float]:
         """Return the learning rates of the next update, by the names they are logged under."""
         return {
@@ -115,32 +110,6 @@ class PlateauRun:
             f"learning_rate_{name}" if name else "learning_rate": observation.last(access)
             for name, observation in self._observations.items()
         }
-
-    def is_evaluation(
-        self, logs: dict[str, Any], validation: ValidationWatch | None, *, strict: bool
-    ) -> bool:
-        """Return whether an epoch's logs are to be judged.
-
-        Args:
-            logs: What Keras hands to callbacks.
-            validation: Tells whether the fit has validation data: then an epoch without is no error.
-            strict: Whether a monitor that is not there is an error, which reading it will raise;
-                else it is warned of.
-        """
-        if self._monitor in logs:
-            return True
-        has_data = validation is not None and validation.has_data
-        validated = any(name.startswith("val_") for name in logs)
-        if self._monitor.startswith("val_") and has_data and not validated:
-            return not math.isfinite(self.loss_in(logs) or 0.0)
-        if not strict:
-            warnings.warn(
-                "Learning rate reduction is conditioned on metric "
-                f"`{self._monitor}` which is not available. Available metrics "
-                f"are: {','.join(logs)}.",
-                stacklevel=3,
-            )
-        return strict
 
     def check_floor(self) -> None:
         """Warn if the learning rate is below its lowest value already."""

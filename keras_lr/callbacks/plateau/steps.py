@@ -1,16 +1,14 @@
-"""A plateau's look at single training steps: evaluations within an epoch, a first good state."""
+"""When a plateau evaluates, at single training steps or at the ends of epochs; and what."""
 
 import math
 from typing import Any
 
-import keras
-
-from keras_lr._checks import complaint
 from keras_lr._keras.batch_loss import as_float
-from keras_lr._keras.monitor import BATCH_LOSS, ExactLoss
+from keras_lr._keras.monitor import BATCH_LOSS, ExactLoss, ValidationWatch
 from keras_lr._keras.rollback import Rollback
 from keras_lr._keras.training import StepHook
 from keras_lr._keras.training_state import TrainingState
+from keras_lr.callbacks.plateau.logs import is_evaluation, loss_in, monitored
 from keras_lr.callbacks.plateau.restore_points import JUDGED
 from keras_lr.callbacks.plateau.run import PlateauRun
 from keras_lr.callbacks.plateau.state import OWNER
@@ -23,7 +21,7 @@ class PlateauSteps(StepHook):
         model: The model in `fit`.
         run: The run it belongs to.
         monitor: The name of what is monitored.
-        every: Evaluate every this many steps; None for never.
+        every: Evaluate every this many steps; None for every epoch.
     """
 
     owner = OWNER
@@ -64,12 +62,25 @@ class PlateauSteps(StepHook):
             metric = self._total / self._count
         else:
             metric = monitored(logs, self._monitor, watch_loss=self._run.rescues)
-        self._run.evaluate(metric, state, self._begin_anew(), self._run.loss_in(logs))
+        loss = loss_in(logs) if self._run.rescues else None
+        self._run.evaluate(metric, state, self._begin_anew(), loss)
 
-    def end_epoch(self, logs: dict[str, Any]) -> None:
-        """Answer a loss that broke after the last evaluation: the fit may end here."""
-        loss = self._run.loss_in(logs) or 0.0
-        if self._every and self._count and not math.isfinite(loss):
+    def end_epoch(
+        self, logs: dict[str, Any], validation: ValidationWatch | None, *, strict: bool
+    ) -> None:
+        """Evaluate an epoch, or a loss that broke after the last step that was evaluated.
+
+        Args:
+            logs: The epoch's logs.
+            validation: Tells whether the fit has validation data.
+            strict: Whether a monitor that is not there is an error.
+        """
+        watch = self._run.rescues
+        loss = loss_in(logs) if watch else None
+        if self._every is None:
+            if is_evaluation(logs, self._monitor, validation, watch_loss=watch, strict=strict):
+                self._run.evaluate(monitored(logs, self._monitor, watch_loss=watch), loss=loss)
+        elif self._count and loss is not None and not math.isfinite(loss):
             self._begin_anew()
             self._run.evaluate(loss)
 
@@ -91,32 +102,3 @@ class PlateauSteps(StepHook):
     def set_state(self, state: dict[str, float]) -> None:
         """Go on from `get_state()`."""
         self._total, self._count = state["total"], int(state["count"])
-
-
-def monitored(logs: dict[str, Any], monitor: str, *, watch_loss: bool) -> float:
-    """Return one entry of the logs as a float.
-
-    Args:
-        logs: What Keras hands to callbacks.
-        monitor: The entry's name.
-        watch_loss: Whether a loss that is not finite takes the place of the value: accuracy, for
-            one, is finite however broken the model.
-
-    Returns:
-        Its value.
-
-    Raises:
-        ValueError: If there is no such entry, or if it is not a scalar.
-    """
-    if watch_loss and "loss" in logs and not math.isfinite(as_float(logs["loss"])):
-        return as_float(logs["loss"])
-    if monitor not in logs:
-        rule = "monitor must be in the logs"
-        fix = f"Pass one of {', '.join(map(repr, sorted(logs)))}, or validation data to fit"
-        raise ValueError(complaint(OWNER, rule, fix, monitor=monitor))
-    value = keras.ops.convert_to_numpy(logs[monitor])
-    if value.size != 1:
-        rule = "the monitored metric must be a scalar"
-        fix = "Monitor another one, or make its result a single number"
-        raise ValueError(complaint(OWNER, rule, fix, monitor=monitor, shape=value.shape))
-    return float(value.item())

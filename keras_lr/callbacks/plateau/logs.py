@@ -1,0 +1,81 @@
+"""What a plateau reads in the logs that Keras hands to callbacks."""
+
+import math
+import warnings
+from typing import Any
+
+import keras
+
+from keras_lr._checks import complaint
+from keras_lr._keras.batch_loss import as_float
+from keras_lr._keras.monitor import ValidationWatch
+from keras_lr.callbacks.plateau.state import OWNER
+
+
+def loss_in(logs: dict[str, Any]) -> float | None:
+    """Return the training loss; None if it is not there."""
+    return as_float(logs["loss"]) if "loss" in logs else None
+
+
+def is_evaluation(
+    logs: dict[str, Any],
+    monitor: str,
+    validation: ValidationWatch | None,
+    *,
+    watch_loss: bool,
+    strict: bool,
+) -> bool:
+    """Return whether an epoch's logs are to be judged.
+
+    Args:
+        logs: What Keras hands to callbacks.
+        monitor: The name of what is monitored.
+        validation: Tells whether the fit has validation data: then an epoch without is no error.
+        watch_loss: Whether a loss that is not finite is judged in any case.
+        strict: Whether a monitor that is not there is an error, which reading it will raise; else
+            it is warned of.
+    """
+    if monitor in logs:
+        return True
+    has_data = validation is not None and validation.has_data
+    validated = any(name.startswith("val_") for name in logs)
+    if monitor.startswith("val_") and has_data and not validated:
+        return watch_loss and not math.isfinite(loss_in(logs) or 0.0)
+    if not strict:
+        warnings.warn(
+            "Learning rate reduction is conditioned on metric "
+            f"`{monitor}` which is not available. Available metrics "
+            f"are: {','.join(logs)}.",
+            stacklevel=3,
+        )
+    return strict
+
+
+def monitored(logs: dict[str, Any], monitor: str, *, watch_loss: bool) -> float:
+    """Return one entry of the logs as a float.
+
+    Args:
+        logs: What Keras hands to callbacks.
+        monitor: The entry's name.
+        watch_loss: Whether a loss that is not finite takes the place of the value: accuracy, for
+            one, is finite however broken the model.
+
+    Returns:
+        Its value.
+
+    Raises:
+        ValueError: If there is no such entry, or if it is not a scalar.
+    """
+    loss = loss_in(logs) if watch_loss else None
+    if loss is not None and not math.isfinite(loss):
+        return loss
+    if monitor not in logs:
+        rule = "monitor must be in the logs"
+        fix = f"Pass one of {', '.join(map(repr, sorted(logs)))}, or validation data to fit"
+        raise ValueError(complaint(OWNER, rule, fix, monitor=monitor))
+    value = keras.ops.convert_to_numpy(logs[monitor])
+    if value.size != 1:
+        rule = "the monitored metric must be a scalar"
+        fix = "Monitor another one, or make its result a single number"
+        raise ValueError(complaint(OWNER, rule, fix, monitor=monitor, shape=value.shape))
+    return float(value.item())
