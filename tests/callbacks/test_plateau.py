@@ -677,6 +677,27 @@ def test_a_loss_that_another_callback_has_logged_can_be_saved(tmp_path):
     json.dumps(plateau.get_state())
 
 
+def test_a_backup_of_an_epoch_without_validation_goes_on_from_it(tmp_path):
+    values = [None, 1.0, None, 1.1, None, 0.5]
+    model = make_model()
+    new_process = rewinder(model)
+
+    def run(directory, *killed):
+        new_process()
+        plateau = ReduceOnPlateauPlus(
+            "val_x", 0.5, 1, mode="min", backup_dir=directory, restore_best_weights=True
+        )
+        backup = keras.callbacks.BackupAndRestore(directory)
+        callbacks = [Scripted(values, "val_x"), plateau, backup, *killed]
+        fit(model, callbacks, validation_data=(X, Y), validation_freq=2)
+        return model.get_weights()
+
+    whole = run(tmp_path / "whole")
+    with pytest.raises(KilledError):
+        run(tmp_path / "killed", Kill(4))  # the epoch after the first reduction
+    assert same(run(tmp_path / "killed"), whole)
+
+
 def test_a_state_goes_to_another_process_through_json():
     values = [1.0, 0.5, 0.7, 0.8, 0.6, 0.9]
     whole, _, rates = scripted(values, factor=0.5, patience=2)

@@ -228,8 +228,7 @@ class ReduceOnPlateauPlus(keras.callbacks.Callback):  # type: ignore[misc]
         if not self._begun:
             self._begin(epoch)
             self._begun = True
-        self._current.epoch = epoch
-        self._current.observe()
+        self._current.begin_epoch(epoch)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Empty on purpose. Called by `fit`.

@@ -122,7 +122,7 @@ class RestorePoints:
             self._went_back = target if access is HOST else None
 
     def forget_going_back(self) -> None:
-        """Take note of an evaluation after which all is as `fit` and its other callbacks see it."""
+        """Take note that an epoch begins: what is saved from now on comes after going back."""
         self._went_back = None
 
     def get_state(self) -> dict[str, Any]:

@@ -121,6 +121,12 @@ class PlateauRun:
             received = {"min_lr": lowest, "learning_rate": highest}
             warnings.warn(complaint(OWNER, rule, fix, **received), stacklevel=3)
 
+    def begin_epoch(self, epoch: int) -> None:
+        """Take note that an epoch begins."""
+        self.epoch = epoch
+        self.restore_points.forget_going_back()
+        self.observe()
+
     def observe(self, access: Access = HOST) -> None:
         """Look at where the schedules are."""
         for rate in self._rates:
@@ -157,7 +163,6 @@ class PlateauRun:
         self._watch_for_other_writers(present)
         state = self.state.moved(present, [rate.start for rate in self._rates])
         self.state, decision = self._controller.update(state, metric)
-        self.restore_points.forget_going_back()
         if decision.record and self.restore_points.keeps_best:
             judged = weights or Rollback.take(self._model, access)
             if not self.restore_points.keep_best(judged, loss):
