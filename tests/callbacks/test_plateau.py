@@ -720,6 +720,15 @@ def test_a_second_fit_starts_afresh_or_goes_on(reset):
     assert [event.epoch for event in plateau.events] == ([] if reset else [1])
 
 
+@pytest.mark.parametrize("first", [0.1, schedules.Constant(0.1)])
+def test_a_state_fits_only_a_learning_rate_given_in_the_same_way(first):
+    second = 0.1 if isinstance(first, schedules.Schedule) else schedules.Constant(0.1)
+    plateau = ReduceOnPlateauPlus("loss", reset=False)
+    fit(make_model(keras.optimizers.SGD(first)), [plateau], epochs=1)
+    with pytest.raises(ValueError, match="a state of a scheduled learning rate fits only"):
+        fit(make_model(keras.optimizers.SGD(second)), [plateau], epochs=1)
+
+
 def test_going_on_leaves_weights_trained_meanwhile_alone():
     model, plateau, _ = scripted(
         [1.0, 1.1], factor=0.5, patience=1, restore_best_weights=True, reset=False

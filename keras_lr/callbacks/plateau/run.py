@@ -191,12 +191,18 @@ class PlateauRun:
             weights: What there was to go back to, as far as it is known.
 
         Raises:
-            ValueError: If the state is that of another number of optimizers.
+            ValueError: If the state is that of another number of optimizers, or of learning rates
+                that were given in another way.
         """
         if len(state["rates"]) != len(self._rates):
             rule = "a state fits only a model with as many optimizers"
             fix = f"Load a state of {len(self._rates)}"
             raise ValueError(complaint(OWNER, rule, fix, optimizers=len(state["rates"])))
+        for rate, saved in zip(self._rates, state["rates"], strict=True):
+            if set(saved) != set(rate.get_state()):
+                rule = "a state of a scheduled learning rate fits only a scheduled one"
+                fix = "Give the learning rate as before, or begin without the state"
+                raise ValueError(complaint(OWNER, rule, fix, rates=state["rates"]))
         self.state = PlateauState.from_dict(state["controller"])
         self.events = [PlateauEvent(**event) for event in state["events"]]
         for rate, saved, present in zip(self._rates, state["rates"], self.state.rates, strict=True):
