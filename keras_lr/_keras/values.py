@@ -28,7 +28,8 @@ def write_variable(variable: Any, value: Any) -> None:
 
     Not for use inside `fit` on JAX.
     """
-    held = variable.value
+    # Elsewhere the value is not to be looked at: after a fit that was cut off on JAX there is none.
+    held: Any = variable.value if ON_TENSORFLOW else None
     handle = _handle(held)
     if handle is None:
         variable.assign(value)
