@@ -81,6 +81,9 @@ class AveragedView:
     def __init__(self, model: Any, weights: ScheduleFreeWeights, synced: Callable[[], Any]) -> None:
         self._model, self._weights, self._synced = model, weights, synced
         self._inside = False
+        for name in (*READERS, *WRITERS):  # another view, left behind by a fit that was cut off
+            if isinstance(getattr(vars(model).get(name), "view", None), AveragedView):
+                del vars(model)[name]
         self._originals = {name: getattr(model, name) for name in (*READERS, *WRITERS)}
         for name in READERS:
             vars(model)[name] = self._method(name, self._shown)
@@ -103,6 +106,7 @@ class AveragedView:
                     return original(*arguments, **named)
             return original(*arguments, **named)
 
+        vars(method)["view"] = self
         return method
 
     @contextlib.contextmanager
@@ -144,8 +148,7 @@ def _in_fit(model: Any) -> bool:
 
 def is_schedule_free(optimizer: Any) -> bool:
     """Return whether a leaf optimizer is Schedule-Free."""
-    kind = getattr(keras.optimizers, "ScheduleFreeAdamW", None)  # since Keras 3.14
-    return kind is not None and isinstance(optimizer, kind)
+    return isinstance(optimizer, keras.optimizers.ScheduleFreeAdamW)
 
 
 def schedule_free(model: Any) -> ScheduleFreeWeights | None:

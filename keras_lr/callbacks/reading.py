@@ -61,11 +61,11 @@ class Reading:
         run: The fit.
         name: The argument the schedule came in by.
         schedule: As for `Values`.
-        unit: What the schedule counts: updates, or epochs, which are broken numbers in between.
+        unit: What the schedule counts: updates, or epochs, which are fractions in between.
         change_every: Whether to read it anew at every update or only at every epoch.
 
     Raises:
-        ValueError: If the schedule counts broken epochs in a fit that does not know their length.
+        ValueError: If the schedule counts fractions of epochs and their length is not known.
     """
 
     def __init__(

@@ -20,11 +20,11 @@ class SwapScheduleFreeWeights(keras.callbacks.Callback):  # type: ignore[misc]
 
     have $x$; the training steps have $y$, to the bit the same as without the callback. Its place
     in the list of callbacks does not matter, except that an `LRRangeTest` goes before it. After an
-    exception the model has $y$, as ever.
+    exception the model has $y$, as without the callback.
 
-    A model trained with this callback so holds $x$ outside of training. To go on training it, also
-    after loading it, pass the callback again: it puts $y$ back in first. Statistics of BatchNorm
-    layers stay those gathered at $y$.
+    A model trained with this callback therefore holds $x$ outside of training. To go on training
+    it, also after loading it, pass the callback again: it puts $y$ back in first. Statistics of
+    BatchNorm layers stay those gathered at $y$.
 
     Args:
         averaged_at_start: Whether a model that has been trained and then loaded holds $x$. False
@@ -32,7 +32,7 @@ class SwapScheduleFreeWeights(keras.callbacks.Callback):  # type: ignore[misc]
             trained this is known.
 
     Raises:
-        ValueError: In `fit` if the optimizer is not `ScheduleFreeAdamW` (Keras 3.14 or later).
+        ValueError: In `fit` if the optimizer is not `ScheduleFreeAdamW`.
 
     Example:
         >>> import keras, numpy as np

@@ -21,7 +21,7 @@ class LRScheduler(ScheduleCallback):
     that goes on with `initial_epoch=k`, in the same process or in a new one, or after
     `BackupAndRestore`, goes on in the schedule, and one that begins at epoch 0 begins it afresh.
     Under `steps_per_execution` each update still has its own value; for that, they are made one at
-    a time, which takes from a very small model what the setting gives it. A schedule in the
+    a time, so a very small model loses the speed-up of the setting. A schedule in the
     optimizer (`SGD(learning_rate=schedule)`) is as exact and costs nothing.
 
     The applied value is in the logs under `learning_rate`, at every batch and epoch, and so in
@@ -30,7 +30,7 @@ class LRScheduler(ScheduleCallback):
     decay of this library's optimizers. With several optimizers there is `learning_rate_<name>` for
     each, and the largest as `learning_rate`.
 
-    A batch whose update `LossScaleOptimizer` leaves out, since a gradient overflowed, counts too:
+    A batch whose update `LossScaleOptimizer` skips, since a gradient overflowed, still counts:
     the schedule ends with the fit. One inside the optimizer waits for the next update.
 
     When the fit ends, the optimizer has its own learning rate again, and a checkpoint written
@@ -45,7 +45,7 @@ class LRScheduler(ScheduleCallback):
             `MultiOptimizer`; a single one drives the largest learning rate, and the others keep
             their proportion to it. None leaves the learning rate alone.
         unit: What the schedules count: `"step"`, updates; or `"epoch"`, where update $t$ is at
-            $t / steps$, a broken number, so that the value changes smoothly within epochs.
+            $t / steps$, a fraction, so that the value changes smoothly within epochs.
         change_every: `"step"`, or `"epoch"` to change values only when an epoch begins.
         momentum: What gives `momentum`, or `beta_1` where the optimizer has that. None leaves it
             alone. Logged as `momentum`.
@@ -88,7 +88,8 @@ class LRScheduler(ScheduleCallback):
         check_choice("LRScheduler", ("step", "epoch"), unit=unit, change_every=change_every)
         given: list[tuple[str, Any]] = [("momentum", momentum), ("weight_decay", weight_decay)]
         if isinstance(schedule, Sequence) and not isinstance(schedule, str):
-            given += [("schedule", each) for each in schedule]
+            for each in schedule:  # None would be the only optimizer left alone
+                check_schedule("LRScheduler", "schedule", each)
         else:
             given += [("schedule", schedule)]
         for name, each in given:
@@ -123,9 +124,9 @@ class LRScheduler(ScheduleCallback):
     def _ends_early(schedule: Schedule, length: int) -> bool:
         """Return whether a schedule falls to almost nothing long before the fit is over."""
         end = schedule.steps
-        if end is None or 2 * end > length:
+        if end is None or 2 * end > length or not schedule.is_foreseeable:
             return False
-        peak = float(schedule.values(np.linspace(0, end, 50)).max())
+        peak = float(schedule.values(np.linspace(0, end, 50).astype("int64")).max())
         return float(schedule.values(end)) < 0.01 * peak
 
     def _warn_of_lengths(self, name: str, schedule: Schedule, length: int | None) -> None:

@@ -35,17 +35,19 @@ class Snapshots:
     def __len__(self) -> int:
         return len(self._kept)
 
-    def begin(self, step: int) -> None:
+    def begin(self, step: int, ends: Sequence[int]) -> None:
         """Begin a fit: what a former one kept before this step belongs to it, the rest does not.
 
         Args:
             step: The update the fit begins at. At 0 it is a new run.
+            ends: After how many updates each cycle is over. Files of other cycles are those of
+                another run.
         """
         if step == 0:
             self._kept.clear()
         elif self._folder is not None and not self._kept:
-            found = sorted(self._folder.glob("cycle_*_step_*.weights.h5"))
-            self._kept.extend(path for path in found if _step_of(path) <= step)
+            former = [self._path(*cycle) for cycle in enumerate(ends) if cycle[1] <= step]
+            self._kept.extend(path for path in former if path.exists())
 
     def take(self, model: Any, state: TrainingState, cycle: int, step: int) -> None:
         """Keep the present weights.
@@ -62,8 +64,10 @@ class Snapshots:
         if self._folder is None:
             self._kept.append(weights)
         else:
-            path = self._folder / f"cycle_{cycle:04d}_step_{step}.weights.h5"
-            self._unwritten.append((path, weights))
+            self._unwritten.append((self._path(cycle, step), weights))
+
+    def _path(self, cycle: int, step: int) -> Path:
+        return Path(self._folder or "", f"cycle_{cycle:04d}_step_{step}.weights.h5")
 
     @property
     def unwritten(self) -> bool:
@@ -197,7 +201,3 @@ def _inputs_of_shapes(shapes: Any, name: str | None = None) -> Any:
     if shapes and isinstance(shapes[0], list | tuple):
         return [_inputs_of_shapes(shape) for shape in shapes]
     return keras.Input(shape=tuple(shapes[1:]), name=name)
-
-
-def _step_of(path: Path) -> int:
-    return int(path.name.split("_step_")[1].split(".")[0])

@@ -30,14 +30,14 @@ class CosineWarmRestarts(ScheduleCallback):
     $$\eta = \eta_{min} + (\eta_{max} d^i - \eta_{min}) (1 + \cos(\pi t / L_i)) / 2.$$
 
     The weights at a cycle's end are good ones; those within a cycle, at a high rate, are not. So
-    let the fit end with a cycle. Which epochs these are is printed when the fit begins, and a
-    warning says so where it ends elsewhere. Position, logs and checkpoints are those of
+    let the fit end with a cycle. The epochs at which cycles end are printed when the fit begins;
+    a warning follows if the fit does not end with one. Position, logs and checkpoints are those of
     `LRScheduler`.
 
     Args:
         max_lr: First peak. Default: the optimizer's learning rate.
         min_lr: Value at the end of each cycle, at least 0.
-        first_cycle_epochs: Length of the first cycle in epochs, which may be a broken number.
+        first_cycle_epochs: Length of the first cycle in epochs, which may be a fraction.
             Default: 1, unless `first_cycle_steps` is given.
         first_cycle_steps: Length of the first cycle in updates, instead.
         cycle_mult: How much longer each cycle is than the one before, at least 1. With the
@@ -46,8 +46,8 @@ class CosineWarmRestarts(ScheduleCallback):
         warmup_steps: Updates in each cycle that rise from `min_lr` to the peak.
         cycles: How many cycles there are; the learning rate then stays at `min_lr`. Default: no
             limit.
-        reset_optimizer: Whether to make the optimizer new at each restart: its moments, and the
-            count of steps that Adam's bias correction reads. The paper keeps them.
+        reset_optimizer: Whether to reset the optimizer's state at each restart: its moments, and
+            the count of steps that Adam's bias correction reads. The paper keeps them.
         on_cycle_end: A function of the cycle's number, from 0, and the logs. It is called after
             the cycle's last batch, or after validation where that ends an epoch, and may evaluate
             the model or set its `stop_training`.
@@ -58,6 +58,7 @@ class CosineWarmRestarts(ScheduleCallback):
 
     Attributes:
         cycle_ends: Numbers of updates after which a cycle ends in the present or last fit.
+        snapshots: Copies of the model with the weights kept so far, the oldest first.
 
     Raises:
         ValueError: At construction if an argument is out of its range, or both lengths are given.
@@ -126,13 +127,16 @@ class CosineWarmRestarts(ScheduleCallback):
             "cycles": cycles,
         }
         # What is wrong whatever the fit: the schedule's own checks find it.
-        probe = first_cycle_steps or max(2, warmup_steps + 1 if warmup_steps else 2)
+        fix = "Pass a number of updates, 0 for no warm-up"
+        check_integer(self.owner, fix, at_least=0, warmup_steps=warmup_steps)
+        probe = first_cycle_steps or max(2, warmup_steps + 1)
         self._restarts(min_lr if max_lr is None else max_lr, probe)
         self._reset_optimizer = reset_optimizer
         self._on_cycle_end = on_cycle_end
         self._snapshots = Snapshots(snapshots, snapshot_folder)
         self._hook: CycleHook | None = None
         self._warned_of_end = False
+        self._end: int | None = None  # of the last cycle
         self.cycle_ends: list[int] = []
 
     def schedule(self, run: FitRun) -> CosineRestarts:
@@ -158,6 +162,7 @@ class CosineWarmRestarts(ScheduleCallback):
         schedule = self.schedule(run)
         last = FAR if run.updates is None else run.updates
         self.cycle_ends = schedule.cycle_ends(last)
+        self._end = schedule.steps
         self._warn_of_lengths(run, schedule)
         if self.params["verbose"] and self.cycle_ends:
             ends = in_words(run, self.cycle_ends)
@@ -171,7 +176,7 @@ class CosineWarmRestarts(ScheduleCallback):
             return
         try:
             reset = OptimizerReset(self.model, self.owner) if self._reset_optimizer else None
-        except ValueError:
+        except BaseException:
             self.restore()
             raise
         arguments = (self.cycle_ends, self._snapshots, reset)
@@ -182,7 +187,7 @@ class CosineWarmRestarts(ScheduleCallback):
         """Go to the epoch's first step. Called by `fit`."""
         super().on_epoch_begin(epoch, logs)
         if not self._begun and self._position is not None:
-            self._snapshots.begin(self._position.update)
+            self._snapshots.begin(self._position.update, self.cycle_ends)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Write snapshots; speak of a cycle that is over. Called by `fit`."""
@@ -214,8 +219,11 @@ class CosineWarmRestarts(ScheduleCallback):
 
     @property
     def snapshots(self) -> list[keras.Model]:
-        """Copies of the model with the weights of the last cycle ends, the oldest first."""
-        return self._snapshots.models(self._snapped_model())
+        """Copies of the model with the weights of the last cycle ends, the oldest first.
+
+        They are made at each access.
+        """
+        return self._snapshots.models(self.model) if len(self._snapshots) else []
 
     def ensemble(self) -> keras.Model:
         """Return a model that averages the predictions of all snapshots.
@@ -229,7 +237,8 @@ class CosineWarmRestarts(ScheduleCallback):
         Raises:
             RuntimeError: If there is no snapshot yet.
         """
-        return ensemble(self.snapshots, self._snapped_model())
+        self._check_snapped()
+        return ensemble(self.snapshots, self.model)
 
     def average(self, x: Any = None, *, batch_size: int | None = None) -> keras.Model:
         """Return a model with the mean of all snapshots' weights (SWA).
@@ -246,14 +255,14 @@ class CosineWarmRestarts(ScheduleCallback):
             RuntimeError: If there is no snapshot yet.
             ValueError: If the model has BatchNorm layers and `x` is None.
         """
-        return average(self.snapshots, self._snapped_model(), x, batch_size, self.owner)
+        self._check_snapped()
+        return average(self.snapshots, self.model, x, batch_size, self.owner)
 
-    def _snapped_model(self) -> Any:
+    def _check_snapped(self) -> None:
         if len(self._snapshots) == 0:
             rule = "there is no snapshot"
             fix = "Pass snapshots=5 or so, and fit to the end of a cycle"
             raise RuntimeError(complaint(self.owner, rule, fix, snapshots=self._snapshots.keep))
-        return self.model
 
     def _speak_of_ends(self, logs: dict[str, Any] | None) -> None:
         if self._hook is None:
@@ -264,7 +273,8 @@ class CosineWarmRestarts(ScheduleCallback):
                 self._on_cycle_end(cycle, logs or {})
 
     def _inside(self, update: int) -> bool:
-        return update > 0 and update not in self.cycle_ends
+        over = self._end is not None and update >= self._end
+        return update > 0 and update not in self.cycle_ends and not over
 
     def _warn_of_lengths(self, run: FitRun, schedule: CosineRestarts) -> None:
         """Warn of a fit that does not end with a cycle, and of lengths in the wrong unit."""

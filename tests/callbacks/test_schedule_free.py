@@ -132,3 +132,17 @@ def test_backup_and_restore_goes_on(tmp_path):
 def test_refused_where_the_optimizer_has_no_average():
     with pytest.raises(ValueError, match="must be Schedule-Free"):
         fit(network(keras.optimizers.Adam()), (X, Y), SwapScheduleFreeWeights())
+
+
+def test_a_fit_after_one_that_was_cut_off_averages_once():
+    class Raises(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            raise KeyboardInterrupt
+
+    model = schedule_free()
+    fit(model, (X, Y), SwapScheduleFreeWeights())
+    with pytest.raises(KeyboardInterrupt):
+        fit(model, (X, Y), SwapScheduleFreeWeights(), Raises())
+    history = fit(model, (X, Y), SwapScheduleFreeWeights(), validation_data=(X, Y))
+    assert history["val_loss"][-1] == pytest.approx(model.evaluate(X, Y, verbose=0), rel=1e-5)
+    assert not {"evaluate", "save", "get_weights"} & set(vars(model))

@@ -466,3 +466,19 @@ def test_a_function_of_the_users_is_read_at_no_step_that_is_not_made():
     schedule = schedules.FromCallable(function, elementwise=False)
     model.fit(np.ones((8, 1)), np.ones((8, 1)), 2, verbose=0, callbacks=[LRScheduler(schedule)])
     assert max(read) <= 4  # four steps, and a look at the end of the fit
+
+
+def test_an_optimizer_of_several_cannot_be_left_out_by_none():
+    with pytest.raises(TypeError, match=r"^LRScheduler: schedule must be a schedule"):
+        LRScheduler([schedules.Constant(0.1), None])
+
+
+def test_a_function_of_whole_steps_is_asked_for_whole_steps():
+    table = keras.ops.convert_to_tensor(np.linspace(1.0, 0.5, 8).astype("float32"))
+
+    def look_up(step):
+        return keras.ops.take(table, keras.ops.minimum(step, 7))
+
+    driver = LRScheduler(schedules.FromCallable(look_up, steps=7))
+    history = fit(network(keras.optimizers.SGD()), (X, Y), driver, epochs=3)
+    np.testing.assert_allclose(history["learning_rate"], [0.5 + 0.5 * 2 / 7, 0.5, 0.5], rtol=1e-6)

@@ -73,6 +73,21 @@ def test_a_fit_that_goes_on_finds_its_snapshots_and_a_new_one_forgets_them(tmp_p
     assert len(second.snapshots) == 1
 
 
+def test_a_fit_that_goes_on_leaves_the_snapshots_of_another_run_alone(tmp_path):
+    def callback(steps):
+        length = {"first_cycle_steps": steps, "cycle_mult": 1}
+        return CosineWarmRestarts(0.1, **length, snapshots=5, snapshot_folder=tmp_path)
+
+    fit(network(keras.optimizers.SGD()), (X, Y), callback(4), epochs=2)  # ends at 4, 8, 12
+    model = network(keras.optimizers.SGD())
+    fit(model, (X, Y), callback(6), epochs=2)  # at 6, 12
+    expected = model.get_weights()
+    resumed = callback(6)
+    fit(model, (X, Y), resumed, initial_epoch=2, epochs=3)
+    assert len(resumed.snapshots) == 3
+    same(resumed.snapshots[1].get_weights(), expected)
+
+
 def test_ensemble_is_the_mean_prediction_and_can_be_saved(tmp_path):
     model = network(keras.optimizers.SGD())
     callback = CosineWarmRestarts(0.1, cycle_mult=1, snapshots=3)

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import keras
@@ -172,6 +173,25 @@ def test_goes_on_in_a_new_process_bit_for_bit(tmp_path):
     with np.load(result) as arrays:
         for name, expected in zip(arrays.files, whole.get_weights(), strict=True):
             np.testing.assert_array_equal(arrays[name], expected)
+
+
+def test_a_warm_up_that_is_no_number_is_refused_by_name():
+    with pytest.raises(TypeError, match=r"^CosineWarmRestarts: warmup_steps must be an integer"):
+        CosineWarmRestarts(warmup_steps="3")
+
+
+def test_data_of_unknown_length_that_ends_after_the_last_cycle_is_not_inside_one():
+    def batches():
+        for _ in range(7):
+            yield X[:8], Y[:8]
+
+    model = network(keras.optimizers.SGD())
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Your input ran out of data")
+        warnings.filterwarnings("error", message="CosineWarmRestarts")
+        callback = CosineWarmRestarts(0.1, first_cycle_steps=2, cycles=2)  # ends after 2 and 6
+        model.fit(batches(), shuffle=False, verbose=0, callbacks=[callback])
+    assert callback.cycle_ends == [2, 6]
 
 
 @pytest.mark.parametrize(
