@@ -122,7 +122,7 @@ def trials(model: Any, data: Any, batch: Batch, owner: str) -> Iterator[Trials]:
                 opened.put_back()
 
 
-def is_finite(loss: float, first: float, factor: float) -> bool:
+def is_bounded(loss: float, first: float, factor: float) -> bool:
     """Return whether a loss is neither NaN nor beyond `factor` times the first one."""
     return math.isfinite(loss) and loss <= factor * max(abs(first), 1e-12)
 

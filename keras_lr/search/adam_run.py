@@ -14,7 +14,7 @@ from keras_lr._keras.evaluation import Batch
 from keras_lr._keras.learning_rate import accumulation_steps
 from keras_lr._keras.overlay import Overlay
 from keras_lr._keras.seeding import generators_kept, seed_generators
-from keras_lr._keras.trials import Trials, is_finite, trials
+from keras_lr._keras.trials import Trials, is_bounded, trials
 from keras_lr.search.adam_space import AdamSettings, AdamSpace
 from keras_lr.search.batches import TrainingData
 from keras_lr.search.progress import Progress
@@ -92,7 +92,7 @@ class AdamRun:
             first = loss if update == 0 else first
             self._made += 1
             progress.update(self._made, loss=loss, learning_rate=rate)
-            if not is_finite(loss, first, STOP_FACTOR):
+            if not is_bounded(loss, first, STOP_FACTOR):
                 return Outcome("diverged", math.inf, update + 1)
         loss = self._validation_loss()
         state: State = "complete" if math.isfinite(loss) else "diverged"

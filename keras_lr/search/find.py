@@ -145,7 +145,7 @@ def lr_find(
         losses = None if result is None else result.repeat_losses
         made = 0 if losses is None else int(np.isfinite(losses).sum())
         rule = "the data must last for the whole sweep"
-        fix = "Pass arrays or a dataset that can be gone through again, or lower steps"
+        fix = "Pass arrays or a dataset that can be iterated again, or lower steps"
         received = {"repeats": repeats, "steps": steps, "steps_made": made}
         raise ValueError(complaint("lr_find", rule, fix, **received))
     return result

@@ -116,6 +116,7 @@ class RangeSweep(StepHook):
         alone = probe is None and validation is None and settings.repeats == 1
         self._reads_late = ON_JAX and alone and self._accumulation == 1
         self._unread: list[Any] = []
+        self._lead = 0  # batches of the coming update that came before the sweep
         self._snapshot: ModelSnapshot | None = None
         self._random = RandomSnapshot()
         self._undo = contextlib.ExitStack()
@@ -154,8 +155,8 @@ class RangeSweep(StepHook):
             return
         logs["learning_rate"] = float(self._learning_rates[self._point])
         self._unread.append(loss_in(logs, self.owner))
-        late = self._reads_late and self._point < self._settings.steps
-        while len(self._unread) > late and not self.done:
+        pending = 1 if self._reads_late and self._point < self._settings.steps else 0
+        while len(self._unread) > pending and not self.done:
             self._take(state, as_float(self._unread.pop(0)))
 
     def on_interrupt(self) -> None:

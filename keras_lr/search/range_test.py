@@ -16,7 +16,7 @@ from keras_lr.search.result import RangeTestResult
 
 
 class LRRangeTest(RestoringCallback):
-    r"""Learning-rate range test: raise the rate step by step, watch the loss, put all back.
+    r"""Learning-rate range test: raise the rate step by step, watch the loss, restore everything.
 
     Update $t = 0 \dots n - 1$ of the sweep is made with
 
@@ -48,8 +48,9 @@ class LRRangeTest(RestoringCallback):
     Args:
         min_lr: Learning rate of the first update; positive.
         max_lr: Learning rate of the last update; above `min_lr`. The default is far beyond where
-            any optimizer diverges; the stop rule keeps the sweep from going there in vain.
-        steps: Number of updates, at least 2. 100 are enough for a scale; rules read 300 better.
+            any optimizer diverges; the stop rule ends the sweep long before.
+        steps: Number of updates, at least 2. 100 give the order of magnitude; 300 make suggestions
+            more reliable.
         spacing: `"exponential"` or `"linear"`.
         smoothing: Factor $\beta$ of the smoothed loss that the stop rule watches, in [0, 1).
         stop_factor: The sweep has diverged when the smoothed loss exceeds this multiple of its
@@ -57,8 +58,8 @@ class LRRangeTest(RestoringCallback):
         repeats: Run the sweep so many times, each from the same weights on the batches that come
             next; the result holds median and spread.
         probe: A batch `(x, y)` or `(x, y, sample_weight)` whose loss is taken after every update,
-            in training mode but without side effects. It frees the record from the noise between
-            batches for one more forward pass a step.
+            in training mode but without side effects. This removes batch-to-batch noise at the
+            cost of one extra forward pass per step.
         validation_data: Data for the validation loss, as `Model.fit` takes it; finite, and held in
             memory while the sweep runs.
         validation_every_steps: Take the validation loss after every so many updates.
@@ -66,7 +67,8 @@ class LRRangeTest(RestoringCallback):
             `fit` shows one.
 
     Attributes:
-        result: The `RangeTestResult`; None until the sweep has made two updates.
+        result: The `RangeTestResult`; None until the fit ends or `restore()` is called, and after a
+            sweep of fewer than two updates.
 
     Raises:
         ValueError: At construction if a value is out of range. In `fit` if the loss of the first
@@ -118,7 +120,7 @@ class LRRangeTest(RestoringCallback):
         )
         self._probe = None if probe is None else _as_batch(probe)
         if isinstance(validation_data, GeneratorType):
-            rule = "validation_data is gone through many times, which a generator cannot be"
+            rule = "validation_data is iterated several times, which a generator cannot be"
             fix = "Pass arrays, a dataset, or list(generator)"
             raise TypeError(complaint("LRRangeTest", rule, fix, validation_data=validation_data))
         self._validation_data = validation_data
@@ -129,7 +131,10 @@ class LRRangeTest(RestoringCallback):
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Begin the sweep. Called by `fit`."""
         if self._sweep is not None:  # left behind by a fit that was cut off
-            (self._sweep.restore if self._sweep.is_attached else self._sweep.abandon)()
+            if self._sweep.is_attached:
+                self._sweep.restore()
+            else:
+                self._sweep.abandon()
         self.result = None
         validation = None
         if self._validation_data is not None:

@@ -19,7 +19,7 @@ from keras_lr._keras.backend import ON_JAX
 from keras_lr._keras.batch_loss import as_float
 from keras_lr._keras.evaluation import Batch
 from keras_lr._keras.lanes import Lanes, can_stack, compiled_lanes
-from keras_lr._keras.trials import Trials, is_finite
+from keras_lr._keras.trials import Trials, is_bounded
 from keras_lr._keras.values import Constants
 from keras_lr.search.progress import Progress
 
@@ -105,11 +105,12 @@ class Sweeper:
             unread.append(trials.step(batches[index], float(rate)))
             # JAX returns before a step is computed: its loss is waited for while the next step is
             # on its way, and a divergence seen a step late.
-            while len(unread) > (ON_JAX and index + 1 < len(batches)):
+            pending = 1 if ON_JAX and index + 1 < len(batches) else 0
+            while len(unread) > pending:
                 seen = index + 1 - len(unread)
                 losses[seen] = as_float(unread.pop(0))
                 self._count(1, losses[seen], rates[seen])
-                if not is_finite(losses[seen], losses[0], STOP_FACTOR):
+                if not is_bounded(losses[seen], losses[0], STOP_FACTOR):
                     return Lane(losses, seen + 1, {})
         self._compiling = begun - first
         self._step_seconds = (time.perf_counter() - begun) / max(len(batches) - 1, 1)
@@ -175,7 +176,7 @@ class Sweeper:
             lowest = int(np.argmin(np.where(np.isnan(losses[:, index]), np.inf, losses[:, index])))
             self._count(int(alive.sum()), losses[lowest, index], rates[lowest, index])
             for lane in np.flatnonzero(alive):
-                if not is_finite(losses[lane, index], losses[lane, 0], STOP_FACTOR):
+                if not is_bounded(losses[lane, index], losses[lane, 0], STOP_FACTOR):
                     going[lane] = index + 1
             if (going <= index).all():
                 break

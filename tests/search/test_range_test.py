@@ -458,7 +458,7 @@ def test_values_out_of_range_are_refused_at_once(arguments, rule):
 
 
 def test_validation_data_that_cannot_be_gone_through_again_is_refused():
-    with pytest.raises(TypeError, match="LRRangeTest: validation_data is gone through many times"):
+    with pytest.raises(TypeError, match="LRRangeTest: validation_data is iterated several times"):
         LRRangeTest(validation_data=((X, Y) for _ in range(2)))
 
 
