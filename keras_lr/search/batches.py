@@ -22,7 +22,7 @@ class TrainingData:
 
     Args:
         owner: The public name the user called, for error messages.
-        x: As `Model.fit` takes it, but not a generator that can be gone through only once.
+        x: As `Model.fit` takes it, but not a one-shot generator.
         y: As `Model.fit` takes it.
         sample_weight: As `Model.fit` takes it.
         class_weight: As `Model.fit` takes it.
@@ -30,7 +30,7 @@ class TrainingData:
 
     Raises:
         TypeError: If samples cannot be picked from `x`, as from a sparse matrix.
-        ValueError: If there is no data, or it can be gone through only once.
+        ValueError: If there is no data, or it is a one-shot generator.
     """
 
     def __init__(

@@ -4,7 +4,14 @@ from typing import Literal
 
 import keras
 
+from keras_lr._checks import check_choice
+
 Verbosity = Literal["auto", 0, 1, 2]
+
+
+def check_verbose(owner: str, verbose: object) -> None:
+    """Raise unless `verbose` is one of Keras' values."""
+    check_choice(owner, ("auto", 0, 1, 2), verbose=verbose)
 
 
 class Progress:

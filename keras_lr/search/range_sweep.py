@@ -22,7 +22,7 @@ from keras_lr._keras.state import ModelSnapshot, RandomSnapshot
 from keras_lr._keras.training import StepHook, attach, detach, is_attached
 from keras_lr._keras.training_state import TrainingState
 from keras_lr.search.loss_watch import LossWatch
-from keras_lr.search.progress import Progress, Verbosity
+from keras_lr.search.progress import Progress, Verbosity, check_verbose
 from keras_lr.search.result import RangeTestResult
 
 
@@ -58,7 +58,7 @@ class RangeTestSettings:
         check_integer(owner, "1 runs the sweep once", at_least=1, repeats=self.repeats)
         fix = "1 evaluates after every step"
         check_integer(owner, fix, at_least=1, validation_every_steps=self.validation_every_steps)
-        check_choice(owner, ("auto", 0, 1, 2), verbose=self.verbose)
+        check_verbose(owner, self.verbose)
 
     def learning_rates(self) -> np.ndarray:
         """Return the learning rate of each step, float64[steps]."""

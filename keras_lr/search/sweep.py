@@ -14,7 +14,7 @@ from keras_lr._keras.learning_rate import accumulation_steps
 from keras_lr._keras.trials import Trials, trials
 from keras_lr.search.arguments import check_model, length_in_steps
 from keras_lr.search.batches import TrainingData
-from keras_lr.search.progress import Progress, Verbosity
+from keras_lr.search.progress import Progress, Verbosity, check_verbose
 from keras_lr.search.sweep_result import SweepResult
 from keras_lr.search.sweep_run import Lane, Method, Sweeper
 
@@ -98,6 +98,7 @@ def lr_sweep(
     check_integer(_OWNER, "1 sweeps once", at_least=1, repeats=repeats)
     check_integer(_OWNER, "Any seed will do", at_least=0, seed=seed)
     check_choice(_OWNER, ("auto", "sequential", "lanes"), method=method)
+    check_verbose(_OWNER, verbose)
     data = TrainingData(
         _OWNER,
         x,

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_lr._checks import check_integer, check_number, complaint
+from keras_lr._checks import check_integer, check_number, complaining_as, complaint
 from keras_lr._keras.in_graph import in_graph_schedule, schedule_values
 from keras_lr._keras.learning_rate import (
     accumulation_steps,
@@ -21,9 +21,10 @@ from keras_lr.schedules import FromCallable, Schedule
 from keras_lr.search.arguments import check_model, length_in_steps
 from keras_lr.search.batches import TrainingData
 from keras_lr.search.climb import ProbeClimb, horizon_correction
+from keras_lr.search.curve import SuggestionError
 from keras_lr.search.families import family_of
 from keras_lr.search.find import lr_find
-from keras_lr.search.progress import Progress, Verbosity
+from keras_lr.search.progress import Progress, Verbosity, check_verbose
 from keras_lr.search.sweep_run import Lane, Sweeper
 from keras_lr.search.tune_result import TuneResult
 
@@ -130,6 +131,7 @@ def tune_lr(
         batch_size=batch_size,
     )
     check_integer(_OWNER, "Any seed will do", at_least=0, seed=seed)
+    check_verbose(_OWNER, verbose)
     total = length_in_steps(_OWNER, data, steps, epochs)
     ranged = _RANGE_TEST_STEPS if start == "range_test" else 0
     length = _trial_steps(total, quick, max_cost, ranged)
@@ -139,12 +141,7 @@ def tune_lr(
     if verbose in ("auto", 1):
         print(f"tune_lr: at most {most} training steps, {most / total:.0%} of the run's {total}.")
     if usual is None:
-        found = lr_find(
-            model, x, y, batch_size=batch_size, steps=ranged, probe=_PROBE_SAMPLES,
-            sample_weight=sample_weight, class_weight=class_weight, verbose=verbose,
-        )  # fmt: skip
-        # The upper end of what a range test's valley means is nearer to a short trial's best.
-        usual = found.suggest("valley") * 10 ** (0.3 - _ABOVE_START)
+        usual = _range_tested(model, data.for_fit, ranged, verbose)
     climb, cost = _climb(model, data, length, usual, seed, verbose)
     short = 10 ** climb.vertex()
     epochs_in_all = data.epochs_in(total * accumulation_steps(model)) or 1.0
@@ -231,6 +228,22 @@ def _checked_start(start: str | float, usual: float) -> float | None:
         return usual if start == "default" else None
     check_number(_OWNER, "Pass a learning rate that is about right", above=0, start=start)
     return float(start)
+
+
+def _range_tested(
+    model: keras.Model, data: dict[str, Any], steps: int, verbose: Verbosity
+) -> float:
+    """Return the learning rate to start from by a range test."""
+    with complaining_as(_OWNER, "lr_find"):
+        found = lr_find(model, **data, steps=steps, probe=_PROBE_SAMPLES, verbose=verbose)
+    try:
+        valley = found.suggest("valley")
+    except SuggestionError as error:
+        rule = "the loss of the range test must fall clearly"
+        fix = 'Pass start="default", or a learning rate that is about right'
+        raise SuggestionError(complaint(_OWNER, rule, fix, start="range_test")) from error
+    # The upper end of what a range test's valley means is nearer to a short trial's best.
+    return valley * 10 ** (0.3 - _ABOVE_START)
 
 
 def _untrained(loss: float) -> float:

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_lr._checks import check_integer, complaint
+from keras_lr._checks import check_integer, complaining_as, complaint
 from keras_lr._keras.knobs import momentum_name
 from keras_lr._keras.learning_rate import leaf_optimizers
 from keras_lr.search.adam_arguments import (
@@ -31,7 +31,7 @@ from keras_lr.search.adam_space import AdamSpace, Range, grid_size
 from keras_lr.search.adam_tune_result import AdamTuneResult
 from keras_lr.search.arguments import check_model, length_in_steps
 from keras_lr.search.batches import TrainingData
-from keras_lr.search.progress import Progress, Verbosity
+from keras_lr.search.progress import Progress, Verbosity, check_verbose
 from keras_lr.search.study import Slots, import_optuna, quiet
 from keras_lr.search.tune import tune_lr
 
@@ -79,7 +79,7 @@ def tune_adam(
        largest learning rate is taken.
 
     All runs start from the model's present weights, on the model's own training step, compiled
-    once. Any optimizer with a plain learning rate will do: decay is applied by setting it before
+    once. Any optimizer without a schedule works: decay is applied by setting it before
     every update. A trial depends on its values, `seed`, the model and the data, not on the process
     or on other trials. The model is as before, bit for bit, whether the call returns, raises or is
     interrupted. After Ctrl-C the best so far is returned, if a run has come to its end.
@@ -102,8 +102,8 @@ def tune_adam(
         n_trials: Trials of the search, >= 1, of all processes together; None for 24. An existing
             study can be continued with a larger number. Not for a grid, which has as many as it has
             points.
-        repeats: How often the three best are run in all. 1: the best of the search is taken, and
-            nothing is known about the noise.
+        repeats: How often the three best are run in all. With 1 the best of the search is taken,
+            and the noise is not known.
         lr: The lowest and highest learning rate to search; None to find out by `tune_lr`.
         weight_decay: Search it too: from 0.001 to 1, or a range. With decoupled weight decay, as
             in AdamW; Keras multiplies it by the learning rate.
@@ -162,6 +162,11 @@ def tune_adam(
     check_integer(OWNER, "Decay takes two updates", at_least=2, **{"steps of the run": total})
     check_integer(OWNER, "1 runs the best only once", at_least=1, repeats=repeats)
     check_integer(OWNER, "Any seed will do", at_least=0, seed=seed)
+    check_verbose(OWNER, verbose)
+    if lr is None:
+        fix = "Pass lr=(lowest, highest) for so short a run"
+        least = _SHORTEST_CLIMB_TRIAL
+        check_integer(OWNER, fix, at_least=least, **{"steps of the run": total})
     check_validation_data(validation_data)
     check_search(optuna, sampler, pruner, n_trials)
     asked = asked_ranges(lr=lr, weight_decay=weight_decay, momentum=momentum)
@@ -266,7 +271,8 @@ def _begin(
         start = math.sqrt(limits[0] * limits[1])
     else:
         most = _CLIMB_TRIALS * _climb_trial_steps(total)
-        best = tune_lr(model, **data.for_fit, steps=total, max_cost=most, seed=seed, verbose=0)
+        with complaining_as(OWNER, "tune_lr"):
+            best = tune_lr(model, **data.for_fit, steps=total, max_cost=most, seed=seed, verbose=0)
         start, cost = best.learning_rate, best.cost_steps
         limits = start / 10**_DECADES_BELOW, start * 10**_DECADES_ABOVE
     study.set_user_attr("climb_steps", cost)

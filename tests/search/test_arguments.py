@@ -4,6 +4,7 @@ import keras
 import pytest
 from tiny import JIT, compiled, identical, regression, values
 
+from keras_lr.search.curve import SuggestionError
 from keras_lr.search.find import lr_find
 from keras_lr.search.sweep import lr_sweep
 from keras_lr.search.tune import tune_lr
@@ -11,12 +12,18 @@ from keras_lr.search.tune_adam import tune_adam
 
 X, Y = regression(samples=128)
 SEARCHES = {
-    "lr_find": lambda model: lr_find(model, X, Y, steps=6, max_lr=0.1, verbose=0),
-    "lr_sweep": lambda model: lr_sweep(model, X, Y, [1e-3, 1e-2], 3, verbose=0),
-    "tune_lr": lambda model: tune_lr(model, X, Y, steps=60, max_cost=40, verbose=0),
-    "tune_adam": lambda model: tune_adam(
+    "lr_find": lambda model, verbose=0: lr_find(
+        model, X, Y, steps=6, max_lr=0.1, verbose=verbose
+    ),
+    "lr_sweep": lambda model, verbose=0: lr_sweep(
+        model, X, Y, [1e-3, 1e-2], 3, verbose=verbose
+    ),
+    "tune_lr": lambda model, verbose=0: tune_lr(
+        model, X, Y, steps=60, max_cost=40, verbose=verbose
+    ),
+    "tune_adam": lambda model, verbose=0: tune_adam(
         model, X, Y, steps=6, validation_data=(X, Y), n_trials=2, repeats=1, lr=(0.01, 0.1),
-        verbose=0,
+        verbose=verbose,
     ),
 }  # fmt: skip
 
@@ -51,3 +58,30 @@ def test_what_is_no_compiled_model_is_refused_by_name(search):
     model.compile(None, "mse")
     with pytest.raises(ValueError, match=f"{search}: the model must be compiled"):
         SEARCHES[search](model)
+
+
+@pytest.mark.parametrize("search", SEARCHES)
+def test_verbose_is_checked_by_name(search):
+    with pytest.raises(ValueError, match=f"{search}: verbose must be one of 'auto', 0, 1, 2"):
+        SEARCHES[search](compiled(), verbose=3)
+
+
+def unmoved():
+    """Return a model whose gradients are all zero."""
+    model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(1)])
+    model.compile("sgd", lambda y, y_pred: 0.0 * y_pred + 1.0, jit_compile=JIT)
+    return model
+
+
+def test_a_search_within_a_search_complains_in_the_name_that_was_called():
+    with pytest.raises(SuggestionError, match=r"tune_lr: the loss of the range test must fall .*"):
+        tune_lr(unmoved(), X, Y, steps=200, start="range_test", verbose=0)
+    with pytest.raises(ValueError, match="tune_lr: x must hold at least one batch"):
+        tune_lr(unmoved(), X[:0], Y[:0], steps=200, start="range_test", verbose=0)
+    with pytest.raises(ValueError, match="tune_adam: training must move the loss"):
+        tune_adam(unmoved(), X, Y, steps=24, validation_data=(X, Y), verbose=0)
+
+
+def test_a_run_too_short_to_find_its_scale_by_is_refused_unless_given_one():
+    with pytest.raises(ValueError, match=r"tune_adam: steps of the run .* Pass lr=\(lowest"):
+        tune_adam(compiled(), X, Y, steps=6, validation_data=(X, Y), verbose=0)
