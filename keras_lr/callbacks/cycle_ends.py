@@ -1,13 +1,16 @@
 """What is to happen when a cycle ends and the next one begins."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
+from keras_lr._checks import complaint
 from keras_lr._keras.optimizer_reset import OptimizerReset
 from keras_lr._keras.training import StepHook
 from keras_lr._keras.training_state import TrainingState
 from keras_lr.callbacks.fit_run import FitRun, Position
 from keras_lr.callbacks.snapshots import Snapshots
+from keras_lr.schedules import CosineRestarts
 
 
 class CycleHook(StepHook):
@@ -63,6 +66,40 @@ def in_words(run: FitRun, ends: Sequence[int]) -> str:
     if any(epoch is None or not epoch.is_integer() for epoch in epochs):
         return _list("step", list(ends))
     return _list("epoch", [int(epoch) for epoch in epochs if epoch is not None])
+
+
+def doubt_of_end(
+    owner: str, run: FitRun, schedule: CosineRestarts, ends: Sequence[int]
+) -> str | None:
+    """Return what is wrong with where a fit ends, or with the unit of a length; None if nothing is.
+
+    Args:
+        owner: The public name of the callback.
+        run: The fit.
+        schedule: Its cycles.
+        ends: After how many updates each cycle is over that the fit has room for.
+    """
+    length, total = schedule.first_cycle_steps, run.updates
+    received: dict[str, Any] = {"first_cycle_steps": length}
+    if length < 2:
+        rule = "a cycle shorter than two steps has nothing to fall along"
+        fix = "If epochs are meant, pass first_cycle_epochs"
+    elif total is None or total == 0 or total in ends:
+        return None
+    elif length > total:
+        rule = f"the first cycle is longer than the whole fit of {total} steps"
+        fix = "If epochs are meant, pass first_cycle_epochs; or raise epochs in fit"
+    elif schedule.steps is not None and schedule.steps < total:
+        rule = f"after the last cycle, at step {schedule.steps} of {total}, the rate stays low"
+        fix = "Pass more cycles, or lower epochs in fit"
+    else:
+        listed = in_words(run, ends)
+        rule = f"the fit ends inside a cycle, where the learning rate is high; ends are {listed}"
+        far = math.ceil((total + length) * (schedule.cycle_mult + 1))
+        following = schedule.cycle_ends(far)[len(ends)]
+        fix = f"Let it end there, or at {in_words(run, [following])}"
+        received = {"epochs": run.epochs}
+    return complaint(owner, rule, fix, **received)
 
 
 def _list(unit: str, numbers: list[int]) -> str:

@@ -1,6 +1,5 @@
 """`CosineWarmRestarts`: stochastic gradient descent with warm restarts (SGDR)."""
 
-import math
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +10,7 @@ import keras
 from keras_lr._checks import check_integer, check_number, complaining_as, complaint
 from keras_lr._keras.optimizer_reset import OptimizerReset
 from keras_lr._keras.training import attach, detach
-from keras_lr.callbacks.cycle_ends import CycleHook, in_words
+from keras_lr.callbacks.cycle_ends import CycleHook, doubt_of_end, in_words
 from keras_lr.callbacks.driver import Plan, ScheduleCallback
 from keras_lr.callbacks.fit_run import FitRun
 from keras_lr.callbacks.reading import Reading
@@ -163,7 +162,10 @@ class CosineWarmRestarts(ScheduleCallback):
         last = FAR if run.updates is None else run.updates
         self.cycle_ends = schedule.cycle_ends(last)
         self._end = schedule.steps
-        self._warn_of_lengths(run, schedule)
+        doubt = doubt_of_end(self.owner, run, schedule, self.cycle_ends)
+        self._warned_of_end = doubt is not None
+        if doubt is not None:
+            warnings.warn(doubt, stacklevel=2)
         if self.params["verbose"] and self.cycle_ends:
             ends = in_words(run, self.cycle_ends)
             print(f"{self.owner}: cycles end after {ends}; use the weights of one of these.")
@@ -275,29 +277,3 @@ class CosineWarmRestarts(ScheduleCallback):
     def _inside(self, update: int) -> bool:
         over = self._end is not None and update >= self._end
         return update > 0 and update not in self.cycle_ends and not over
-
-    def _warn_of_lengths(self, run: FitRun, schedule: CosineRestarts) -> None:
-        """Warn of a fit that does not end with a cycle, and of lengths in the wrong unit."""
-        length, total = schedule.first_cycle_steps, run.updates
-        self._warned_of_end = False
-        received: dict[str, Any] = {"first_cycle_steps": length}
-        if length < 2:
-            rule = "a cycle shorter than two steps has nothing to fall along"
-            fix = "If epochs are meant, pass first_cycle_epochs"
-        elif total is None or total == 0 or total in self.cycle_ends:
-            return
-        elif length > total:
-            rule = f"the first cycle is longer than the whole fit of {total} steps"
-            fix = "If epochs are meant, pass first_cycle_epochs; or raise epochs in fit"
-        elif schedule.steps is not None and schedule.steps < total:
-            rule = f"after the last cycle, at step {schedule.steps} of {total}, the rate stays low"
-            fix = "Pass more cycles, or lower epochs in fit"
-        else:
-            ends = in_words(run, self.cycle_ends)
-            rule = f"the fit ends inside a cycle, where the learning rate is high; ends are {ends}"
-            far = math.ceil((total + length) * (schedule.cycle_mult + 1))
-            following = schedule.cycle_ends(far)[len(self.cycle_ends)]
-            fix = f"Let it end there, or at {in_words(run, [following])}"
-            received = {"epochs": run.epochs}
-        self._warned_of_end = True
-        warnings.warn(complaint(self.owner, rule, fix, **received), stacklevel=2)
