@@ -139,7 +139,7 @@ class Decayed(keras.optimizers.Optimizer):  # type: ignore[misc]
     def decay_off(self) -> Iterator[None]:
         """Hold the learning rate at `lr`, whatever the update, inside a `with` block.
 
-        A range test sweeps `lr` this way. Afterwards `decay` is put back bit for bit.
+        Afterwards `decay` is put back bit for bit.
         """
         self._check_attached("decay")
         held = ops.convert_to_numpy(self._decay)
