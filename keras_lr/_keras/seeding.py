@@ -1,12 +1,13 @@
 """The global random generators, started from a given seed."""
 
 import random
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
 
-from keras_lr._keras.backend import ON_TORCH
+from keras_lr._keras.backend import ON_TENSORFLOW, ON_TORCH
 from keras_lr._keras.state import RandomSnapshot
 
 
@@ -32,3 +33,22 @@ def generators_kept() -> Iterator[None]:
         yield
     finally:
         before.restore()
+
+
+@contextmanager
+def loaders_kept() -> Iterator[None]:
+    """Put torch's generator back at the end of a `with` block on TensorFlow.
+
+    There `fit` looks at a `DataLoader`, which draws the order of its samples, before any callback
+    runs; and it does so each time, so the next `fit` is to find the generator where this one did.
+    """
+    if not (ON_TENSORFLOW and "torch" in sys.modules):
+        yield
+        return
+    import torch
+
+    before = torch.get_rng_state()
+    try:
+        yield
+    finally:
+        torch.set_rng_state(before)

@@ -13,6 +13,7 @@ from keras_lr._keras.backend import ON_JAX, ON_TENSORFLOW, ON_TORCH
 from keras_lr._keras.batch_loss import BatchLoss, as_float, loss_in
 from keras_lr._keras.evaluation import Batch, LossFunction
 from keras_lr._keras.learning_rate import LearningRates, held_learning_rates
+from keras_lr._keras.seeding import loaders_kept
 from keras_lr._keras.state import ModelSnapshot, RandomSnapshot, fit_attributes_kept
 from keras_lr._keras.training import TrainFunction
 from keras_lr._keras.training_state import TrainingState, placed_like, state_variables
@@ -104,7 +105,7 @@ def trials(model: Any, data: Any, batch: Batch, owner: str) -> Iterator[Trials]:
         batch: One batch of it.
         owner: The public name the user called, for error messages.
     """
-    with fit_attributes_kept(model):
+    with fit_attributes_kept(model), loaders_kept():
         # No epoch, but all that the first fit does before it: it draws random numbers, too, which
         # the next fit will not.
         with warnings.catch_warnings():

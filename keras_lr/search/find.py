@@ -13,7 +13,7 @@ from keras_lr._checks import check_integer, complaining_as, complaint
 from keras_lr._keras.data import is_arrays, pick_samples
 from keras_lr._keras.evaluation import Batch
 from keras_lr._keras.learning_rate import accumulation_steps
-from keras_lr._keras.seeding import generators_kept
+from keras_lr._keras.seeding import generators_kept, loaders_kept
 from keras_lr._keras.state import fit_attributes_kept
 from keras_lr.search.arguments import check_model
 from keras_lr.search.progress import Verbosity
@@ -122,7 +122,7 @@ def lr_find(
         # In every further epoch Keras would give its first two batches again.
         epochs, steps_per_epoch = 1, None
     renamed = complaining_as("lr_find", "LRRangeTest")
-    with renamed, fit_attributes_kept(model), finder, warnings.catch_warnings():
+    with renamed, fit_attributes_kept(model), loaders_kept(), finder, warnings.catch_warnings():
         # The sweep takes as many epochs as it needs; where that is too much for the data, an error
         # says so below.
         warnings.filterwarnings("ignore", message="Your input ran out of data")

@@ -1,5 +1,7 @@
 """What every search refuses or makes ready before it begins."""
 
+import importlib.util
+
 import keras
 import pytest
 from tiny import JIT, compiled, identical, regression, values
@@ -12,17 +14,17 @@ from keras_lr.search.tune_adam import tune_adam
 
 X, Y = regression(samples=128)
 SEARCHES = {
-    "lr_find": lambda model, verbose=0: lr_find(
-        model, X, Y, steps=6, max_lr=0.1, verbose=verbose
+    "lr_find": lambda model, x=X, y=Y, verbose=0: lr_find(
+        model, x, y, steps=6, max_lr=0.1, verbose=verbose
     ),
-    "lr_sweep": lambda model, verbose=0: lr_sweep(
-        model, X, Y, [1e-3, 1e-2], 3, verbose=verbose
+    "lr_sweep": lambda model, x=X, y=Y, verbose=0: lr_sweep(
+        model, x, y, [1e-3, 1e-2], 3, verbose=verbose
     ),
-    "tune_lr": lambda model, verbose=0: tune_lr(
-        model, X, Y, steps=60, max_cost=40, verbose=verbose
+    "tune_lr": lambda model, x=X, y=Y, verbose=0: tune_lr(
+        model, x, y, steps=60, max_cost=40, verbose=verbose
     ),
-    "tune_adam": lambda model, verbose=0: tune_adam(
-        model, X, Y, steps=6, validation_data=(X, Y), n_trials=2, repeats=1, lr=(0.01, 0.1),
+    "tune_adam": lambda model, x=X, y=Y, verbose=0: tune_adam(
+        model, x, y, steps=6, validation_data=(X, Y), n_trials=2, repeats=1, lr=(0.01, 0.1),
         verbose=verbose,
     ),
 }  # fmt: skip
@@ -85,3 +87,21 @@ def test_a_search_within_a_search_complains_in_the_name_that_was_called():
 def test_a_run_too_short_to_find_its_scale_by_is_refused_unless_given_one():
     with pytest.raises(ValueError, match=r"tune_adam: steps of the run .* Pass lr=\(lowest"):
         tune_adam(compiled(), X, Y, steps=6, validation_data=(X, Y), verbose=0)
+
+
+@pytest.mark.skipif(not importlib.util.find_spec("torch"), reason="needs torch")
+@pytest.mark.parametrize("search", SEARCHES)
+def test_after_a_search_a_shuffling_loader_gives_the_batches_it_would_have_given(search):
+    import torch
+
+    data = torch.utils.data.TensorDataset(torch.tensor(X), torch.tensor(Y))
+    loader = torch.utils.data.DataLoader(data, batch_size=16, shuffle=True)
+    histories = []
+    for searched in (False, True):
+        model = compiled()
+        keras.utils.set_random_seed(7)
+        torch.manual_seed(7)  # of which Keras on another backend does not know
+        if searched:
+            SEARCHES[search](model, loader, None)
+        histories.append(model.fit(loader, shuffle=False, epochs=2, verbose=0).history["loss"])
+    assert histories[0] == histories[1]
