@@ -19,12 +19,6 @@ def schedule_of(leaf: Any) -> Any:
     return leaf._learning_rate if is_scheduled(leaf) else None
 
 
-def schedule_position(model: Any) -> int:
-    """Return the step at which a model's schedule stands."""
-    leaf = leaf_optimizers(model.optimizer)[0]
-    return int(keras.ops.convert_to_numpy(leaf._iterations.value))
-
-
 def schedule_values(schedule: Any, first: int, count: int) -> np.ndarray:
     """Return what a schedule gives at `count` steps from `first` on, float64[count].
 

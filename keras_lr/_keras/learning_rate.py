@@ -98,18 +98,6 @@ def proportions(rates: Sequence[float]) -> tuple[float, ...]:
     return tuple(rate / largest if largest > 0 else 1.0 for rate in rates)
 
 
-def accumulation_steps(model: Any) -> int:
-    """Return how many batches make one update."""
-    steps = {leaf.gradient_accumulation_steps or 1 for leaf in leaf_optimizers(model.optimizer)}
-    return max(steps)
-
-
-def micro_step(model: Any, state: TrainingState) -> int:
-    """Return how many batches of the coming update have already been accumulated."""
-    leaf = leaf_optimizers(model.optimizer)[0]
-    return int(state.read(leaf._iterations)) % accumulation_steps(model)
-
-
 def default_learning_rate(optimizer: Any) -> float | None:
     """Return the default learning rate of a leaf optimizer's class, if it has one."""
     for base in type(optimizer).__mro__:

@@ -158,11 +158,6 @@ class Overlay:
                 rate.assign(value)
 
 
-def batches_seen(model: Any) -> int:
-    """Return how many batches the model's optimizer has seen. Not for use inside a step."""
-    return int(read_variable(leaf_optimizers(model.optimizer)[0]._iterations))
-
-
 def _tree(optimizer: Any) -> list[Any]:
     leaves = leaf_optimizers(optimizer)
     return leaves if leaves[0] is optimizer else [optimizer, *leaves]

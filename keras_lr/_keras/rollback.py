@@ -6,7 +6,7 @@ from typing import Any, Self
 import numpy as np
 
 from keras_lr._keras.learning_rate import is_scheduled, leaf_optimizers
-from keras_lr._keras.scaled_rates import Access
+from keras_lr._keras.values import Access
 
 
 class Rollback:

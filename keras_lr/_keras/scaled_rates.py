@@ -7,30 +7,7 @@ import keras
 from keras_lr._keras.learning_rate import is_scheduled, leaf_optimizers
 from keras_lr._keras.scaled import Scaled
 from keras_lr._keras.training import TrainFunction, compile_anew
-from keras_lr._keras.values import read_variable, write_variable
-
-
-class Access(Protocol):
-    """Where variables are read and written: `TrainingState` within a step, else `HOST`."""
-
-    def read(self, variable: Any) -> Any:
-        """Return a copy of a variable's value."""
-
-    def write(self, variable: Any, value: Any) -> None:
-        """Give a variable a value."""
-
-
-class _Host:
-    """Access between two epochs, when the variables hold their values on every backend."""
-
-    def read(self, variable: Any) -> Any:
-        return read_variable(variable)
-
-    def write(self, variable: Any, value: Any) -> None:
-        write_variable(variable, value)
-
-
-HOST: Access = _Host()
+from keras_lr._keras.values import HOST, Access, read_variable
 
 
 class ScalableRate(Protocol):
@@ -233,9 +210,3 @@ def is_driven(model: Any) -> bool:
 def scalable_rate(model: Any, optimizer: Any) -> ScalableRate:
     """Return the handle on a leaf optimizer's learning rate."""
     return ScheduledRate(model, optimizer) if is_scheduled(optimizer) else HeldRate(optimizer)
-
-
-def updates_made(model: Any, access: Access) -> int:
-    """Return how many updates a model's first optimizer has made."""
-    leaf = leaf_optimizers(model.optimizer)[0]
-    return int(access.read(leaf._iterations)) // (leaf.gradient_accumulation_steps or 1)

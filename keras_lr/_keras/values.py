@@ -1,7 +1,7 @@
 """A variable's value, read and written from the host, between steps."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import keras
 import numpy as np
@@ -39,6 +39,29 @@ def write_variable(variable: Any, value: Any) -> None:
     elif not isinstance(value, tf.Tensor):
         value = tf.constant(value, dtype=held.dtype)
     tf.raw_ops.AssignVariableOp(resource=handle, value=value)
+
+
+class Access(Protocol):
+    """Where variables are read and written: `TrainingState` within a step, else `HOST`."""
+
+    def read(self, variable: Any) -> Any:
+        """Return a copy of a variable's value."""
+
+    def write(self, variable: Any, value: Any) -> None:
+        """Give a variable a value."""
+
+
+class _Host:
+    """Access between two epochs, when the variables hold their values on every backend."""
+
+    def read(self, variable: Any) -> Any:
+        return read_variable(variable)
+
+    def write(self, variable: Any, value: Any) -> None:
+        write_variable(variable, value)
+
+
+HOST: Access = _Host()
 
 
 def as_constant(value: Any) -> Any:

@@ -7,12 +7,12 @@ from typing import Any, Literal
 
 from keras_lr._keras.knobs import Knob
 from keras_lr._keras.learning_rate import (
-    accumulation_steps,
     current_learning_rates,
     known_leaves,
     leaf_optimizers,
 )
-from keras_lr._keras.overlay import Overlay, batches_seen
+from keras_lr._keras.overlay import Overlay
+from keras_lr._keras.position import accumulation_steps, batches_seen
 from keras_lr._keras.restoring import RestoringCallback
 from keras_lr._keras.training import StepHook, attach, detach, tidy_up
 from keras_lr._keras.training_state import TrainingState

@@ -11,8 +11,8 @@ import numpy as np
 
 from keras_lr._keras.batch_loss import as_float
 from keras_lr._keras.evaluation import Batch
-from keras_lr._keras.learning_rate import accumulation_steps
 from keras_lr._keras.overlay import Overlay
+from keras_lr._keras.position import accumulation_steps
 from keras_lr._keras.seeding import generators_kept, seed_generators
 from keras_lr._keras.trials import Trials, is_bounded, trials
 from keras_lr.search.adam_space import AdamSettings, AdamSpace

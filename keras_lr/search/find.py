@@ -12,7 +12,7 @@ import numpy as np
 from keras_lr._checks import check_integer, complaining_as, complaint
 from keras_lr._keras.data import is_arrays, pick_samples
 from keras_lr._keras.evaluation import Batch
-from keras_lr._keras.learning_rate import accumulation_steps
+from keras_lr._keras.position import accumulation_steps
 from keras_lr._keras.seeding import generators_kept, loaders_kept
 from keras_lr._keras.state import fit_attributes_kept
 from keras_lr.search.arguments import check_model

@@ -12,12 +12,8 @@ from keras_lr._checks import check_choice, check_integer, check_number, complain
 from keras_lr._keras.backend import ON_JAX
 from keras_lr._keras.batch_loss import BatchLoss, as_float, loss_in
 from keras_lr._keras.evaluation import Batch, LossFunction
-from keras_lr._keras.learning_rate import (
-    LearningRates,
-    accumulation_steps,
-    held_learning_rates,
-    micro_step,
-)
+from keras_lr._keras.learning_rate import LearningRates, held_learning_rates
+from keras_lr._keras.position import accumulation_steps, micro_step
 from keras_lr._keras.state import ModelSnapshot, RandomSnapshot
 from keras_lr._keras.training import StepHook, attach, detach, is_attached
 from keras_lr._keras.training_state import TrainingState

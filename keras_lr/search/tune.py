@@ -10,12 +10,12 @@ import numpy as np
 from keras_lr._checks import check_integer, check_number, complaining_as, complaint
 from keras_lr._keras.in_graph import in_graph_schedule, schedule_values
 from keras_lr._keras.learning_rate import (
-    accumulation_steps,
     current_learning_rates,
     is_scheduled,
     leaf_optimizers,
     proportions,
 )
+from keras_lr._keras.position import accumulation_steps
 from keras_lr._keras.trials import trials
 from keras_lr.schedules import FromCallable, Schedule
 from keras_lr.search.arguments import check_model, length_in_steps

@@ -8,13 +8,13 @@ from tiny import compiled, identical, regression, values
 import keras_lr
 from keras_lr._keras.learning_rate import (
     LearningRates,
-    accumulation_steps,
     current_learning_rate,
     default_learning_rate,
     held_learning_rates,
     is_scheduled,
     leaf_optimizers,
 )
+from keras_lr._keras.position import accumulation_steps
 from keras_lr._keras.training_state import TrainingState
 
 X, Y = regression()

@@ -4,7 +4,7 @@ import pytest
 from tiny import JIT
 
 from keras_lr._keras.rollback import Rollback
-from keras_lr._keras.scaled_rates import HOST
+from keras_lr._keras.values import HOST
 
 
 def values(variables):

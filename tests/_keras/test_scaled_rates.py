@@ -2,7 +2,8 @@ import keras
 import numpy as np
 import pytest
 
-from keras_lr._keras.scaled_rates import HOST, Scaled, compile_anew, scalable_rate
+from keras_lr._keras.scaled_rates import Scaled, compile_anew, scalable_rate
+from keras_lr._keras.values import HOST
 
 
 def make_model(rate):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from keras_lr._keras.rollback import Rollback
-from keras_lr._keras.scaled_rates import HOST, Access
+from keras_lr._keras.values import HOST, Access
 from keras_lr.callbacks.plateau.state import PlateauEvent
 
 JUDGED = "judged"  # the state at the first step of an evaluation, which may span two epochs

@@ -12,16 +12,15 @@ from keras_lr._checks import complaint
 from keras_lr._keras.learning_rate import leaf_optimizers
 from keras_lr._keras.monitor import metric_direction
 from keras_lr._keras.observation import RateObservation
+from keras_lr._keras.position import updates_made
 from keras_lr._keras.rollback import Rollback
 from keras_lr._keras.scaled_rates import (
-    HOST,
-    Access,
     DrivenRate,
     ScalableRate,
     is_driven,
     scalable_rate,
-    updates_made,
 )
+from keras_lr._keras.values import HOST, Access
 from keras_lr.callbacks.plateau.controller import PlateauController
 from keras_lr.callbacks.plateau.restore_points import Policy, RestorePoints
 from keras_lr.callbacks.plateau.state import OWNER, Decision, PlateauEvent, PlateauState

@@ -1,0 +1,34 @@
+"""Where training stands: how many batches an optimizer has seen, and how many updates it made."""
+
+from typing import Any
+
+from keras_lr._keras.learning_rate import leaf_optimizers
+from keras_lr._keras.values import HOST, Access
+
+
+def accumulation_steps(model: Any) -> int:
+    """Return how many batches make one update."""
+    steps = {leaf.gradient_accumulation_steps or 1 for leaf in leaf_optimizers(model.optimizer)}
+    return max(steps)
+
+
+def batches_seen(model: Any, access: Access = HOST) -> int:
+    """Return how many batches a model's optimizer has seen in its life.
+
+    This is also the step at which a schedule inside the optimizer stands.
+
+    Args:
+        model: A compiled model with a built optimizer.
+        access: Within a step, its `TrainingState`.
+    """
+    return int(access.read(leaf_optimizers(model.optimizer)[0]._iterations))
+
+
+def updates_made(model: Any, access: Access = HOST) -> int:
+    """Return how many updates it has made in its life."""
+    return batches_seen(model, access) // accumulation_steps(model)
+
+
+def micro_step(model: Any, access: Access = HOST) -> int:
+    """Return how many batches of the coming update have already been accumulated."""
+    return batches_seen(model, access) % accumulation_steps(model)
