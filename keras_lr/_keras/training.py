@@ -1,12 +1,14 @@
 """The training step that `fit` runs: one update at a time, with hooks before and after."""
 
 import contextlib
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
 from keras_lr._checks import complaint
 from keras_lr._keras.backend import ON_JAX, ON_TENSORFLOW
 from keras_lr._keras.build import build
+from keras_lr._keras.running_fit import called_by_fit, running_fit
 from keras_lr._keras.training_state import TrainingState
 
 END_OF_DATA: tuple[type[BaseException], ...] = (StopIteration,)
@@ -57,12 +59,20 @@ class TrainFunction:
         self.hooks: list[StepHook] = []
         self._model = model
         self._state = TrainingState(model)
-        self._run = model.history  # `fit` makes a new History each time
+        self._history = _history(model)  # a new one in each `fit`, unless the user passes one
+        run = running_fit(model)
+        self._run = None if run is None else weakref.ref(run)
+        self._asked_aside = False
         self._begun = False
 
     def __call__(self, *arguments: Any) -> Any:
         """Run the steps of one execution. Takes and returns what Keras' train function does."""
-        if self.is_left_behind:  # a `fit` of the user's own, which has not asked for a function
+        if self._asked_aside:
+            self._asked_aside = False
+            if not called_by_fit(self._model):
+                return self.plain(*arguments)
+        if _history(self._model) is not self._history:
+            # A `fit` of the user's own, which has not asked for a function.
             self.remove()
             return self.plain(*arguments)
         *carried, batches = arguments
@@ -79,29 +89,37 @@ class TrainFunction:
         except BaseException:
             if ON_JAX:
                 self._hand_over()
-            for hook in self.hooks:
+            hooks, self.hooks = self.hooks, []
+            for hook in hooks:
                 hook.on_interrupt()
+            self.remove()
             raise
         return (logs, self._state.hand_on()) if ON_JAX else logs
 
     @property
     def is_left_behind(self) -> bool:
-        """Whether the fit these hooks belong to was cut off outside of a step, and this is another.
+        """Whether the fit these hooks belong to was cut off outside of a step, and is over.
 
         Keras tells callbacks nothing of an exception in the data or in another callback.
         """
-        return self._model.history is not self._run
+        if _history(self._model) is not self._history:
+            return True
+        if self._run is None:
+            return False
+        run = self._run()
+        return run is None or running_fit(self._model) is not run
 
     def install(self) -> None:
         """Take the place of the model's train function."""
         self._model.train_function = self
-        # Keras asks for a train function when a `fit` begins, before it takes the variables' values
-        # into its hands: the time to see what another has left behind.
+        # Keras asks for a train function when a `fit` begins, and in `train_on_batch`, before it
+        # takes the variables' values into its hands: the time to see what has been left behind.
         vars(self._model)["make_train_function"] = self._make_train_function
 
     def remove(self) -> None:
         """Give the model its own train function back."""
-        self._model.train_function = self.plain
+        if self._model.train_function is self:  # else it has been compiled since, and has none
+            self._model.train_function = self.plain
         vars(self._model).pop("make_train_function", None)
 
     def end(self) -> None:
@@ -114,6 +132,9 @@ class TrainFunction:
     def _make_train_function(self, force: bool = False) -> Any:
         if self.is_left_behind:
             self.end()
+        elif self._run is not None:
+            # `train_on_batch` in a callback is about to make a step that is none of the fit's.
+            self._asked_aside = True
         return type(self._model).make_train_function(self._model, force)
 
     def _hand_over(self) -> None:
@@ -165,6 +186,10 @@ class TrainFunction:
             return self.plain(*arguments)
         finally:
             attributes["steps_per_execution"] = several
+
+
+def _history(model: Any) -> Any:
+    return vars(model).get("history")
 
 
 def _one(batches: Any) -> Iterator[Any]:

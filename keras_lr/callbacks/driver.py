@@ -210,8 +210,8 @@ class ScheduleCallback(RestoringCallback, ABC):
         """Give the optimizers their own settings back.
 
         `fit` has this done when it ends, and when a training step raises; where another callback
-        or the data raises, the next `fit` has it done. To have it at once, call this, or put a
-        `with` block around `fit`.
+        or the data raises, the next `fit` or `train_on_batch` has it done. To have it at once, call
+        this, or put a `with` block around `fit`.
         """
         if self._overlay is not None:
             self._overlay.remove()

@@ -10,6 +10,8 @@ from keras.src.random import seed_generator
 from keras.src.trainers import data_adapters
 from tiny import compiled, regression
 
+from keras_lr._keras.running_fit import running_fit
+
 X, Y = regression()
 BACKEND = keras.backend.backend()
 
@@ -61,6 +63,28 @@ def test_attributes_of_a_trained_model_and_its_optimizer():
     assert [id(variable) for variable in optimizer._trainable_variables] == trainable
     assert len(optimizer._u_product.shape) == 0
     assert optimizer._learning_rate._value is not None
+
+
+def test_a_running_fit_is_known_by_its_iterator():
+    class Look(keras.callbacks.Callback):
+        def set_model(self, model):
+            super().set_model(model)
+            seen.append(running_fit(model))
+
+        def on_train_batch_end(self, batch, logs=None):
+            seen.append(running_fit(self.model))
+
+    seen = []
+    look, model = Look(), compiled()
+    assert running_fit(model) is None
+    for _ in range(2):
+        model.fit(X, Y, len(X) // 2, verbose=0, callbacks=[look])
+    assert running_fit(model) is None
+    first, second = seen[:3], seen[3:]
+    assert None not in seen
+    assert first == [first[0]] * 3
+    assert second == [second[0]] * 3
+    assert first[0] is not second[0]
 
 
 @pytest.mark.skipif(BACKEND != "jax", reason="only JAX carries the state outside of the variables")

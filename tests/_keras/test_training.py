@@ -144,6 +144,87 @@ def test_hooks_of_a_fit_that_was_cut_off_are_left_behind():
     assert not isinstance(model.train_function, TrainFunction)
 
 
+class Broken(keras.callbacks.Callback):
+    """Cuts a fit off outside of its steps."""
+
+    def on_train_batch_end(self, batch, logs=None):
+        if batch == 1:
+            raise RuntimeError
+
+
+def test_what_is_compiled_after_a_fit_was_cut_off_is_what_is_trained():
+    model, twin = compiled(), compiled()
+    with pytest.raises(RuntimeError):
+        fit(model, LRScheduler(schedules.Constant(0.05)), Broken())
+    for variable, copy in zip(model.variables, twin.variables, strict=True):  # seeds, too
+        copy.assign(np.array(keras.ops.convert_to_numpy(variable)))
+    for each in (model, twin):
+        each.compile(keras.optimizers.SGD(0.02), "mae")
+    assert fit(model).history == fit(twin).history
+    assert identical(values(model), values(twin))
+
+
+@pytest.mark.parametrize("raise_at", [0, 3])
+def test_after_an_exception_in_a_step_no_hook_is_left(raise_at):
+    model = compiled()
+    hook = Attached(lambda m: Recorder(m, raise_at=raise_at))
+    with pytest.raises(KeyboardInterrupt):
+        fit(model, LRScheduler(schedules.Constant(0.05)), hook)
+    assert not isinstance(model.train_function, TrainFunction)
+    assert "make_train_function" not in vars(model)
+    seen = len(hook.hook.iterations)
+    model.train_on_batch(X[:20], Y[:20])
+    assert len(hook.hook.iterations) == seen
+
+
+def test_a_batch_after_a_fit_that_was_cut_off_is_trained_without_its_hooks():
+    model = compiled(lambda: keras.optimizers.SGD(0.5))
+    hook = Attached(Recorder)
+    with pytest.raises(RuntimeError):
+        fit(model, LRScheduler(schedules.Constant(0.05)), hook, Broken())
+    seen = len(hook.hook.iterations)
+    model.train_on_batch(X[:20], Y[:20])
+    assert len(hook.hook.iterations) == seen
+    assert float(keras.ops.convert_to_numpy(model.optimizer.learning_rate)) == 0.5
+
+
+def test_the_user_s_own_history_does_not_hide_that_a_fit_was_cut_off():
+    model = compiled(lambda: keras.optimizers.SGD(0.5))
+    history = keras.callbacks.History()
+    with pytest.raises(RuntimeError):
+        fit(model, history, LRScheduler(schedules.Constant(0.05)), Broken())
+    fit(model, history)
+    assert not isinstance(model.train_function, TrainFunction)
+    assert float(keras.ops.convert_to_numpy(model.optimizer.learning_rate)) == 0.5
+    with pytest.raises(RuntimeError):
+        fit(model, history, LRScheduler(schedules.Constant(0.05)), Broken())
+    fit(model, history, LRScheduler(schedules.Constant(0.01)))
+    assert float(keras.ops.convert_to_numpy(model.optimizer.learning_rate)) == 0.5
+
+
+def test_a_batch_trained_by_a_callback_is_no_step_of_the_fit():
+    class Aside(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            self.model.train_on_batch(X[:20], Y[:20])
+
+    model, hook = compiled(), Attached(Recorder)
+    line = schedules.Linear(0.1, 0.0, 10)
+    history = fit(model, LRScheduler(line), hook, Aside(), epochs=1)
+    assert len(hook.hook.logs) == 10
+    assert history.history["learning_rate"] == [pytest.approx(float(line.values(9)), rel=1e-6)]
+
+
+def test_a_training_loop_of_the_user_s_own_has_its_hooks():
+    model = compiled()
+    hook = Recorder(model)
+    model.train_on_batch(X[:20], Y[:20])
+    attach(model, hook)
+    for _ in range(3):
+        model.train_on_batch(X[:20], Y[:20])
+    assert len(hook.logs) == 3
+    detach(model, hook)
+
+
 def test_two_drivers_are_refused_by_name():
     model = compiled()
     with pytest.raises(ValueError, match="Driver: only one callback of a fit can drive"):
