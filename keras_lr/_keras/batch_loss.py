@@ -2,12 +2,10 @@
 
 from typing import Any
 
-import keras
-
 from keras_lr._checks import complaint
 from keras_lr._keras.backend import ON_JAX
 from keras_lr._keras.training_state import TrainingState
-from keras_lr._keras.values import as_constant
+from keras_lr._keras.values import as_constant, as_numpy
 
 
 class BatchLoss:
@@ -50,7 +48,7 @@ def has_custom_train_step(model: Any) -> bool:
 
 def as_float(scalar: Any) -> float:
     """Return a scalar of a step's logs as a float; on JAX this waits until it is computed."""
-    return float(keras.ops.convert_to_numpy(scalar))
+    return float(as_numpy(scalar))
 
 
 def loss_in(logs: dict[str, Any], owner: str) -> Any:

@@ -7,6 +7,7 @@ import keras
 
 from keras_lr._keras.backend import ON_JAX, ON_TENSORFLOW, ON_TORCH
 from keras_lr._keras.training_state import TrainingState
+from keras_lr._keras.values import as_numpy
 
 Batch = tuple[Any, Any, Any]  # x, y, sample weights
 
@@ -37,7 +38,7 @@ class LossFunction:
             self._compiled = self._compile()
         batch = keras.tree.map_structure(_to_tensor, batch)
         values = state.carried() if ON_JAX else ()
-        return float(keras.ops.convert_to_numpy(self._compiled(values, *batch)))
+        return float(as_numpy(self._compiled(values, *batch)))
 
     def _compile(self) -> Callable[..., Any]:
         if self._model.run_eagerly and not ON_TORCH:

@@ -11,6 +11,9 @@ from keras_lr._keras.backend import ON_JAX, ON_TENSORFLOW
 if ON_TENSORFLOW:
     import tensorflow as tf
 
+# The distance between neighbouring numbers in half precision: relative, and near zero.
+_GRAINS = {"float16": (2.0**-10, 2.0**-24), "bfloat16": (2.0**-7, 0.0)}
+
 
 def read_variable(variable: Any) -> np.ndarray:
     """Return a copy of a variable's present value. Not for use inside `fit` on JAX."""
@@ -20,7 +23,14 @@ def read_variable(variable: Any) -> np.ndarray:
         value = tf.raw_ops.ReadVariableOp(resource=handle, dtype=value.dtype)
     elif _is_distributed(value):  # a metric is one part per replica, and their sum is read
         value = value.read_value()
-    return np.array(keras.ops.convert_to_numpy(value))
+    return np.array(as_numpy(value))
+
+
+def as_numpy(value: Any) -> np.ndarray:
+    """Return a tensor's value as an array: Keras' own way raises for bfloat16 on TensorFlow."""
+    if ON_TENSORFLOW and isinstance(value, tf.Tensor):
+        return np.asarray(value.numpy())
+    return np.asarray(keras.ops.convert_to_numpy(value))
 
 
 def write_variable(variable: Any, value: Any) -> None:
@@ -39,6 +49,12 @@ def write_variable(variable: Any, value: Any) -> None:
     elif not isinstance(value, tf.Tensor):
         value = tf.constant(value, dtype=held.dtype)
     tf.raw_ops.AssignVariableOp(resource=handle, value=value)
+
+
+def rounding(variable: Any, value: float) -> float:
+    """Return by how much a variable may differ from a number written to it."""
+    relative, absolute = _GRAINS.get(variable.dtype, (1e-6, 0.0))
+    return max(relative * abs(value), absolute)
 
 
 class Access(Protocol):

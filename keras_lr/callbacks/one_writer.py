@@ -6,7 +6,8 @@ from typing import Any
 
 from keras_lr._checks import complaint
 from keras_lr._keras.in_graph import schedule_of
-from keras_lr._keras.learning_rate import current_learning_rates
+from keras_lr._keras.learning_rate import current_learning_rates, leaf_optimizers
+from keras_lr._keras.values import rounding
 from keras_lr.callbacks.fit_run import FitRun
 from keras_lr.callbacks.reading import Reading
 
@@ -79,8 +80,11 @@ class WriterWatch:
 
     def look_between_epochs(self, model: Any, written: float) -> None:
         """Warn, once, if the learning rate is no longer the one that was written."""
+        if self._warned:
+            return
         present = max(current_learning_rates(model))
-        if not self._warned and abs(present - written) > 1e-6 * written:
+        rate = leaf_optimizers(model.optimizer)[0]._learning_rate
+        if abs(present - written) > rounding(rate, written):
             self._warned = True
             rule = "something else has set the learning rate; it is overwritten at every step"
             message = complaint(self._run.owner, rule, _FIX, learning_rate=present)

@@ -2,8 +2,16 @@
 
 import keras
 import numpy as np
+import pytest
 
-from keras_lr._keras.values import Constants, as_constant
+from keras_lr._keras.values import (
+    Constants,
+    as_constant,
+    as_numpy,
+    read_variable,
+    rounding,
+    write_variable,
+)
 
 
 class Batches(list):
@@ -43,3 +51,18 @@ def test_what_does_not_fit_is_converted_each_time():
 def test_a_constant_is_not_converted_again():
     once = as_constant(np.ones(3))
     assert as_constant(once) is once
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
+def test_what_was_written_differs_by_no_more_than_rounding(dtype):
+    variable = keras.Variable(np.zeros((), "float32"), dtype=dtype)
+    for value in (0.0, 3e-7, 1e-5, 0.0801, 0.1, 3.7):
+        write_variable(variable, value)
+        held = float(read_variable(variable))
+        assert abs(held - value) <= rounding(variable, value)
+        assert rounding(variable, value) < 0.01 * value + 1e-7
+
+
+def test_a_tensor_in_half_precision_is_read():
+    tensor = keras.ops.cast(keras.ops.convert_to_tensor([0.5, 2.0]), "bfloat16")
+    assert as_numpy(tensor).astype("float32").tolist() == [0.5, 2.0]

@@ -4,11 +4,10 @@ import math
 import warnings
 from typing import Any
 
-import keras
-
 from keras_lr._checks import complaint
 from keras_lr._keras.batch_loss import as_float
 from keras_lr._keras.monitor import ValidationWatch
+from keras_lr._keras.values import as_numpy
 from keras_lr.callbacks.plateau.state import OWNER
 
 
@@ -73,7 +72,7 @@ def monitored(logs: dict[str, Any], monitor: str, *, watch_loss: bool) -> float:
         rule = "monitor must be in the logs"
         fix = f"Pass one of {', '.join(map(repr, sorted(logs)))}, or validation data to fit"
         raise ValueError(complaint(OWNER, rule, fix, monitor=monitor))
-    value = keras.ops.convert_to_numpy(logs[monitor])
+    value = as_numpy(logs[monitor])
     if value.size != 1:
         rule = "the monitored metric must be a scalar"
         fix = "Monitor another one, or make its result a single number"
