@@ -51,6 +51,13 @@ class StandIn(keras.Variable):  # type: ignore[misc]
         return True
 
 
+def refuse_driven(owner: str, name: str, value: Any) -> None:
+    """Raise if another callback of the same fit drives a hyper-parameter already."""
+    if isinstance(value, StandIn):
+        rule = f"only one callback of a fit can drive {name}"
+        raise ValueError(complaint(owner, rule, "Keep one of them", **{name: "driven already"}))
+
+
 def momentum_name(optimizer: Any, owner: str) -> str:
     """Return which attribute of a leaf optimizer is its momentum.
 
@@ -62,6 +69,7 @@ def momentum_name(optimizer: Any, owner: str) -> str:
         value = getattr(optimizer, name, None)
         if value is None:
             continue
+        refuse_driven(owner, name, value)
         if value == 0:
             rule = "an optimizer made with momentum 0 keeps no velocity to give it one later"
             fix = f"Make it with one, {type(optimizer).__name__}(momentum=0.9), or {alone}"

@@ -1,19 +1,19 @@
 """What a run puts over the settings of a model's optimizers: read by every step, saved by none."""
 
 import contextlib
-import math
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 import keras
 
 from keras_lr._keras.backend import strategy_scope
-from keras_lr._keras.knobs import Knob, StandIn, momentum_name
+from keras_lr._keras.knobs import Knob, StandIn, momentum_name, refuse_driven
 from keras_lr._keras.learning_rate import leaf_optimizers, proportions
 from keras_lr._keras.training import compiled_anew
-from keras_lr._keras.values import read_variable
+from keras_lr._keras.values import read_variable, rounding
 
 SAVING = ("get_config", "save_own_variables", "load_own_variables")
+SAVING_A_MODEL = ("save", "get_state_tree")  # in forms that read the optimizer's variables
 
 
 class Overlay:
@@ -52,12 +52,12 @@ class Overlay:
         momentum: bool = False,
         weight_decay: bool = False,
     ) -> None:
-        self._model = model
+        self._model, self._owner = model, owner
         leaves = leaf_optimizers(model.optimizer)
         self._rates = [leaf._learning_rate for leaf in leaves] if learning_rate else []
         self._own_rates = self._present_rates()
         self._stand_ins: list[tuple[Any, str, Any, Any]] = []
-        self._lifted = False
+        self._lifted = self._removed = False
         self.learning_rates: list[Knob] = []
         self.momentum: Knob | None = None
         self.weight_decay: Knob | None = None
@@ -78,6 +78,8 @@ class Overlay:
         for optimizer in _tree(model.optimizer):
             for method in SAVING:
                 self._lift_during(optimizer, method)
+        for method in SAVING_A_MODEL:
+            self._lift_during(model, method)
 
     def remove(self) -> None:
         """Put everything back. Can be called again."""
@@ -85,6 +87,7 @@ class Overlay:
             # Else `fit`, on its way out of an exception, would write the run's values back.
             self._model.jax_state_sync()
         self._undo.close()
+        self._removed = True
 
     def remove_later(self) -> None:
         """Put everything back long after; but leave a learning rate that has been set since."""
@@ -94,7 +97,7 @@ class Overlay:
         for index, rate in enumerate(self._rates):
             present = read_variable(rate).item()
             ours = written.get(id(rate), present)
-            if not math.isclose(present, ours, rel_tol=1e-6):
+            if abs(present - ours) > rounding(rate, ours):
                 self._own_rates[index] = present
         self.remove()
 
@@ -107,6 +110,7 @@ class Overlay:
 
     def _stand_in(self, optimizer: Any, name: str) -> Any:
         own = getattr(optimizer, name)
+        refuse_driven(self._owner, name, own)
         with strategy_scope(self._model):
             variable = StandIn(
                 own or 0.0,
@@ -130,19 +134,23 @@ class Overlay:
         for rate, own in zip(self._rates, self._own_rates, strict=True):
             rate.assign(own)
 
-    def _lift_during(self, optimizer: Any, method: str) -> None:
-        original = getattr(optimizer, method)
+    def _lift_during(self, saved: Any, method: str) -> None:
+        original = getattr(saved, method)
 
         def lifted(*arguments: Any, **named: Any) -> Any:
             with self._off():
                 return original(*arguments, **named)
 
-        vars(optimizer)[method] = lifted
-        self._undo.callback(vars(optimizer).pop, method, None)
+        def put_back() -> None:
+            if vars(saved).get(method) is lifted:  # else something else has been put around it
+                del vars(saved)[method]
+
+        vars(saved)[method] = lifted
+        self._undo.callback(put_back)
 
     @contextlib.contextmanager
     def _off(self) -> Iterator[None]:
-        if self._lifted:  # an optimizer within an optimizer
+        if self._lifted or self._removed:  # an optimizer within an optimizer; a run that is over
             yield
             return
         applied = self._present_rates()

@@ -1,10 +1,12 @@
 """`OneCycle` and `CyclicLR`: learning rates that go up before they come down."""
 
+import warnings
 from typing import Any
 
 from keras_lr._checks import check_integer, check_number, complaining_as, complaint
 from keras_lr.callbacks.driver import Plan, ScheduleCallback
 from keras_lr.callbacks.fit_run import FitRun
+from keras_lr.callbacks.lengths import doubt_of_length
 from keras_lr.callbacks.reading import Reading
 from keras_lr.schedules import OneCycle as OneCycleSchedule
 from keras_lr.schedules import Triangular
@@ -95,6 +97,10 @@ class OneCycle(ScheduleCallback):
             fix = "Pass steps_per_epoch to fit, or steps to OneCycle"
             raise ValueError(complaint("OneCycle", rule, fix, steps=None))
         schedule = OneCycleSchedule(steps=steps, **self._shape)
+        doubt = doubt_of_length("the cycle", schedule, run.updates, "step")
+        if doubt is not None:
+            fix = "Leave steps out for a cycle as long as the fit"
+            warnings.warn(complaint("OneCycle", doubt, fix, steps=steps), stacklevel=2)
         if self._momentum is None:
             return Plan(Reading(run, "the schedule", schedule))
         momentum = schedule.momentum(*self._momentum)
@@ -113,7 +119,8 @@ class CyclicLR(ScheduleCallback):
         min_lr: Value at the feet, at least 0.
         max_lr: Value at the first top, at least `min_lr`.
         step_size_epochs: Length of a half cycle, from foot to top, in epochs; 2 to 10 in the
-            paper. Default: 4, unless `step_size_steps` is given.
+            paper. The cycle is rounded to whole updates. Default: 4, unless `step_size_steps` is
+            given.
         step_size_steps: Length of a half cycle in updates, instead.
         mode: `"triangular"`, all tops alike; `"triangular2"`, each half as high as the one before;
             `"exp_range"`, lower by `gamma` at every update.
@@ -166,13 +173,23 @@ class CyclicLR(ScheduleCallback):
             "mode": mode,
             "gamma": gamma,
         }
-        self._triangular(step_size_steps or 1)  # finds what is wrong whatever the fit
+        self._triangular(1, 1)  # finds what is wrong whatever the fit
 
     def plan(self, run: FitRun) -> Plan:
         """Return the reading of the learning rate."""
-        up_steps = self._steps or run.updates_in("step_size_epochs", self._epochs or 0)
-        return Plan(Reading(run, "the schedule", self._triangular(up_steps)))
+        if self._steps is not None:
+            up_steps, down_steps = self._steps, self._steps
+        else:  # rounded as a whole: half an epoch of 57 updates has 28, and the other half 29
+            cycle = max(2, run.updates_in("step_size_epochs", self._epochs or 0, times=2))
+            up_steps, down_steps = cycle // 2, cycle - cycle // 2
+        if run.updates and up_steps > run.updates:
+            rule = f"half a cycle is longer than the whole fit of {run.updates} steps"
+            fix = "If epochs are meant, pass step_size_epochs; or raise epochs in fit"
+            received = {"step_size_epochs": self._epochs, "step_size_steps": self._steps}
+            warnings.warn(complaint("CyclicLR", rule, fix, **received), stacklevel=2)
+        return Plan(Reading(run, "the schedule", self._triangular(up_steps, down_steps)))
 
-    def _triangular(self, up_steps: int) -> Triangular:
+    def _triangular(self, up_steps: int, down_steps: int) -> Triangular:
         with complaining_as("CyclicLR", "Triangular"):
-            return Triangular(up_steps=up_steps, **self._shape)
+            down = None if down_steps == up_steps else down_steps
+            return Triangular(up_steps=up_steps, down_steps=down, **self._shape)

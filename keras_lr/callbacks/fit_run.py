@@ -33,18 +33,19 @@ class FitRun:
             return None
         return self.epochs * self.batches // self.accumulation
 
-    def updates_in(self, name: str, epochs: float) -> int:
-        """Turn a length in epochs into updates, at least 1.
+    def updates_in(self, name: str, epochs: float, *, times: int = 1) -> int:
+        """Turn a length in epochs into updates, rounded to whole ones, at least 1.
 
         Args:
             name: The argument that holds the length; `name` ends in `_epochs`.
             epochs: The length.
+            times: How many such lengths are meant.
 
         Raises:
             ValueError: If the number of batches per epoch is not known.
         """
         batches = self.known_batches(**{name: epochs})
-        return max(1, round(epochs * batches / self.accumulation))
+        return max(1, round(times * epochs * batches / self.accumulation))
 
     def known_batches(self, **received: Any) -> int:
         """Return the batches per epoch.

@@ -4,11 +4,10 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from keras_lr._checks import check_choice, complaint
 from keras_lr.callbacks.driver import Plan, ScheduleCallback
 from keras_lr.callbacks.fit_run import FitRun
+from keras_lr.callbacks.lengths import doubt_of_length
 from keras_lr.callbacks.reading import AnySchedule, Reading, Unit, check_schedule
 from keras_lr.schedules import Schedule
 
@@ -117,32 +116,10 @@ class LRScheduler(ScheduleCallback):
             return None
         if isinstance(schedule, Schedule):
             length = run.updates if self._unit == "step" else run.epochs
-            self._warn_of_lengths(name, schedule, length)
+            doubt = doubt_of_length(name, schedule, length, self._unit)
+            if doubt is not None:
+                other = "epoch" if self._unit == "step" else "step"
+                fix = f'If it is meant in {other}s, pass unit="{other}"'
+                message = complaint("LRScheduler", doubt, fix, **{name: schedule})
+                warnings.warn(message, stacklevel=2)
         return Reading(run, name, schedule, self._unit, self._change_every)
-
-    @staticmethod
-    def _ends_early(schedule: Schedule, length: int) -> bool:
-        """Return whether a schedule falls to almost nothing long before the fit is over."""
-        end = schedule.steps
-        if end is None or 2 * end > length or not schedule.is_foreseeable:
-            return False
-        peak = float(schedule.values(np.linspace(0, end, 50).astype("int64")).max())
-        return float(schedule.values(end)) < 0.01 * peak
-
-    def _warn_of_lengths(self, name: str, schedule: Schedule, length: int | None) -> None:
-        """Warn of what looks like steps meant as epochs, or the other way round."""
-        if not length:
-            return
-        unit = self._unit
-        other = "epoch" if unit == "step" else "step"
-        fix = f'If it is meant in {other}s, pass unit="{other}"'
-        cycle = next(iter(schedule.cycle_ends(length)), None)
-        if schedule.steps is not None and schedule.steps > length and cycle is None:
-            rule = f"{name} is longer than the whole fit of {length} {unit}s and will not end"
-        elif unit == "step" and cycle is not None and cycle < 2:
-            rule = f"a cycle of {name} is shorter than two steps"
-        elif self._ends_early(schedule, length):
-            rule = f"{name} is over at {unit} {schedule.steps} of {length} and has nothing left"
-        else:
-            return
-        warnings.warn(complaint("LRScheduler", rule, fix, **{name: schedule}), stacklevel=2)

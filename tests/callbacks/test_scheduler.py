@@ -433,6 +433,8 @@ def test_what_is_no_schedule_is_refused_at_construction(bad):
         (schedules.Linear(0.1, 0.0, steps=18), "epoch", "longer than the whole fit of 3 epochs"),
         (schedules.CosineRestarts(0.1, 1), "step", "shorter than two steps"),
         (schedules.Cosine(0.1, 0.0, steps=5), "step", "is over at step 5 of 18"),
+        (schedules.CosineRestarts(0.1, 1000), "step", "first cycle of schedule is longer than the"),
+        (schedules.CosineRestarts(0.1, 18), "epoch", "longer than the whole fit of 3 epochs"),
     ],
 )
 def test_lengths_in_the_wrong_unit_are_warned_of(schedule, unit, warning):
@@ -482,3 +484,42 @@ def test_a_function_of_whole_steps_is_asked_for_whole_steps():
     driver = LRScheduler(schedules.FromCallable(look_up, steps=7))
     history = fit(network(keras.optimizers.SGD()), (X, Y), driver, epochs=3)
     np.testing.assert_allclose(history["learning_rate"], [0.5 + 0.5 * 2 / 7, 0.5, 0.5], rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["momentum", "weight_decay"])
+def test_two_callbacks_that_drive_the_same_are_refused(name):
+    model = network(keras.optimizers.SGD(momentum=0.9, weight_decay=0.1))
+    half = schedules.Constant(0.5)
+    both = LRScheduler(momentum=half, weight_decay=half)
+    with pytest.raises(ValueError, match=f"only one callback of a fit can drive {name}"):
+        fit(model, (X, Y), both, LRScheduler(**{name: half}))
+    fit(model, (X, Y))
+    assert (model.optimizer.momentum, model.optimizer.weight_decay) == (0.9, 0.1)
+
+
+def test_a_file_of_the_old_format_holds_the_optimizer_s_own_learning_rate(tmp_path):
+    model = network(keras.optimizers.SGD(0.5, momentum=0.9))
+    # Keras cannot load "mse" from this format.
+    model.compile(model.optimizer, keras.losses.MeanSquaredError(), jit_compile=JIT)
+    trees = []
+
+    def held(model):
+        tree = model.get_state_tree(value_format="numpy_array")
+        return tree["optimizer_variables"][model.optimizer.name]
+
+    class Look(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            trees.append(held(self.model))
+
+    path = str(tmp_path / "model.h5")
+    saves = keras.callbacks.ModelCheckpoint(path)
+    names = set(held(model))
+    driven = LRScheduler(FALL, momentum=schedules.Constant(0.5))
+    fit(model, (X, Y), driven, saves, Look())
+    loaded = keras.models.load_model(path)
+    assert rate(loaded.optimizer) == 0.5
+    assert loaded.optimizer.momentum == 0.9
+    for tree in trees:
+        assert set(tree) == names
+        assert float(tree["learning_rate"]) == 0.5
+    assert "save" not in vars(model)
