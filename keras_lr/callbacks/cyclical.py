@@ -80,12 +80,13 @@ class OneCycle(ScheduleCallback):
         OneCycleSchedule(steps=10**9 if steps is None else steps, **self._shape)
         if momentum is not None:
             fix = "Pass (low, high), such as (0.85, 0.95), or None"
-            pair = isinstance(momentum, tuple | list) and len(momentum) == 2
-            if not pair or momentum[0] > momentum[1]:
-                rule = "momentum must be a low and a high value"
+            rule = "momentum must be a low and a high value"
+            if not isinstance(momentum, tuple | list) or len(momentum) != 2:
                 raise ValueError(complaint("OneCycle", rule, fix, momentum=momentum))
             for value in momentum:
                 check_number("OneCycle", fix, at_least=0.0, below=1.0, momentum=value)
+            if momentum[0] > momentum[1]:
+                raise ValueError(complaint("OneCycle", rule, fix, momentum=momentum))
         self._steps = steps
         self._momentum = momentum
 
@@ -116,11 +117,11 @@ class CyclicLR(ScheduleCallback):
     `LRScheduler`.
 
     Args:
-        min_lr: Value at the feet, at least 0.
+        min_lr: Value at both ends of a cycle, at least 0.
         max_lr: Value at the first top, at least `min_lr`.
-        step_size_epochs: Length of a half cycle, from foot to top, in epochs; 2 to 10 in the
-            paper. The cycle is rounded to whole updates. Default: 4, unless `step_size_steps` is
-            given.
+        step_size_epochs: Length of a half cycle, from the lowest value to the top, in epochs; 2 to
+            10 in the paper. The cycle is rounded to whole updates. Default: 4, unless
+            `step_size_steps` is given.
         step_size_steps: Length of a half cycle in updates, instead.
         mode: `"triangular"`, all tops alike; `"triangular2"`, each half as high as the one before;
             `"exp_range"`, lower by `gamma` at every update.

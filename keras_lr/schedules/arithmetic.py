@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import keras
 from keras import ops
 
 from keras_lr._checks import check_integer, check_number, complaint
-from keras_lr.schedules.base import Schedule, schedule
+from keras_lr.schedules.base import Schedule, frozen, schedule
 from keras_lr.schedules.operators import Modified, check_schedules, operand
 from keras_lr.schedules.steps import LAST_STEP, real
 
@@ -16,18 +17,19 @@ from keras_lr.schedules.steps import LAST_STEP, real
 class Clip(Modified):
     """A schedule between bounds: `schedule.clip(low, high)`."""
 
-    schedule: Schedule
+    _method = "clip"
+
     low: float | None = None
     high: float | None = None
 
     def __post_init__(self) -> None:
-        check_schedules("clip", schedule=self.schedule)
+        check_schedules(self._owner, schedule=self.schedule)
         for bound in ("low", "high"):
             if getattr(self, bound) is not None:
                 self._check_rates(bound)
         if self.low is not None and self.high is not None and self.low > self.high:
             rule, fix = "low must not be greater than high", "Swap them"
-            raise ValueError(complaint("clip", rule, fix, low=self.low, high=self.high))
+            raise ValueError(complaint(self._owner, rule, fix, low=self.low, high=self.high))
 
     def value(self, step: Any) -> Any:
         """Bound the value of the schedule."""
@@ -46,15 +48,16 @@ class Clip(Modified):
 class Noise(Modified):
     """A schedule with relative noise: `schedule.noise(amount, seed=0)`."""
 
-    schedule: Schedule
+    _method = "noise"
+
     amount: float
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check_schedules("noise", schedule=self.schedule)
+        check_schedules(self._owner, schedule=self.schedule)
         fix = "Pass the largest relative change"
-        check_number("noise", fix, at_least=0.0, at_most=1.0, amount=self.amount)
-        check_integer("noise", "Pass any integer", seed=self.seed)
+        check_number(self._owner, fix, at_least=0.0, at_most=1.0, amount=self.amount)
+        check_integer(self._owner, "Pass any integer", seed=self.seed)
         self._set("amount", float(self.amount))
         self._set("seed", int(self.seed))
 
@@ -67,6 +70,7 @@ class Noise(Modified):
         return f"{operand(self.schedule)}.noise({self.amount}{seed})"
 
 
+@frozen
 class _Pair(Schedule):
     """A schedule combined at each step with a second one, or with a number."""
 
@@ -74,14 +78,13 @@ class _Pair(Schedule):
 
     first: Schedule
     second: float | Schedule
-    _sign = ""
 
     def __post_init__(self) -> None:
-        check_schedules(self._sign, first=self.first)
-        if not isinstance(self.second, Schedule):
-            fix = "Pass a number that is not negative, or a schedule"
-            check_number(self._sign, fix, at_least=0.0, second=self.second)
-            self._set("second", float(self.second))
+        check_schedules(self._owner, first=self.first)
+        if isinstance(self.second, keras.optimizers.schedules.LearningRateSchedule):
+            check_schedules(self._owner, second=self.second)
+        else:
+            self._check_rates("second")
 
     @property
     def steps(self) -> int | None:
@@ -90,23 +93,24 @@ class _Pair(Schedule):
         return None if None in lengths else max(length or 0 for length in lengths)
 
     def cycle_ends(self, last: int = LAST_STEP) -> list[int]:
-        """Return the ends of the first schedule."""
+        """Return the ends of the first schedule; where it has no cycle, those of the second."""
+        endless = self.first.steps is None and not self.first.cycle_ends(last)
+        if endless and isinstance(self.second, Schedule):
+            return self.second.cycle_ends(last)
         return self.first.cycle_ends(last)
 
     def _second(self, step: Any) -> Any:
         return self.second(step) if isinstance(self.second, Schedule) else self.second
 
     def __repr__(self) -> str:
-        return f"{operand(self.first)} {self._sign} {operand(self.second)}"
+        return f"{operand(self.first)} {self._method} {operand(self.second)}"
 
 
 @schedule
 class Product(_Pair):
     """A schedule scaled by a number or by another schedule: `first * second`."""
 
-    first: Schedule
-    second: float | Schedule
-    _sign = "*"
+    _method = "*"
 
     def value(self, step: Any) -> Any:
         """Multiply the two."""
@@ -117,9 +121,7 @@ class Product(_Pair):
 class Sum(_Pair):
     """A schedule raised by a number or by another schedule: `first + second`."""
 
-    first: Schedule
-    second: float | Schedule
-    _sign = "+"
+    _method = "+"
 
     def value(self, step: Any) -> Any:
         """Add the two."""

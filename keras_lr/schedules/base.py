@@ -4,28 +4,34 @@ from __future__ import annotations
 
 import dataclasses
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Self, TypeVar, dataclass_transform
+from typing import TYPE_CHECKING, Any, TypeVar, dataclass_transform
 
 import keras
 import numpy as np
 from keras import ops
 
-from keras_lr._checks import check_integer, check_number
+from keras_lr.schedules.fields import Fields
 from keras_lr.schedules.look_ahead import LookAhead, eager_step
-from keras_lr.schedules.steps import LAST_STEP
+from keras_lr.schedules.steps import LAST_STEP, exact
 
 _Class = TypeVar("_Class", bound=type)
 
 
 @dataclass_transform(frozen_default=True, eq_default=False)
+def frozen(cls: _Class) -> _Class:
+    """Make a class a frozen dataclass, whose subclasses inherit its fields."""
+    dataclasses.dataclass(frozen=True, eq=False, repr=False)(cls)  # changes the class in place
+    return cls
+
+
+@dataclass_transform(frozen_default=True, eq_default=False)
 def schedule(cls: _Class) -> _Class:
     """Make a class a frozen dataclass that Keras can save under the package name `keras_lr`."""
-    dataclasses.dataclass(frozen=True, eq=False, repr=False)(cls)  # changes the class in place
-    registered: _Class = keras.saving.register_keras_serializable(package="keras_lr")(cls)
+    registered: _Class = keras.saving.register_keras_serializable(package="keras_lr")(frozen(cls))
     return registered
 
 
-class Schedule(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
+class Schedule(Fields, keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
     """A learning rate (or any other hyper-parameter) as a pure function of the step.
 
     Hand it to an optimizer (`SGD(learning_rate=schedule)`), drive it from a callback, or look at it
@@ -78,17 +84,20 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore
         step = ops.convert_to_tensor(step)
         single = eager_step(step) if self.is_foreseeable else None
         if single is None:
-            return self.value(ops.maximum(step, 0))
+            return self.value(ops.maximum(exact(step), 0))
         return ops.convert_to_tensor(self.ahead(max(single, 0)), dtype="float32")
 
     @cached_property
     def ahead(self) -> LookAhead:
-        """The values of single steps, for who asks for one after the other."""
+        """The values of single steps, quick to read one after the other."""
         return LookAhead(self.values)
 
     @cached_property
     def is_foreseeable(self) -> bool:
-        """Whether it can be read beyond the last step made: it is no function of the user's."""
+        """Whether values of later steps may be computed in advance.
+
+        A function of the user's may have none there, or may change meanwhile.
+        """
         parts = keras.tree.flatten(list(self.fields().values()))
         return all(part.is_foreseeable for part in parts if isinstance(part, Schedule))
 
@@ -101,8 +110,11 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore
         Returns:
             A float32 array of the same shape, equal to what the optimizer sees at those steps.
         """
+        steps = np.asarray(steps)
+        if steps.dtype.kind == "u":  # torch has no large ones
+            steps = steps.astype("int64")
         with keras.device("cpu:0"):
-            return np.asarray(ops.convert_to_numpy(self(np.asarray(steps))))
+            return np.asarray(ops.convert_to_numpy(self(steps)))
 
     def cycle_ends(self, last: int = LAST_STEP) -> list[int]:
         """Return the numbers of steps, up to `last`, after which a cycle is complete.
@@ -224,86 +236,18 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore
     def __radd__(self, term: float) -> Schedule:
         return arithmetic.Sum(self, term)
 
-    # --- a value: saved, compared and printed by its fields -------------------------------------
-
-    def fields(self) -> dict[str, Any]:
-        """Return the constructor arguments by name."""
-        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the fields in a form that JSON can hold."""
-        return {name: _pack(value) for name, value in self.fields().items()}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Self:
-        """Make the schedule again from `get_config()`."""
-        return cls(**{name: _unpack(value) for name, value in config.items()})
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Schedule):
-            return NotImplemented
-        return type(self) is type(other) and self.get_config() == other.get_config()
-
-    def __hash__(self) -> int:
-        return hash((type(self), self.steps))
-
-    def __repr__(self) -> str:
-        """Print the call that makes this schedule, without the arguments left at their defaults."""
-        defaults = {field.name: field.default for field in dataclasses.fields(self)}
-        arguments = [
-            f"{name}={value!r}" for name, value in self.fields().items() if value != defaults[name]
-        ]
-        return f"{type(self).__name__}({', '.join(arguments)})"
-
-    # --- checks: what a subclass calls in __post_init__ -----------------------------------------
-
-    def _set(self, name: str, value: object) -> None:
-        object.__setattr__(self, name, value)  # the one way to normalise a frozen field
-
-    def _check_rates(self, *names: str, above: float | None = None) -> None:
-        """Make the fields Python floats, and raise unless they are finite and not negative."""
-        for name in names:
-            rate = getattr(self, name)
-            owner = type(self).__name__
-            if above is None:
-                check_number(owner, "Pass a learning rate", at_least=0.0, **{name: rate})
-            else:
-                check_number(owner, "Pass a number in that range", above=above, **{name: rate})
-            self._set(name, float(rate))
-
-    def _check_lengths(self, *names: str, at_least: int = 1) -> None:
-        """Make the fields Python integers, and raise unless they are numbers of steps."""
-        for name in names:
-            length = getattr(self, name)
-            owner, fix = type(self).__name__, "Pass a number of optimizer steps"
-            check_integer(owner, fix, at_least=at_least, **{name: length})
-            check_number(owner, fix, at_most=LAST_STEP, **{name: length})
-            self._set(name, int(length))
-
 
 class Composed(Schedule):
-    """A schedule that is short for an expression of others."""
+    """A schedule that stands for an expression of other schedules."""
 
     @cached_property
     def plan(self) -> Schedule:
-        """The expression this is short for."""
+        """The expression it stands for."""
         raise NotImplementedError
 
     def value(self, step: Any) -> Any:
         """Read the expression."""
         return self.plan(step)
-
-
-def _pack(value: Any) -> Any:
-    if callable(value):  # a schedule, or a function in FromCallable
-        return keras.saving.serialize_keras_object(value)
-    return list(value) if isinstance(value, tuple) else value
-
-
-def _unpack(value: Any) -> Any:
-    if isinstance(value, dict):
-        return keras.saving.deserialize_keras_object(value)
-    return tuple(value) if isinstance(value, list) else value
 
 
 from keras_lr.schedules import arithmetic, operators  # noqa: E402 - schedules themselves

@@ -34,10 +34,10 @@ class CosineRestarts(Schedule):
 
     Args:
         max_lr: First peak, at least `min_lr`.
-        min_lr: Value at the end of each cycle, at least 0. A peak never falls below it.
         first_cycle_steps: Length of the first cycle.
         cycle_mult: How much longer each cycle is than the one before, at least 1. The default, 2,
             is the paper's.
+        min_lr: Value at the end of each cycle, at least 0. A peak never falls below it.
         max_lr_decay: How much lower each peak is than the one before, above 0 and at most 1.
         warmup_steps: Steps of warm-up in each cycle, fewer than `first_cycle_steps`.
         cycles: How many cycles there are; then the value stays at `min_lr`. Default: no limit.
@@ -124,10 +124,11 @@ class Triangular(Schedule):
     cycle (`"triangular2"`), or is `gamma^t` at step `t` (`"exp_range"`).
 
     Args:
-        min_lr: Value at both feet, at least 0.
+        min_lr: Value at both ends of a triangle, at least 0.
         max_lr: Value at the first top, at least `min_lr`.
-        up_steps: Steps from foot to top, the *step size* of the paper: 2 to 10 epochs.
-        down_steps: Steps from top to foot. Default: as many as up.
+        up_steps: Steps from the lowest value to the top, the *step size* of the paper: 2 to 10
+            epochs.
+        down_steps: Steps from the top down again. Default: as many as up.
         mode: `"triangular"`, `"triangular2"` or `"exp_range"`.
         gamma: Base of the scale in mode `"exp_range"`, above 0 and at most 1.
 
@@ -152,7 +153,7 @@ class Triangular(Schedule):
 
     def __post_init__(self) -> None:
         self._check_rates("min_lr", "max_lr")
-        fix = "The top is not below the foot"
+        fix = "Pass max_lr at least as high as min_lr"
         check_number("Triangular", fix, at_least=self.min_lr, max_lr=self.max_lr)
         self._check_lengths("up_steps")
         if self.down_steps is not None:
@@ -216,6 +217,9 @@ class _Clock:
 
     def check(self, owner: str) -> None:
         """Raise unless the cycles fit into 32-bit steps and into a table."""
+        if self.first > LAST_STEP:
+            rule = f"a cycle must not be longer than {LAST_STEP} steps"
+            raise ValueError(complaint(owner, rule, "Pass shorter lengths", cycle=self.first))
         if self.mult > 1.0 and len(self._growing) > MOST_CYCLES:
             rule = f"more than {MOST_CYCLES} growing cycles do not fit into a table"
             fix = "Pass 1 for equal cycles, or a greater factor"

@@ -7,10 +7,11 @@ from typing import Any
 
 from keras import ops
 
-from keras_lr.schedules.base import Schedule, schedule
+from keras_lr.schedules.base import Schedule, frozen, schedule
 from keras_lr.schedules.steps import real
 
 
+@frozen
 class _Endless(Schedule):
     """Falls (or rises) for ever, from `start`."""
 
@@ -39,7 +40,6 @@ class Geometric(_Endless):
         [1.0, 0.5, 0.25, 0.125]
     """
 
-    start: float
     factor: float
     every_steps: int = 1
 
@@ -70,7 +70,6 @@ class Step(_Endless):
         [1.0, 1.0, 0.5, 0.5, 0.25, 0.25]
     """
 
-    start: float
     factor: float
     every_steps: int
 
@@ -105,7 +104,6 @@ class InverseTime(_Endless):
         Keras 2.2.4, `keras.optimizers.SGD(lr, decay)`.
     """
 
-    start: float
     decay: float
 
     def __post_init__(self) -> None:
@@ -138,7 +136,6 @@ class InverseSqrt(_Endless):
         Vaswani et al. 2017, arXiv 1706.03762, eq. 3.
     """
 
-    start: float
     timescale_steps: int
 
     def __post_init__(self) -> None:
@@ -171,7 +168,6 @@ class InversePower(_Endless):
         Shen et al. 2024, arXiv 2408.13359.
     """
 
-    start: float
     timescale_steps: int
     power: float = 1.0
 

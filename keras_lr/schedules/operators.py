@@ -7,7 +7,7 @@ from typing import Any
 from keras import ops
 
 from keras_lr._checks import check_integer, complaint
-from keras_lr.schedules.base import Schedule, schedule
+from keras_lr.schedules.base import Schedule, frozen, schedule
 from keras_lr.schedules.steps import LAST_STEP, progress
 
 
@@ -15,19 +15,21 @@ from keras_lr.schedules.steps import LAST_STEP, progress
 class Then(Schedule):
     """One schedule, then another: `first.then(second)`."""
 
+    _method = "then"
+
     first: Schedule
     second: Schedule
     after: int | None = None
 
     def __post_init__(self) -> None:
-        check_schedules("then", first=self.first, second=self.second)
+        check_schedules(self._owner, first=self.first, second=self.second)
         if self.after is not None:
             self._check_lengths("after", at_least=0)
         elif self.first.steps is None:
             rule = "an endless schedule has no end to go on from"
             fix = "Say where: first.then(second, after=1000)"
-            raise ValueError(complaint("then", rule, fix, first=self.first))
-        check_end("then", self._join)
+            raise ValueError(complaint(self._owner, rule, fix, first=self.first))
+        check_end(self._owner, self._join)
 
     @property
     def _join(self) -> int:
@@ -60,19 +62,21 @@ class Then(Schedule):
 class Warmup(Schedule):
     """A linear rise before a schedule: `schedule.warmup(warmup_steps)`."""
 
+    _method = "warmup"
+
     schedule: Schedule
     warmup_steps: int
     start: float = 0.0
 
     def __post_init__(self) -> None:
-        check_schedules("warmup", schedule=self.schedule)
+        check_schedules(self._owner, schedule=self.schedule)
         self._check_lengths("warmup_steps")
         self._check_rates("start")
         if self.schedule.steps is not None and self.warmup_steps > self.schedule.steps:
             rule = f"the warm-up is longer than the schedule of {self.schedule.steps} steps"
             fix = "Pass fewer steps, or write Linear(...).then(schedule) if this is meant"
-            raise ValueError(complaint("warmup", rule, fix, warmup_steps=self.warmup_steps))
-        check_end("warmup", self.steps)
+            raise ValueError(complaint(self._owner, rule, fix, warmup_steps=self.warmup_steps))
+        check_end(self._owner, self.steps)
 
     @property
     def steps(self) -> int | None:
@@ -99,21 +103,23 @@ class Warmup(Schedule):
 class Repeat(Schedule):
     """A schedule again and again: `schedule.repeat(times)`."""
 
+    _method = "repeat"
+
     schedule: Schedule
     times: int | None = None
 
     def __post_init__(self) -> None:
-        check_schedules("repeat", schedule=self.schedule)
+        check_schedules(self._owner, schedule=self.schedule)
         if not self.schedule.steps:
-            rule, fix = (
-                "only a finite schedule can be repeated",
-                "Cut it: schedule.then(other, after=n)",
-            )
-            raise ValueError(complaint("repeat", rule, fix, schedule=self.schedule))
+            rule = "only a finite schedule can be repeated"
+            fix = "Cut it: schedule.then(other, after=n)"
+            raise ValueError(complaint(self._owner, rule, fix, schedule=self.schedule))
         if self.times is not None:
-            check_integer("repeat", "Pass how often it runs in all", at_least=1, times=self.times)
+            check_integer(
+                self._owner, "Pass how often it runs in all", at_least=1, times=self.times
+            )
             self._set("times", int(self.times))
-        check_end("repeat", self.steps)
+        check_end(self._owner, self.steps)
 
     @property
     def steps(self) -> int | None:
@@ -149,16 +155,18 @@ class Repeat(Schedule):
 class Skip(Schedule):
     """A schedule without its first steps: `schedule.skip(skipped_steps)`."""
 
+    _method = "skip"
+
     schedule: Schedule
     skipped_steps: int
 
     def __post_init__(self) -> None:
-        check_schedules("skip", schedule=self.schedule)
+        check_schedules(self._owner, schedule=self.schedule)
         self._check_lengths("skipped_steps", at_least=0)
         if self.schedule.steps is not None and self.skipped_steps >= self.schedule.steps:
             rule = f"nothing is left of a schedule of {self.schedule.steps} steps"
             raise ValueError(
-                complaint("skip", rule, "Skip fewer steps", skipped_steps=self.skipped_steps)
+                complaint(self._owner, rule, "Skip fewer steps", skipped_steps=self.skipped_steps)
             )
 
     @property
@@ -169,10 +177,8 @@ class Skip(Schedule):
 
     def value(self, step: Any) -> Any:
         """Read the schedule further on."""
-        before_the_last = ops.minimum(
-            step, LAST_STEP - self.skipped_steps
-        )  # int32 must not overflow
-        return self.schedule(before_the_last + self.skipped_steps)
+        step = ops.minimum(step, LAST_STEP - self.skipped_steps)  # int32 must not overflow
+        return self.schedule(step + self.skipped_steps)
 
     def cycle_ends(self, last: int = LAST_STEP) -> list[int]:
         """Return the ends that are left."""
@@ -183,6 +189,7 @@ class Skip(Schedule):
         return f"{operand(self.schedule)}.skip({self.skipped_steps})"
 
 
+@frozen
 class Modified(Schedule):
     """A schedule with other values, but the length and the cycles of the one it changes."""
 
@@ -202,12 +209,28 @@ class Modified(Schedule):
 class Staircase(Modified):
     """A schedule that changes only now and then: `schedule.staircase(every_steps)`."""
 
-    schedule: Schedule
+    _method = "staircase"
+
     every_steps: int
 
     def __post_init__(self) -> None:
-        check_schedules("staircase", schedule=self.schedule)
+        check_schedules(self._owner, schedule=self.schedule)
         self._check_lengths("every_steps")
+        check_end(self._owner, self.steps)
+
+    @property
+    def steps(self) -> int | None:
+        """The first step of the stair that has the last value."""
+        inner = self.schedule.steps
+        return None if inner is None else self._stair_after(inner)
+
+    def cycle_ends(self, last: int = LAST_STEP) -> list[int]:
+        """Return the first steps of the stairs that begin with, or after, each end."""
+        ends = map(self._stair_after, self.schedule.cycle_ends(last))
+        return sorted({end for end in ends if end <= last})
+
+    def _stair_after(self, step: int) -> int:
+        return -(-step // self.every_steps) * self.every_steps
 
     def value(self, step: Any) -> Any:
         """Read the schedule where the stair began."""

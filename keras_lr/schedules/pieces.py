@@ -5,12 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from functools import cached_property
+from numbers import Integral
 from typing import Any
 
-import keras
+import numpy as np
 from keras import ops
 
-from keras_lr._checks import check_choice, check_integer, check_number, complaint
+from keras_lr._checks import (
+    check_choice,
+    check_integer,
+    check_number,
+    complaining_as,
+    complaint,
+)
 from keras_lr.schedules.base import Composed, Schedule, schedule
 from keras_lr.schedules.steps import LAST_STEP, look_up, place, real
 
@@ -41,10 +48,10 @@ class PiecewiseConstant(Schedule):
     def __post_init__(self) -> None:
         owner = "PiecewiseConstant"
         self._set("learning_rates", _rates(owner, self.learning_rates))
-        self._set("boundaries", tuple(self.boundaries))
-        for boundary in self.boundaries:
-            fix = "Pass the steps at which the value changes"
+        fix = "Pass the steps at which the value changes"
+        for boundary in _listed(owner, "boundaries", self.boundaries):
             check_integer(owner, fix, at_least=1, boundaries=boundary)
+        self._set("boundaries", tuple(map(int, self.boundaries)))
         _check_rising(owner, boundaries=self.boundaries)
         if len(self.learning_rates) != len(self.boundaries) + 1:
             rule = f"{len(self.boundaries)} boundaries need one more learning rate than that"
@@ -86,14 +93,15 @@ class MultiStep(Composed):
     def __post_init__(self) -> None:
         self._check_rates("start")
         self._check_rates("factor", above=0.0)
-        self._set("boundaries", tuple(self.boundaries))
-        self._set("boundaries", self.plan.boundaries)  # checked there
+        with complaining_as("MultiStep", "PiecewiseConstant"):
+            self._set("boundaries", self.plan.boundaries)  # checked there
 
     @cached_property
     def plan(self) -> PiecewiseConstant:
         """The constants between the boundaries."""
-        powers = range(len(self.boundaries) + 1)
-        return PiecewiseConstant(self.boundaries, [self.start * self.factor**i for i in powers])
+        boundaries = _listed("MultiStep", "boundaries", self.boundaries)
+        powers = range(len(boundaries) + 1)
+        return PiecewiseConstant(boundaries, [self.start * self.factor**i for i in powers])
 
     @property
     def steps(self) -> int:
@@ -126,10 +134,11 @@ class Interpolated(Schedule):
 
     def __post_init__(self) -> None:
         owner = "Interpolated"
-        self._set("knots", tuple(self.knots))
+        self._set("knots", _listed(owner, "knots", self.knots))
         self._set("learning_rates", _rates(owner, self.learning_rates))
         check_choice(owner, ("linear", "cosine"), curve=self.curve)
         _check_rising(owner, knots=self.knots)
+        self._set("knots", tuple(map(_plain, self.knots)))
         if len(self.knots) < 2 or self.knots[0] != 0:
             rule, fix = "there must be two knots or more, the first at 0", "Begin with 0"
             raise ValueError(complaint(owner, rule, fix, knots=self.knots))
@@ -223,8 +232,10 @@ class FromCallable(Schedule):
 
     @property
     def is_foreseeable(self) -> bool:
-        """Whether it is a schedule of Keras: another function may have no value at later steps."""
-        return isinstance(self.function, keras.optimizers.schedules.LearningRateSchedule)
+        """Whether it is one of Keras' own schedules, which are pure and have values everywhere."""
+        if isinstance(self.function, Schedule):
+            return self.function.is_foreseeable
+        return type(self.function).__module__.startswith("keras.")
 
     def __post_init__(self) -> None:
         if not callable(self.function):
@@ -242,13 +253,25 @@ class FromCallable(Schedule):
 
 
 def _rates(owner: str, learning_rates: Sequence[float]) -> tuple[float, ...]:
-    rates = tuple(learning_rates)
+    rates = _listed(owner, "learning_rates", learning_rates)
     if not rates:
         rule, fix = "there must be at least one learning rate", "Pass a sequence of numbers"
         raise ValueError(complaint(owner, rule, fix, learning_rates=learning_rates))
     for rate in rates:
         check_number(owner, "Pass learning rates", at_least=0.0, learning_rates=rate)
     return tuple(float(rate) for rate in rates)
+
+
+def _listed(owner: str, name: str, values: Any) -> tuple[Any, ...]:
+    """Return what was given as a tuple, or raise unless it is several values in order."""
+    if not isinstance(values, Sequence | np.ndarray) or np.ndim(values) != 1:
+        fix = "Pass a list, a tuple or an array of numbers"
+        raise TypeError(complaint(owner, f"{name} must be a sequence", fix, **{name: values}))
+    return tuple(values)
+
+
+def _plain(number: Any) -> int | float:
+    return int(number) if isinstance(number, Integral) else float(number)
 
 
 def _check_rising(owner: str, **positions: Sequence[float]) -> None:

@@ -1,4 +1,4 @@
-"""Well-known schedules that are short for an expression: look at `.plan`."""
+"""Well-known schedules, each made of others: its `.plan` is the expression it stands for."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from functools import cached_property, reduce
 from keras_lr._checks import check_choice, check_number, complaint
 from keras_lr.schedules.base import Composed, Schedule, schedule
 from keras_lr.schedules.decays import InversePower
+from keras_lr.schedules.operators import check_schedules
 from keras_lr.schedules.pieces import Interpolated
 from keras_lr.schedules.shapes import (
     Constant,
@@ -36,6 +37,10 @@ def join(schedules: Sequence[Schedule]) -> Schedule:
         >>> schedules.join(cycles)
         Linear(start=1.0, end=0.0, steps=2).then(Linear(start=0.5, end=0.0, steps=2))
     """
+    if not isinstance(schedules, Sequence):
+        rule, fix = "schedules must be a sequence", "Pass a list of schedules"
+        raise TypeError(complaint("join", rule, fix, schedules=schedules))
+    check_schedules("join", **{f"schedules[{i}]": each for i, each in enumerate(schedules)})
     if not schedules:
         rule, fix = "there must be at least one schedule", "Pass a sequence of schedules"
         raise ValueError(complaint("join", rule, fix, schedules=schedules))

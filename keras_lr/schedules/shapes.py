@@ -8,7 +8,7 @@ from typing import Any
 from keras import ops
 
 from keras_lr._checks import check_number
-from keras_lr.schedules.base import Schedule, schedule
+from keras_lr.schedules.base import Schedule, frozen, schedule
 from keras_lr.schedules.steps import progress
 
 
@@ -43,6 +43,7 @@ class Constant(Schedule):
         return ops.full_like(step, self.learning_rate, dtype="float32")
 
 
+@frozen
 class _Ramp(Schedule):
     """From `start` at step 0 to `end` at step `steps`; a subclass says along which curve."""
 
@@ -94,10 +95,6 @@ class Linear(_Ramp):
         Bergsma et al. 2025, "Straight to Zero", arXiv 2502.15938.
     """
 
-    start: float
-    end: float
-    steps: int
-
     def remaining(self, done: Any) -> Any:
         """Return `1 - p`."""
         return 1.0 - done
@@ -128,9 +125,6 @@ class Cosine(_Ramp):
         arXiv 2004.05909; `power` as in optax.
     """
 
-    start: float
-    end: float
-    steps: int
     k: float = 1.0
     power: float = 1.0
 
@@ -168,9 +162,6 @@ class Polynomial(_Ramp):
         Zhang and Li 2020, arXiv 2004.05909; Haegele et al. 2024, arXiv 2405.18392, for 1-sqrt.
     """
 
-    start: float
-    end: float
-    steps: int
     power: float = 1.0
     k: float = 1.0
 
@@ -210,9 +201,6 @@ class Tanh(_Ramp):
         Hsueh et al. 2019, arXiv 1806.01593; the bounds are those of timm.
     """
 
-    start: float
-    end: float
-    steps: int
     lower: float = -7.0
     upper: float = 3.0
 
@@ -288,9 +276,6 @@ class ScaledExponential(_Ramp):
         timm, the `exp` cooldown of its warmup-stable-decay schedule.
     """
 
-    start: float
-    end: float
-    steps: int
     ratio: float = 0.1
 
     def __post_init__(self) -> None:

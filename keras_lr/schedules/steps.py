@@ -3,11 +3,20 @@
 from collections.abc import Sequence
 from typing import Any
 
+import keras
 import numpy as np
 from keras import ops
 
 LAST_STEP = 2**31 - 1
 """The last step a schedule is defined at: Keras counts iterations in 32 bits on JAX and torch."""
+
+
+def exact(step: Any) -> Any:
+    """Return steps of a dtype that holds all of them and can be subtracted from."""
+    dtype = keras.backend.standardize_dtype(step.dtype)
+    if dtype in ("int32", "int64", "float32", "float64"):
+        return step
+    return ops.cast(step, "int32" if "int" in dtype else "float32")
 
 
 def real(step: Any) -> Any:

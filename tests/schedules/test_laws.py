@@ -1,5 +1,7 @@
 """The laws that every schedule keeps: see `cases.py` for the schedules."""
 
+import json
+
 import keras
 import numpy as np
 import pytest
@@ -36,6 +38,31 @@ def test_config_round_trip(case):
     assert keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(schedule)) == (
         schedule
     )
+
+
+def in_numpy(value):
+    """Return numbers and tuples of them as NumPy has them."""
+    if isinstance(value, tuple):
+        return tuple(map(in_numpy, value))
+    plain = isinstance(value, int | float) and not isinstance(value, bool)
+    return np.asarray(value)[()] if plain else value
+
+
+@CASE
+def test_numbers_of_numpy_become_plain(case):
+    fields = {name: in_numpy(value) for name, value in case.schedule.fields().items()}
+    again = type(case.schedule)(**fields)
+    assert again == case.schedule
+    assert repr(again) == repr(case.schedule)
+    packed = [keras.saving.serialize_keras_object(each) for each in (again, case.schedule)]
+    assert json.dumps(packed[0]) == json.dumps(packed[1])
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "uint16", "uint32", "int64", "uint64"])
+@CASE
+def test_steps_of_any_integer_type(case, dtype):
+    expected = case.schedule.values(STEPS.astype("int32"))
+    np.testing.assert_array_equal(case.schedule.values(STEPS.astype(dtype)), expected)
 
 
 @CASE

@@ -1,10 +1,18 @@
+import keras
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keras_lr import schedules
-from keras_lr.schedules import Constant, Cosine, InverseTime, Linear
+from keras_lr.schedules import (
+    Constant,
+    Cosine,
+    CosineRestarts,
+    FromCallable,
+    InverseTime,
+    Linear,
+)
 
 RAMP = Linear(1.0, 0.0, steps=100)
 STEPS = np.arange(150)
@@ -108,6 +116,7 @@ def test_cycle_ends_of_a_repeated_chain():
         (lambda: RAMP.noise(1.5), "amount must be"),
         (lambda: RAMP * -1.0, "second must be"),
         (lambda: RAMP + float("nan"), "second must be"),
+        (lambda: Linear(1.0, 0.0, 2**31 - 3).staircase(2**30 + 5), "staircase: the whole must not"),
     ],
 )
 def test_refusals(make, words):
@@ -123,8 +132,55 @@ def test_refusals(make, words):
         lambda: RAMP * "2",
         lambda: RAMP.warmup(2.5),
         lambda: RAMP.repeat(True),
+        lambda: RAMP * keras.optimizers.schedules.CosineDecay(0.1, 10),
+        lambda: keras.optimizers.schedules.CosineDecay(0.1, 10) * RAMP,
     ],
 )
 def test_refusals_by_type(make):
     with pytest.raises(TypeError, match="Received"):
         make()
+
+
+def test_one_of_keras_schedules_is_an_operand_once_wrapped():
+    with pytest.raises(TypeError, match=r"\*: second must be a schedule.*FromCallable"):
+        RAMP * keras.optimizers.schedules.CosineDecay(0.1, 10)
+
+
+def test_a_staircase_ends_with_the_stair_that_has_the_last_value():
+    stairs = Linear(1.0, 0.0, 1000).staircase(300)
+    assert stairs.steps == 1200
+    np.testing.assert_allclose(stairs.values([899, 900, 1199, 1200]), [0.4, 0.1, 0.1, 0.0], 1e-6)
+    chain = Linear(1.0, 0.5, 10).then(Linear(1.0, 0.0, 10)).staircase(8)
+    assert chain.cycle_ends() == [16, 24]
+    assert chain.cycle_ends(20) == [16]
+
+
+def test_the_cycles_of_a_product_are_those_of_either_factor():
+    restarts = CosineRestarts(1.0, 2)
+    assert (Constant(0.5) * restarts).cycle_ends(20) == restarts.cycle_ends(20)
+    assert (restarts * Constant(0.5)).cycle_ends(20) == restarts.cycle_ends(20)
+    assert (restarts * RAMP).cycle_ends(20) == restarts.cycle_ends(20)
+
+
+def test_functions_of_the_same_name_are_not_the_same():
+    def make(factor):
+        return lambda step: keras.ops.cast(step, "float32") * factor
+
+    one, two = make(1.0), make(2.0)
+    assert FromCallable(one) != FromCallable(two)
+    assert FromCallable(one) == FromCallable(one)
+
+
+def test_a_schedule_of_the_user_s_own_may_change():
+    class Held(keras.optimizers.schedules.LearningRateSchedule):
+        rate = 0.1
+
+        def __call__(self, step):
+            return keras.ops.full_like(step, self.rate, dtype="float32")
+
+    held = Held()
+    schedule = FromCallable(held)
+    assert not schedule.is_foreseeable
+    first = float(schedule(0))
+    held.rate = 0.2
+    assert (first, float(schedule(0))) == pytest.approx((0.1, 0.2))

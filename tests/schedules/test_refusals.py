@@ -56,6 +56,9 @@ REFUSED = [
     (lambda: s.WSD(0.1, 10, cooldown_steps=3, cooldown="cubic"), "cooldown must be one of"),
     (lambda: s.WSD(0.1, 10, cooldown_steps=3, min_lr=0.2), "min_lr must be"),
     (lambda: s.join([]), "at least one schedule"),
+    (lambda: s.Constant(1e39), "learning_rate must be finite and at most 3.4e"),
+    (lambda: s.Triangular(0.1, 1.0, 2**30, 2**30), "a cycle must not be longer"),
+    (lambda: s.MultiStep(0.1, (0, 3)), "MultiStep: boundaries must be at least 1"),
 ]
 
 
@@ -73,6 +76,13 @@ def test_values(make, words):
         lambda: s.Cosine(0.1, 0.0, steps=5.0),
         lambda: s.Table([0.1, None]),
         lambda: s.FromCallable(0.1),
+        lambda: s.PiecewiseConstant(3, (0.1, 0.2)),
+        lambda: s.MultiStep(0.1, 3),
+        lambda: s.Interpolated(3, (0.1, 0.2)),
+        lambda: s.Table(0.1),
+        lambda: s.Table("12"),
+        lambda: s.join(s.Constant(0.1)),
+        lambda: s.join([3]),
     ],
 )
 def test_types(make):
