@@ -191,6 +191,8 @@ def _clipping(name: str, old: dict[str, Any], new: dict[str, Any]) -> str:
         raise ValueError(
             complaint("migrate", rule, "Leave one out", clipnorm=clipnorm, clipvalue=clipvalue)
         )
+    if clipvalue is None:
+        new.pop("clipvalue", None)
     if clipnorm is None:
         return ""
     new["global_clipnorm"] = clipnorm

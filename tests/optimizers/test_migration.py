@@ -164,6 +164,16 @@ def test_it_says_what_it_did():
         assert any(word in note for note in migration.notes)
 
 
+def test_a_clipping_of_none_is_left_out_of_the_new_call():
+    migration = migrate("SGD", lr=0.01, clipnorm=None, clipvalue=None)
+    assert migration.call == "keras_lr.optimizers.SGD(lr=0.01)"
+    assert migration.notes == ()
+    by_value = migrate("SGD", lr=0.01, clipvalue=0.5, clipnorm=None, momentum=0.0).call
+    assert by_value == "keras_lr.optimizers.SGD(lr=0.01, clipvalue=0.5, momentum=0.0)"
+    by_norm = migrate("SGD", lr=0.01, clipvalue=None, clipnorm=0.5).call
+    assert by_norm == "keras_lr.optimizers.SGD(lr=0.01, global_clipnorm=0.5)"
+
+
 @pytest.mark.parametrize("name", ["RMSprop", "Adagrad"])
 def test_it_says_where_epsilon_was(name):
     migration = migrate(name, lr=0.01, epsilon=1e-8)
