@@ -1,16 +1,27 @@
 """Schedule-Free optimizers: the averaged weights in place of those that training goes on from."""
 
 import contextlib
-import inspect
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
 
 from keras_lr._keras.learning_rate import leaf_optimizers
+from keras_lr._keras.running_fit import running_fit
 from keras_lr._keras.values import read_variable
 
-READERS = ("evaluate", "predict", "save", "save_weights", "export", "get_weights")
+READERS = (
+    "evaluate",
+    "test_on_batch",
+    "predict",
+    "predict_on_batch",
+    "save",
+    "save_weights",
+    "export",
+    "get_weights",
+    "get_state_tree",
+)
 WRITERS = ("set_weights", "load_weights")
 
 
@@ -27,11 +38,20 @@ class ScheduleFreeWeights:
 
     def __init__(self, model: Any) -> None:
         self._leaves = [leaf for leaf in leaf_optimizers(model.optimizer) if is_schedule_free(leaf)]
+        self._betas = [leaf.beta_1 for leaf in self._leaves]
 
     @property
     def updates(self) -> int:
         """Batches the optimizer has seen. Before the first, all three weights are the same."""
         return max(int(read_variable(leaf._iterations)) for leaf in self._leaves)
+
+    def look_at_betas(self) -> None:
+        """Note what gives `beta`: in a fit that drives it, a variable.
+
+        It is the one that `y` was made with also when the driver has given the optimizer its own
+        `beta` back, at the end of the fit or for the time of saving.
+        """
+        self._betas = [leaf.beta_1 for leaf in self._leaves]
 
     @property
     def averaged(self) -> bool | None:
@@ -53,15 +73,16 @@ class ScheduleFreeWeights:
 
     def _exchange(self, formula: Callable[[Any, Any, float], Any]) -> list[tuple[Any, Any]]:
         before = []
-        for leaf in self._leaves:
+        for leaf, given in zip(self._leaves, self._betas, strict=True):
             if not leaf.built:  # no update yet
                 continue
+            beta = float(read_variable(given) if isinstance(given, keras.Variable) else given)
             pairs = zip(leaf._trainable_variables, leaf._momentums, strict=True)
             for variable, z in pairs:
                 value = read_variable(variable)
                 before.append((variable, value))
                 wide = value.astype("float64"), read_variable(z).astype("float64")
-                variable.assign(formula(*wide, float(leaf.beta_1)).astype(value.dtype))
+                variable.assign(formula(*wide, beta).astype(value.dtype))
         return before
 
 
@@ -81,14 +102,22 @@ class AveragedView:
     def __init__(self, model: Any, weights: ScheduleFreeWeights, synced: Callable[[], Any]) -> None:
         self._model, self._weights, self._synced = model, weights, synced
         self._inside = False
-        for name in (*READERS, *WRITERS):  # another view, left behind by a fit that was cut off
-            if isinstance(getattr(vars(model).get(name), "view", None), AveragedView):
-                del vars(model)[name]
+        run = running_fit(model)
+        self._run = None if run is None else weakref.ref(run)
+        former = view_of(model)
+        if former is not None:  # left behind by a fit that was cut off
+            former.remove()
         self._originals = {name: getattr(model, name) for name in (*READERS, *WRITERS)}
         for name in READERS:
             vars(model)[name] = self._method(name, self._shown)
         for name in WRITERS:
             vars(model)[name] = self._method(name, self._replaced)
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the fit it was made in is running."""
+        run = self._run and self._run()
+        return run is not None and running_fit(self._model) is run
 
     def remove(self) -> None:
         """Give the model its own methods back."""
@@ -99,7 +128,7 @@ class AveragedView:
         original = self._originals[name]
 
         def method(*arguments: Any, **named: Any) -> Any:
-            if not _in_fit(self._model):  # left behind by a fit that was cut off
+            if not self.is_current:  # left behind by a fit that was cut off
                 self.remove()
             elif not self._inside:
                 with around():
@@ -136,14 +165,10 @@ class AveragedView:
             self._weights.to_training()
 
 
-def _in_fit(model: Any) -> bool:
-    # Keras tells nobody that `fit` was left by an exception; that it is gone can be seen.
-    frame = inspect.currentframe()
-    while frame is not None:
-        if frame.f_code.co_name == "fit" and frame.f_locals.get("self") is model:
-            return True
-        frame = frame.f_back
-    return False
+def view_of(model: Any) -> AveragedView | None:
+    """Return the view that is on a model, if there is one."""
+    views = [getattr(vars(model).get(name), "view", None) for name in (*READERS, *WRITERS)]
+    return next((view for view in views if isinstance(view, AveragedView)), None)
 
 
 def is_schedule_free(optimizer: Any) -> bool:

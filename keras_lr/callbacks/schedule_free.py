@@ -5,7 +5,12 @@ from typing import Any
 import keras
 
 from keras_lr._checks import complaint
-from keras_lr._keras.schedule_free import AveragedView, ScheduleFreeWeights, schedule_free
+from keras_lr._keras.schedule_free import (
+    AveragedView,
+    ScheduleFreeWeights,
+    schedule_free,
+    view_of,
+)
 
 
 class SwapScheduleFreeWeights(keras.callbacks.Callback):  # type: ignore[misc]
@@ -66,6 +71,12 @@ class SwapScheduleFreeWeights(keras.callbacks.Callback):  # type: ignore[misc]
             fix = "Compile with keras.optimizers.ScheduleFreeAdamW, or leave the callback out"
             name = type(model.optimizer).__name__
             raise ValueError(complaint("SwapScheduleFreeWeights", rule, fix, optimizer=name))
+        present = view_of(model)
+        if present is not None and present.is_current:
+            rule = "one of them is enough in a fit: two would swap the weights twice"
+            received = {"callbacks": "two SwapScheduleFreeWeights"}
+            fix = "Leave one of them out"
+            raise ValueError(complaint("SwapScheduleFreeWeights", rule, fix, **received))
         averaged = self._weights.averaged
         if averaged is None:
             averaged = self._averaged_at_start
@@ -73,6 +84,11 @@ class SwapScheduleFreeWeights(keras.callbacks.Callback):  # type: ignore[misc]
             self._weights.to_training()
         self._weights.averaged = False
         self._view = AveragedView(model, self._weights, lambda: self.model)
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """See whether another callback drives `beta_1`. Called by `fit`."""
+        if self._weights is not None:
+            self._weights.look_at_betas()
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Leave the averaged weights in the model. Called by `fit`."""

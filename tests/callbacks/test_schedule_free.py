@@ -5,9 +5,11 @@ import numpy as np
 import pytest
 from callbacks.drives import data, fit, network
 
-from keras_lr.callbacks import SwapScheduleFreeWeights
+from keras_lr import schedules
+from keras_lr.callbacks import LRScheduler, OneCycle, SwapScheduleFreeWeights
 
 X, Y = data()
+LOW = schedules.Constant(0.6)
 
 
 def schedule_free(**arguments):
@@ -146,3 +148,41 @@ def test_a_fit_after_one_that_was_cut_off_averages_once():
     history = fit(model, (X, Y), SwapScheduleFreeWeights(), validation_data=(X, Y))
     assert history["val_loss"][-1] == pytest.approx(model.evaluate(X, Y, verbose=0), rel=1e-5)
     assert not {"evaluate", "save", "get_weights"} & set(vars(model))
+
+
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("driver", [lambda: OneCycle(0.05), lambda: LRScheduler(momentum=LOW)])
+def test_the_average_is_that_of_the_beta_that_was_driven(driver, first, tmp_path):
+    model = schedule_free()
+    path = tmp_path / "model.weights.h5"
+    saves = keras.callbacks.ModelCheckpoint(path, save_weights_only=True)
+    whole = keras.callbacks.ModelCheckpoint(tmp_path / "model.keras")
+    both = [SwapScheduleFreeWeights(), driver()]
+    callbacks = both if first else both[::-1]
+    history = fit(model, (X, Y), *callbacks, saves, whole, validation_data=(X, Y))
+    expected = pytest.approx(history["val_loss"][-1], rel=1e-5)
+    assert model.evaluate(X, Y, verbose=0) == expected
+    assert keras.models.load_model(tmp_path / "model.keras").evaluate(X, Y, verbose=0) == expected
+    model.load_weights(path)
+    assert model.evaluate(X, Y, verbose=0) == expected
+
+
+def test_two_of_them_in_one_fit_are_refused():
+    model = schedule_free()
+    with pytest.raises(ValueError, match="SwapScheduleFreeWeights: one of them is enough"):
+        fit(model, (X, Y), SwapScheduleFreeWeights(), SwapScheduleFreeWeights())
+    twin = schedule_free()
+    assert fit(model, (X, Y), SwapScheduleFreeWeights()) == fit(twin, (X, Y))
+
+
+def test_single_batches_are_evaluated_by_the_average():
+    class Look(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            self.whole = self.model.evaluate(X, Y, batch_size=len(X), verbose=0)
+            self.batch = self.model.test_on_batch(X, Y)
+            self.predicted = self.model.predict_on_batch(X)
+
+    look, model = Look(), schedule_free()
+    fit(model, (X, Y), look, SwapScheduleFreeWeights())
+    assert float(look.batch) == pytest.approx(look.whole, rel=1e-5)
+    np.testing.assert_allclose(look.predicted, model.predict(X, verbose=0), rtol=1e-5, atol=1e-6)
