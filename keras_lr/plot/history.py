@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from keras_lr._checks import complaint
 
 _RATE = "learning_rate"
+_DRIVEN = (_RATE, "momentum", "weight_decay")
 _PANEL_INCHES = (6.4, 2.2)
 _MARKS = {
     "reduce": ("tab:gray", ":"),
@@ -60,7 +61,7 @@ def history_panels(history: Any, metrics: Sequence[str] | None = None) -> list[H
 
     Returns:
         A panel per metric, with its validation values if there are any; then one of the learning
-        rate if it was logged.
+        rate, of the momentum and of the weight decay, if they were logged.
 
     Raises:
         TypeError: If it is something else.
@@ -70,12 +71,15 @@ def history_panels(history: Any, metrics: Sequence[str] | None = None) -> list[H
         rule, fix = "history must be what fit returned", "Pass the History, not its dictionary"
         raise TypeError(complaint("plot_history", rule, fix, history=type(history)))
     logs, epochs = history.history, np.asarray(history.epoch, np.int64) + 1
-    rates = [name for name in logs if name == _RATE or name.startswith(f"{_RATE}_")]
-    known = list(dict.fromkeys(name.removeprefix("val_") for name in logs if name not in rates))
+    driven = [name for name in logs if name in _DRIVEN or name.startswith(f"{_RATE}_")]
+    known = list(dict.fromkeys(name.removeprefix("val_") for name in logs if name not in driven))
     known.sort(key=lambda name: name != "loss")
     if not logs:
         rule, fix = "there must be an epoch to draw", "Pass what fit returned"
         raise ValueError(complaint("plot_history", rule, fix, history=history))
+    if metrics is not None and len(metrics) == 0:
+        rule, fix = "metrics must name at least one", "Leave it out for all of them"
+        raise ValueError(complaint("plot_history", rule, fix, metrics=metrics))
     for name in metrics or ():
         if name not in known:
             fix = f"Pass some of {', '.join(map(repr, known))}"
@@ -86,10 +90,14 @@ def history_panels(history: Any, metrics: Sequence[str] | None = None) -> list[H
         pair = {"training": name, "validation": f"val_{name}"}
         lines = {label: _values(logs[key], epochs) for label, key in pair.items() if key in logs}
         panels.append(HistoryPanel(name, epochs, lines))
-    if rates:
-        labels = {name: name.removeprefix(_RATE).strip("_") or "applied" for name in rates}
-        lines = {labels[name]: _values(logs[name], epochs) for name in rates}
-        panels.append(HistoryPanel("learning rate", epochs, lines, stairs=True))
+    for title in _DRIVEN:
+        names = [name for name in driven if name.startswith(title)]
+        lines = {
+            name.removeprefix(title).strip("_") or "applied": _values(logs[name], epochs)
+            for name in names
+        }
+        if lines:
+            panels.append(HistoryPanel(title.replace("_", " "), epochs, lines, stairs=True))
     return panels
 
 
@@ -117,7 +125,9 @@ def plot_history(
 
     The learning rate is what the run logged as `learning_rate`, which is what was applied; every
     learning-rate callback of this library logs it. A vertical line marks each event of the
-    callbacks: reductions, increases, restarts, rescues and the stop.
+    callbacks: reductions, increases, restarts, rescues and the stop. Validation values stand at the
+    epochs that `validation_freq` chose; of a list of epochs Keras keeps no record, and they are
+    spread evenly.
 
     Args:
         history: What `fit` returned.
@@ -126,7 +136,8 @@ def plot_history(
         axes: Where to draw, one for each panel. Default: a new figure.
 
     Returns:
-        The axes, object[n], not yet shown: the metrics', then the learning rate's if it was logged.
+        The axes, object[n], not yet shown: the metrics', then those of the learning rate, the
+        momentum and the weight decay, if they were logged.
 
     Raises:
         TypeError: If `history` is not what `fit` returned.
@@ -185,11 +196,21 @@ def _draw(ax: Axes, panel: HistoryPanel, marks: Sequence[HistoryMark]) -> None:
 
 
 def _values(logged: Sequence[float], epochs: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Return logged values as floats; a metric not taken at every epoch is spread over them."""
+    """Return logged values as floats, NaN in the epochs that logged none."""
+    logged = logged[-len(epochs) :]  # a History of several fits has values of all, epochs of one
     values = np.full(len(epochs), np.nan)
-    if len(logged) == len(epochs):
-        values[:] = logged
-    else:  # Keras keeps no record of which epochs were validated, only that they are evenly spaced
-        every = len(epochs) // len(logged)
-        values[every - 1 : every * len(logged) : every] = logged
+    values[_logging_epochs(len(logged), epochs)] = logged
     return np.where(np.isfinite(values), values, np.nan)
+
+
+def _logging_epochs(count: int, epochs: Any) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Return the indices of the epochs that logged a metric `count` times.
+
+    Keras keeps no record of `validation_freq`: it is the one that gives as many. Where none does,
+    it was a list, and the values are spread evenly.
+    """
+    for every in range(1, int(epochs[-1]) + 1):
+        due = np.flatnonzero(epochs % every == 0)
+        if len(due) == count:
+            return due
+    return np.linspace(0, len(epochs) - 1, count + 1).round().astype(np.int64)[1:]

@@ -12,6 +12,8 @@ from keras_lr._checks import check_integer, complaint
 from keras_lr.schedules import Schedule
 
 _POINTS = 2000  # more than a figure has pixels across
+_SAMPLES = 32  # in each stretch of a schedule with too many cycles to tell apart
+_MOST_CYCLES = _POINTS // 10
 _MOST_MARKS = 60  # more lines than this hide the curve
 _LONGEST_LABEL = 70
 
@@ -136,8 +138,26 @@ def _line(label: str, schedule: Schedule, steps: int) -> ScheduleLine:
     marked = tuple(ends) if len(ends) <= _MOST_MARKS else ()
     jumps = [step for end in ends[:_POINTS] for step in (end - 1, end)]
     even = np.linspace(0, steps, min(steps + 1, _POINTS)).round().astype(np.int64)
+    if len(ends) > _MOST_CYCLES:
+        even, jumps = _extremes(schedule, steps), []
     drawn = np.unique(np.concatenate([even, np.array(jumps, np.int64)]))
     values = schedule.values(drawn)
-    if steps in ends and values[-1] > values[-2]:  # the next cycle is not part of the picture
-        drawn, values = drawn[:-1], values[:-1]
+    goes_on = schedule.steps is None or schedule.steps > steps
+    if goes_on and steps in ends and values[-1] > values[-2]:
+        drawn, values = drawn[:-1], values[:-1]  # the next cycle is not part of the picture
     return ScheduleLine(label, drawn, values, marked)
+
+
+def _extremes(schedule: Schedule, steps: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Return the steps of the lowest and the highest value in each of many short stretches.
+
+    Evenly spaced steps would beat against cycles as short as their spacing, and show waves that are
+    not there; so these are drawn at random, a fixed number in each stretch.
+    """
+    stretches = _POINTS // 2
+    starts = np.arange(stretches * _SAMPLES) + np.random.default_rng(0).random(stretches * _SAMPLES)
+    sampled = (starts * (steps / len(starts))).astype(np.int64).reshape(stretches, _SAMPLES)
+    values = schedule.values(sampled)
+    chosen = [values.argmin(axis=1), values.argmax(axis=1)]
+    rows = np.arange(stretches)
+    return np.concatenate([[0, steps], *(sampled[rows, columns] for columns in chosen)])

@@ -129,7 +129,7 @@ class Schedule(Fields, keras.optimizers.schedules.LearningRateSchedule):  # type
         Returns:
             Integers in rising order.
         """
-        return [self.steps] if self.steps is not None and self.steps <= last else []
+        return [self.steps] if self.steps and self.steps <= last else []
 
     # --- operators ------------------------------------------------------------------------------
 

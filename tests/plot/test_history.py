@@ -1,8 +1,10 @@
 from types import SimpleNamespace
 
+import keras
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from tiny import JIT
 
 from keras_lr.plot.history import history_marks, history_panels, plot_history
 
@@ -97,3 +99,52 @@ def test_draws_into_given_axes():
 def test_refuses(history, arguments, message):
     with pytest.raises(ValueError, match=rf"plot_history: .*{message}"):
         plot_history(history, **arguments)
+
+
+class Validated(keras.callbacks.Callback):
+    """Notes after which epochs the model was validated."""
+
+    def on_train_begin(self, logs=None):
+        self.epochs = []
+
+    def on_epoch_end(self, epoch, logs=None):
+        if "val_loss" in logs:
+            self.epochs.append(epoch + 1)
+
+
+@pytest.mark.parametrize(
+    ("every", "first", "epochs"), [(1, 0, 3), (2, 1, 6), (3, 0, 5), (3, 2, 12), (4, 0, 7)]
+)
+def test_validation_values_stand_where_keras_validated(every, first, epochs):
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse", jit_compile=JIT)
+    x, seen = np.ones((4, 1)), Validated()
+    arguments = {"validation_freq": every, "initial_epoch": first, "epochs": epochs, "verbose": 0}
+    history = model.fit(x, x, validation_data=(x, x), callbacks=[seen], **arguments)
+    (panel,) = history_panels(history)
+    drawn = panel.epochs[np.isfinite(panel.lines["validation"])]
+    assert drawn.tolist() == seen.epochs
+
+
+def test_a_history_of_two_fits_shows_the_last():
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse", jit_compile=JIT)
+    x, history = np.ones((4, 1)), keras.callbacks.History()
+    for epochs in (2, 3):
+        model.fit(x, x, epochs=epochs, verbose=0, callbacks=[history])
+    (panel,) = history_panels(history)
+    assert panel.lines["training"].tolist() == history.history["loss"][2:]
+
+
+def test_momentum_and_weight_decay_have_panels_like_the_rate():
+    logs = {"loss": [2.0, 1.0], "momentum": [0.9, 0.8], "weight_decay": [0.1, 0.2]}
+    panels = history_panels(run(2, **logs))
+    assert [(panel.title, panel.stairs) for panel in panels] == [
+        ("loss", False), ("momentum", True), ("weight decay", True)
+    ]  # fmt: skip
+    assert panels[1].lines["applied"].tolist() == [0.9, 0.8]
+
+
+def test_no_metric_at_all_is_refused():
+    with pytest.raises(ValueError, match="plot_history: metrics must name at least one"):
+        history_panels(run(1, loss=[1.0]), [])

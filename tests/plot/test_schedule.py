@@ -66,3 +66,25 @@ def test_refusals(arguments, words):
 def test_a_bare_function_is_refused_with_the_way_out():
     with pytest.raises(TypeError, match="FromCallable"):
         plot_schedule([lambda step: 0.1], steps=3)
+
+
+def test_a_schedule_that_ends_rising_is_drawn_to_its_end():
+    (line,) = schedule_lines(schedules.Exponential(1e-7, 10.0, 100))
+    assert line.steps[-1] == 100
+    assert line.values[-1] == np.float32(10.0)
+    (line,) = schedule_lines(schedules.CosineRestarts(1.0, 10, 1.0), steps=20)
+    assert line.steps[-1] == 19
+
+
+def test_a_schedule_without_a_boundary_has_no_end_to_mark():
+    (line,) = schedule_lines(schedules.PiecewiseConstant((), (0.1,)), steps=5)
+    assert (line.steps[0], line.cycle_ends) == (0, ())
+
+
+@pytest.mark.parametrize("steps", [100_000, 1_000_000, 20 * 2000])
+def test_many_short_cycles_show_no_waves_that_are_not_there(steps):
+    (line,) = schedule_lines(schedules.Triangular(0.0, 0.1, 10), steps=steps)
+    for part in np.array_split(line.values, 20):
+        assert part.min() < 0.01
+        assert part.max() > 0.09
+    assert len(line.steps) <= 2002
