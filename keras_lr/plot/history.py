@@ -7,6 +7,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from keras_lr._checks import complaint
 
@@ -171,6 +172,7 @@ def plot_history(
     for ax, panel in zip(drawn, panels, strict=True):
         _draw(ax, panel, marks)
     drawn[-1].set_xlabel("epoch")
+    drawn[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
     return drawn
 
 
