@@ -36,10 +36,12 @@ class OptimizerReset:
         if self._values is None and all(leaf.built for leaf in self._leaves):
             self._values = [pair for leaf in self._leaves for pair in self._new_values(leaf)]
 
-    def __call__(self, state: TrainingState) -> None:
-        """Go back."""
+    def __call__(self, state: TrainingState) -> list[tuple[Any, np.ndarray]]:
+        """Go back; return the variables with the values they had."""
+        before = [(variable, state.read(variable)) for variable, _ in self._values or ()]
         for variable, value in self._values or ():
             state.write(variable, np.full(variable.shape, value))
+        return before
 
     def _new_values(self, leaf: Any) -> list[tuple[Any, float]]:
         new = type(leaf).from_config(leaf.get_config())

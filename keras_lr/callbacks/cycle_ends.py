@@ -1,8 +1,12 @@
 """What is to happen when a cycle ends and the next one begins."""
 
+import inspect
 import math
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
 
 from keras_lr._checks import complaint
 from keras_lr._keras.optimizer_reset import OptimizerReset
@@ -11,6 +15,24 @@ from keras_lr._keras.training_state import TrainingState
 from keras_lr.callbacks.fit_run import FitRun, Position
 from keras_lr.callbacks.snapshots import Snapshots
 from keras_lr.schedules import CosineRestarts
+from keras_lr.schedules.steps import LAST_STEP
+
+
+@dataclass(frozen=True)
+class RestartEvent:
+    """A restart: a cycle has begun where another ended.
+
+    Attributes:
+        epoch: The epoch in or after which it happened, counted from 0.
+        step: Updates of the run that were made before.
+        cycle: Number of the cycle that began, counted from 0.
+        action: `"restart"`, the kind of event.
+    """
+
+    epoch: int
+    step: int
+    cycle: int
+    action: Literal["restart"] = "restart"
 
 
 class CycleHook(StepHook):
@@ -23,8 +45,13 @@ class CycleHook(StepHook):
         model: The model in training.
         position: Where the fit stands; moved on by a hook that runs before this one.
         ends: Numbers of updates after which a cycle is over.
+        last: That after which there is no further cycle; None if there always is one.
         snapshots: What keeps the weights.
         reset: What makes the optimizer new, or None.
+
+    Attributes:
+        over: Cycles that the callback has not yet spoken of.
+        events: The restarts so far.
     """
 
     def __init__(
@@ -33,31 +60,69 @@ class CycleHook(StepHook):
         model: Any,
         position: Position,
         ends: Sequence[int],
+        last: int | None,
         snapshots: Snapshots,
         reset: OptimizerReset | None,
     ) -> None:
         self.owner = owner
-        self.over: list[int] = []  # cycles that the callback has not yet spoken of
+        self.over: list[int] = []
+        self.events: list[RestartEvent] = []
         self._model = model
         self._position = position
         self._numbers = {end: number for number, end in enumerate(ends)}
+        self._last = last
         self._snapshots = snapshots
         self._reset = reset
+        self._restart: RestartEvent | None = None  # that of the step being made
+        self._replaced: list[tuple[Any, np.ndarray]] = []
 
     def before_step(self, state: TrainingState) -> None:
         """Make the optimizer new at the first batch of a cycle."""
-        if self._reset is None:
+        if self._reset is not None:
+            self._reset.prepare()
+        position = self._position
+        ended = self._numbers.get(position.update)
+        if ended is None or position.update == self._last or not position.between_updates:
             return
-        self._reset.prepare()
-        if self._position.between_updates and self._position.update in self._numbers:
-            self._reset(state)
+        epoch = position.epoch - (position.batch == position.epoch_begin)
+        self._restart = RestartEvent(epoch, position.update, ended + 1)
+        if self._reset is not None:
+            self._replaced = self._reset(state)
+
+    def on_end_of_data(self, state: TrainingState) -> None:
+        """Take the restart back, as no step has followed."""
+        for variable, value in self._replaced:
+            state.write(variable, value)
+        self._restart, self._replaced = None, []
 
     def after_step(self, state: TrainingState, logs: dict[str, Any]) -> None:
-        """Take a snapshot after the last batch of a cycle."""
+        """Note a restart after the first batch of a cycle; take a snapshot after the last."""
+        if self._restart is not None:
+            self.events.append(self._restart)
+            self._restart, self._replaced = None, []
         number = self._numbers.get(self._position.update)
         if number is not None and self._position.between_updates:
             self._snapshots.take(self._model, state, number, self._position.update)
             self.over.append(number)
+
+
+def check_on_cycle_end(owner: str, function: Any) -> None:
+    """Raise unless a function can be called with a cycle and logs, or is None."""
+    if function is None:
+        return
+    fix = "Pass a function of (cycle, logs)"
+    if not callable(function):
+        rule = "on_cycle_end must be a function"
+        raise TypeError(complaint(owner, rule, fix, on_cycle_end=function))
+    try:
+        signature = inspect.signature(function)
+    except ValueError:  # of some built-in functions nothing is known
+        return
+    try:
+        signature.bind(0, {})
+    except TypeError as error:
+        rule = "on_cycle_end must take two arguments, the cycle and the logs"
+        raise TypeError(complaint(owner, rule, fix, on_cycle_end=function)) from error
 
 
 def in_words(run: FitRun, ends: Sequence[int]) -> str:
@@ -95,9 +160,11 @@ def doubt_of_end(
     else:
         listed = in_words(run, ends)
         rule = f"the fit ends inside a cycle, where the learning rate is high; ends are {listed}"
-        far = math.ceil((total + length) * (schedule.cycle_mult + 1))
-        following = schedule.cycle_ends(far)[len(ends)]
-        fix = f"Let it end there, or at {in_words(run, [following])}"
+        far = math.ceil(min((total + length) * (schedule.cycle_mult + 1), LAST_STEP))
+        following = schedule.cycle_ends(far)[len(ends) :][:1]
+        fix = "Let it end there"
+        if following:  # else it is beyond any step there is
+            fix = f"{fix}, or at {in_words(run, following)}"
         received = {"epochs": run.epochs}
     return complaint(owner, rule, fix, **received)
 

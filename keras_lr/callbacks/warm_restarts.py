@@ -1,8 +1,8 @@
 """`CosineWarmRestarts`: stochastic gradient descent with warm restarts (SGDR)."""
 
+import os
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -10,7 +10,13 @@ import keras
 from keras_lr._checks import check_integer, check_number, complaining_as, complaint
 from keras_lr._keras.optimizer_reset import OptimizerReset
 from keras_lr._keras.training import attach, detach
-from keras_lr.callbacks.cycle_ends import CycleHook, doubt_of_end, in_words
+from keras_lr.callbacks.cycle_ends import (
+    CycleHook,
+    RestartEvent,
+    check_on_cycle_end,
+    doubt_of_end,
+    in_words,
+)
 from keras_lr.callbacks.driver import Plan, ScheduleCallback
 from keras_lr.callbacks.fit_run import FitRun
 from keras_lr.callbacks.reading import Reading
@@ -51,12 +57,16 @@ class CosineWarmRestarts(ScheduleCallback):
             the cycle's last batch, or after validation where that ends an epoch, and may evaluate
             the model or set its `stop_training`.
         snapshots: How many cycle-end weights to keep, the last ones. They are exact under
-            `steps_per_execution`.
+            `steps_per_execution`, and beside `SwapScheduleFreeWeights` the averaged weights. A fit
+            that goes on from an earlier epoch replaces the later ones.
         snapshot_folder: Where to keep them, as files that `Model.load_weights` reads. A fit that
             goes on finds there what it had. Default: in memory.
 
     Attributes:
         cycle_ends: Numbers of updates after which a cycle ends in the present or last fit.
+        events: The restarts of the present or last fit, in order, for `plot_history`. Each has the
+            `epoch` in or after which it happened, the `step`, and the `cycle` that began, all
+            counted from 0.
         snapshots: Copies of the model with the weights kept so far, the oldest first.
 
     Raises:
@@ -96,7 +106,7 @@ class CosineWarmRestarts(ScheduleCallback):
         reset_optimizer: bool = False,
         on_cycle_end: Callable[[int, dict[str, Any]], None] | None = None,
         snapshots: int = 0,
-        snapshot_folder: str | Path | None = None,
+        snapshot_folder: str | os.PathLike[str] | None = None,
     ) -> None:
         super().__init__()
         if first_cycle_epochs is not None and first_cycle_steps is not None:
@@ -112,9 +122,10 @@ class CosineWarmRestarts(ScheduleCallback):
             fix = "Pass a number of updates, or first_cycle_epochs"
             check_integer(self.owner, fix, at_least=1, first_cycle_steps=first_cycle_steps)
         check_snapshots(self.owner, snapshots, snapshot_folder)
-        if on_cycle_end is not None and not callable(on_cycle_end):
-            rule, fix = "on_cycle_end must be a function", "Pass one of (cycle, logs)"
-            raise TypeError(complaint(self.owner, rule, fix, on_cycle_end=on_cycle_end))
+        check_on_cycle_end(self.owner, on_cycle_end)
+        if not isinstance(reset_optimizer, bool):
+            rule, fix = "reset_optimizer must be True or False", "Pass one of the two"
+            raise TypeError(complaint(self.owner, rule, fix, reset_optimizer=reset_optimizer))
         self._max_lr = max_lr
         self._first_cycle_epochs = first_cycle_epochs
         self._first_cycle_steps = first_cycle_steps
@@ -137,6 +148,7 @@ class CosineWarmRestarts(ScheduleCallback):
         self._warned_of_end = False
         self._end: int | None = None  # of the last cycle
         self.cycle_ends: list[int] = []
+        self.events: list[RestartEvent] = []
 
     def schedule(self, run: FitRun) -> CosineRestarts:
         """Return the schedule for a fit.
@@ -181,8 +193,9 @@ class CosineWarmRestarts(ScheduleCallback):
         except BaseException:
             self.restore()
             raise
-        arguments = (self.cycle_ends, self._snapshots, reset)
+        arguments = (self.cycle_ends, self._end, self._snapshots, reset)
         self._hook = CycleHook(self.owner, self.model, self._position, *arguments)
+        self.events = self._hook.events
         attach(self.model, self._hook)  # after the driver, which moves the position on
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:

@@ -14,6 +14,7 @@ from tiny import JIT
 
 from keras_lr import schedules
 from keras_lr.callbacks import CosineWarmRestarts, CyclicLR, LRScheduler, OneCycle
+from keras_lr.plot.history import history_marks
 
 X, Y = data()
 ROOT = Path(__file__).parents[2]
@@ -135,6 +136,51 @@ def test_reset_makes_the_optimizer_new_at_each_restart():
     assert np.abs(kept.get_weights()[0] - model.get_weights()[0]).max() > 1e-4
 
 
+def batches(number=6):
+    """Yield batches without saying how many there are."""
+    for start in range(0, 8 * number, 8):
+        yield X[start : start + 8], Y[start : start + 8]
+
+
+def reset_every(steps, **arguments):
+    length = {"first_cycle_steps": steps, "cycle_mult": 1}
+    return CosineWarmRestarts(0.05, **length, reset_optimizer=True, **arguments)
+
+
+@pytest.mark.filterwarnings("ignore:.*input ran out of data", "ignore:.*(ends|stopped) inside")
+@pytest.mark.parametrize("steps_per_epoch", [None, 20])
+def test_reset_is_not_made_where_the_data_ends_with_the_cycle(steps_per_epoch):
+    model, twin = (network(keras.optimizers.Adam(0.01)) for _ in range(2))
+    arguments = {"batch_size": None, "epochs": 1, "steps_per_epoch": steps_per_epoch}
+    fit(model, (batches(5),), reset_every(5), **arguments)
+    fit(twin, (X[:40], Y[:40]), reset_every(5), epochs=1)
+    np.testing.assert_array_equal(everything(model), everything(twin))
+    assert int(model.optimizer.iterations) == 5
+
+
+@pytest.mark.filterwarnings("ignore:.*input ran out of data")
+def test_reset_is_made_between_epochs_of_unknown_length():
+    data = pytest.importorskip("tensorflow").data.Dataset
+    shapes = [(8, 4), (8, 1)]
+    signature = tuple(pytest.importorskip("tensorflow").TensorSpec(shape) for shape in shapes)
+    unknown = data.from_generator(batches, output_signature=signature)
+    model, twin = (network(keras.optimizers.Adam(0.01)) for _ in range(2))
+    callback = reset_every(6)
+    fit(model, (unknown,), callback, batch_size=None, epochs=2)
+    fit(twin, (X, Y), reset_every(6), epochs=2)
+    np.testing.assert_allclose(everything(model), everything(twin), atol=1e-6)
+    assert int(model.optimizer.iterations) == 6
+    assert [(event.epoch, event.step) for event in callback.events] == [(0, 6)]
+
+
+@inside_a_cycle
+@pytest.mark.filterwarnings("ignore:.*after the last cycle")
+def test_reset_is_not_made_after_the_last_cycle():
+    model = network(keras.optimizers.Adam(0.01))
+    fit(model, (X, Y), reset_every(6, cycles=2), epochs=3)
+    assert int(model.optimizer.iterations) == 12
+
+
 def test_reset_refuses_an_optimizer_that_keeps_weights():
     model = network(keras.optimizers.ScheduleFreeAdamW(0.01))
     model.optimizer.build(model.trainable_variables)
@@ -192,6 +238,74 @@ def test_data_of_unknown_length_that_ends_after_the_last_cycle_is_not_inside_one
         callback = CosineWarmRestarts(0.1, first_cycle_steps=2, cycles=2)  # ends after 2 and 6
         model.fit(batches(), shuffle=False, verbose=0, callbacks=[callback])
     assert callback.cycle_ends == [2, 6]
+
+
+@pytest.mark.parametrize("mult", [1e10, 1e308])
+def test_a_next_end_that_never_comes_is_not_advised(mult):
+    with pytest.warns(UserWarning, match=r"ends are step 2. .* Let it end there\.$"):
+        applied(CosineWarmRestarts(0.1, first_cycle_steps=2, cycle_mult=mult), epochs=1)
+
+
+def marks(callback):
+    return [(event.epoch, event.step, event.cycle, event.action) for event in callback.events]
+
+
+@pytest.mark.filterwarnings("ignore:.*(ends|stopped) inside a cycle")
+def test_events_are_the_restarts_of_the_present_fit():
+    model = network(keras.optimizers.SGD())
+    callback = restarts()
+    assert callback.events == []
+    fit(model, (X, Y), callback, epochs=4)  # cycles end after 8 and 24 of 24
+    assert marks(callback) == [(1, 8, 1, "restart")]
+    assert [mark.epochs for mark in history_marks([callback])] == [2]
+    callback = CosineWarmRestarts(0.1, cycle_mult=1)
+    fit(model, (X, Y), callback, epochs=3)
+    assert marks(callback) == [(0, 6, 1, "restart"), (1, 12, 2, "restart")]
+    fit(model, (X, Y), callback, initial_epoch=2, epochs=3)  # which begins with one
+    assert marks(callback) == [(1, 12, 2, "restart")]
+    fit(model, (X, Y), callback, epochs=1)
+    assert marks(callback) == []
+
+
+@pytest.mark.filterwarnings("ignore:.*after the last cycle", "ignore:.*input ran out of data")
+def test_no_event_where_no_cycle_begins():
+    model = network(keras.optimizers.SGD())
+    callback = CosineWarmRestarts(0.1, cycle_mult=1, cycles=2)
+    fit(model, (X, Y), callback)
+    assert marks(callback) == [(0, 6, 1, "restart")]
+    callback = CosineWarmRestarts(0.1, first_cycle_steps=5, cycle_mult=1)
+    fit(model, (batches(5),), callback, batch_size=None, epochs=1)
+    assert marks(callback) == []
+    callback = CosineWarmRestarts(
+        0.1, cycle_mult=1, on_cycle_end=lambda cycle, logs: setattr(model, "stop_training", True)
+    )
+    fit(model, (X, Y), callback)
+    assert marks(callback) == []
+
+
+@pytest.mark.filterwarnings("ignore:.*inside a cycle")
+def test_events_where_updates_take_several_batches():
+    model = network(keras.optimizers.SGD(gradient_accumulation_steps=4), slots=False)
+    callback = CosineWarmRestarts(0.1, first_cycle_steps=2, cycle_mult=1)
+    fit(model, (X, Y), callback)  # 18 batches, restarts after 8 and 16
+    assert marks(callback) == [(1, 2, 1, "restart"), (2, 4, 2, "restart")]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"reset_optimizer": "yes"},
+        {"reset_optimizer": 1},
+        {"reset_optimizer": None},
+        {"on_cycle_end": 3},
+        {"on_cycle_end": lambda cycle: None},
+        {"on_cycle_end": lambda cycle, logs, more: None},
+    ],
+)
+def test_arguments_of_another_kind(arguments):
+    name = next(iter(arguments))
+    with pytest.raises(TypeError, match=f"^CosineWarmRestarts: {name} must .*Received: {name}="):
+        CosineWarmRestarts(**arguments)
 
 
 @pytest.mark.parametrize(
@@ -296,7 +410,7 @@ def test_cyclic_bad_arguments(arguments):
 def test_two_of_them_in_one_fit_are_refused():
     model = network(keras.optimizers.SGD(0.1))
     with pytest.raises(ValueError, match="only one callback of a fit"):
-        fit(model, (X, Y), CosineWarmRestarts(0.1), CyclicLR(0.0, 0.1))
+        fit(model, (X, Y), CosineWarmRestarts(0.1), CyclicLR(0.0, 0.1, step_size_epochs=1))
     in_graph = network(keras.optimizers.SGD(schedules.Constant(0.1)))
     with pytest.raises(ValueError, match="already has a schedule"):
         fit(in_graph, (X, Y), CosineWarmRestarts(0.1))
