@@ -1,8 +1,9 @@
 """The weights at the ends of cycles: kept, made into an ensemble, or averaged."""
 
+import os
 import warnings
-from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,25 @@ import numpy as np
 from keras_lr._checks import check_integer, complaint
 from keras_lr._keras.batch_norm import batch_norm_layers, recompute_batch_norm
 from keras_lr._keras.data import numpy_batches
+from keras_lr._keras.learning_rate import leaf_optimizers
+from keras_lr._keras.schedule_free import AveragedView, is_schedule_free
 from keras_lr._keras.training_state import TrainingState
+from keras_lr._keras.values import read_variable, write_variable
 
 Weights = list[np.ndarray]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The weights at the end of one cycle.
+
+    Attributes:
+        cycle: The cycle's number, from 0.
+        weights: The weights, or the file they are in.
+    """
+
+    cycle: int
+    weights: Weights | Path
 
 
 class Snapshots:
@@ -26,11 +43,11 @@ class Snapshots:
             `Model.load_weights` reads; None for memory.
     """
 
-    def __init__(self, keep: int, folder: str | Path | None = None) -> None:
+    def __init__(self, keep: int, folder: str | os.PathLike[str] | None = None) -> None:
         self.keep = keep
         self._folder = None if folder is None else Path(folder)
-        self._kept: deque[Weights | Path] = deque(maxlen=keep)
-        self._unwritten: list[tuple[Path, Weights]] = []
+        self._kept: list[Snapshot] = []
+        self._unwritten: list[tuple[Snapshot, Path]] = []
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -43,11 +60,13 @@ class Snapshots:
             ends: After how many updates each cycle is over. Files of other cycles are those of
                 another run.
         """
-        if step == 0:
-            self._kept.clear()
-        elif self._folder is not None and not self._kept:
-            former = [self._path(*cycle) for cycle in enumerate(ends) if cycle[1] <= step]
-            self._kept.extend(path for path in former if path.exists())
+        past = [end for end in ends if end <= step] if step else []
+        self._kept = [each for each in self._kept if each.cycle < len(past)]
+        self._unwritten = [pair for pair in self._unwritten if pair[0].cycle < len(past)]
+        if self._folder is not None and not self._kept:
+            paths = [self._path(*cycle) for cycle in enumerate(past)]
+            found = [Snapshot(*pair) for pair in enumerate(paths) if pair[1].exists()]
+            self._kept = found[-self.keep :] if self.keep else []
 
     def take(self, model: Any, state: TrainingState, cycle: int, step: int) -> None:
         """Keep the present weights.
@@ -60,14 +79,21 @@ class Snapshots:
         """
         if self.keep == 0:
             return
-        weights = [state.read(variable) for variable in model.weights]
+        snapshot = Snapshot(cycle, _weights_to_use(model, state))
         if self._folder is None:
-            self._kept.append(weights)
+            self._add(snapshot)
         else:
-            self._unwritten.append((self._path(cycle, step), weights))
+            self._unwritten.append((snapshot, self._path(cycle, step)))
 
     def _path(self, cycle: int, step: int) -> Path:
         return Path(self._folder or "", f"cycle_{cycle:04d}_step_{step}.weights.h5")
+
+    def _add(self, snapshot: Snapshot) -> None:
+        self._kept.append(snapshot)
+        while len(self._kept) > self.keep:
+            oldest = self._kept.pop(0)
+            if isinstance(oldest.weights, Path):
+                oldest.weights.unlink(missing_ok=True)
 
     @property
     def unwritten(self) -> bool:
@@ -80,30 +106,31 @@ class Snapshots:
         Args:
             model: The model, between two executions. Its weights are put back.
         """
-        for path, weights in self._unwritten:
+        for snapshot, path in self._unwritten:
             path.parent.mkdir(parents=True, exist_ok=True)
-            present = model.get_weights()
-            model.set_weights(weights)
+            # Not by the model's own methods: SwapScheduleFreeWeights makes these take an average
+            # and give one, and training would not go on from the same weights to the bit.
+            present = [read_variable(variable) for variable in model.weights]
             try:
-                model.save_weights(path)
+                _write(model, snapshot.weights)
+                type(model).save_weights(model, path)
             finally:
-                model.set_weights(present)
-            if len(self._kept) == self.keep and isinstance(self._kept[0], Path):
-                self._kept[0].unlink(missing_ok=True)
-            self._kept.append(path)
+                _write(model, present)
+            self._add(Snapshot(snapshot.cycle, path))
         self._unwritten.clear()
 
     def models(self, model: Any) -> list[keras.Model]:
         """Return a copy of the model for each set of weights, the oldest first."""
         copies = []
-        for number, weights in enumerate(self._kept):
+        for number, snapshot in enumerate(self._kept):
             copy = _clone(model, f"{model.name}_snapshot_{number}")
-            if isinstance(weights, Path):
+            if isinstance(snapshot.weights, Path):
                 with warnings.catch_warnings():  # the file has the optimizer too, the copy has none
                     warnings.filterwarnings("ignore", message="Skipping variable loading")
-                    copy.load_weights(weights)
+                    copy.load_weights(snapshot.weights)
+                _finalize(copy)
             else:
-                copy.set_weights(weights)
+                _set_weights(copy, snapshot.weights)
             copies.append(copy)
         return copies
 
@@ -111,9 +138,19 @@ class Snapshots:
 def check_snapshots(owner: str, snapshots: int, folder: Any) -> None:
     """Raise unless the arguments of a callback with snapshots make sense."""
     check_integer(owner, "Pass how many to keep, 0 for none", at_least=0, snapshots=snapshots)
-    if folder is not None and snapshots == 0:
+    if folder is None:
+        return
+    fix = "Pass the path of a folder; it need not exist yet"
+    if not isinstance(folder, str | os.PathLike) or isinstance(os.fspath(folder), bytes):
+        rule = "snapshot_folder must be a path"
+        raise TypeError(complaint(owner, rule, fix, snapshot_folder=folder))
+    if snapshots == 0:
         rule, fix = "a folder needs snapshots to put in", "Pass snapshots=5 or so"
         raise ValueError(complaint(owner, rule, fix, snapshots=0, snapshot_folder=folder))
+    path = Path(folder)
+    if any(each.exists() and not each.is_dir() for each in (path, *path.parents)):
+        rule = "snapshot_folder must not be a file, nor lie below one"
+        raise ValueError(complaint(owner, rule, fix, snapshot_folder=str(folder)))
 
 
 def ensemble(members: Sequence[keras.Model], like: Any) -> keras.Model:
@@ -149,7 +186,7 @@ def average(
     """
     model = _clone(like, f"{like.name}_average")
     sets = zip(*(member.get_weights() for member in members), strict=True)
-    model.set_weights([_mean(each) for each in sets])
+    _set_weights(model, [_mean(each) for each in sets])
     if batch_norm_layers(model):
         if x is None:
             rule = "averaged weights need new BatchNorm statistics, and these need data"
@@ -163,6 +200,46 @@ def _mean(arrays: Sequence[np.ndarray]) -> np.ndarray:
         return arrays[-1]
     mean: np.ndarray = np.mean([array.astype("float64") for array in arrays], axis=0)
     return mean.astype(arrays[0].dtype)
+
+
+def _weights_to_use(model: Any, state: TrainingState) -> Weights:
+    """Return what is to be used or saved of a model in training.
+
+    That is its weights; or their average, where SwapScheduleFreeWeights lets whatever is saved
+    have that.
+    """
+    averages = {}
+    if isinstance(getattr(vars(model).get("get_weights"), "view", None), AveragedView):
+        for leaf in filter(is_schedule_free, leaf_optimizers(model.optimizer)):
+            beta = float(leaf.beta_1)
+            for variable, slot in zip(leaf._trainable_variables, leaf._momentums, strict=True):
+                value = state.read(variable)
+                y, z = value.astype("float64"), state.read(slot).astype("float64")
+                averages[id(variable)] = ((y - (1.0 - beta) * z) / beta).astype(value.dtype)
+    return [
+        averages[id(variable)] if id(variable) in averages else state.read(variable)
+        for variable in model.weights
+    ]
+
+
+def _write(model: Any, weights: Any) -> None:
+    for variable, value in zip(model.weights, weights, strict=True):
+        write_variable(variable, value)
+
+
+def _set_weights(copy: Any, weights: Sequence[np.ndarray]) -> None:
+    copy.set_weights(weights)
+    _finalize(copy)
+
+
+def _finalize(model: Any) -> None:
+    # Normalization works with constants that it has made of its weights, and only `load_weights`
+    # tells it to make them anew. Layers that hold what they have adapted to elsewhere got that
+    # with their configuration, and would lose it.
+    for layer in model._flatten_layers():
+        finalize = getattr(layer, "finalize_state", None)
+        if callable(finalize) and layer.weights:
+            finalize()
 
 
 def _clone(model: Any, name: str) -> Any:

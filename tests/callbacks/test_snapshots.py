@@ -6,7 +6,7 @@ import pytest
 from callbacks.drives import data, fit, network, restarts
 from tiny import JIT
 
-from keras_lr.callbacks import CosineWarmRestarts
+from keras_lr.callbacks import CosineWarmRestarts, SwapScheduleFreeWeights
 
 X, Y = data()
 ON_TORCH = keras.backend.backend() == "torch"
@@ -88,6 +88,79 @@ def test_a_fit_that_goes_on_leaves_the_snapshots_of_another_run_alone(tmp_path):
     same(resumed.snapshots[1].get_weights(), expected)
 
 
+@pytest.mark.parametrize("folder", [True, False])
+@pytest.mark.parametrize("keep", [1, 3, 10])
+def test_going_back_over_cycles_replaces_their_snapshots(tmp_path, folder, keep):
+    model, where = network(keras.optimizers.SGD()), tmp_path if folder else None
+    callback = CosineWarmRestarts(0.1, cycle_mult=1, snapshots=keep, snapshot_folder=where)
+    fit(model, (X, Y), callback, epochs=4)
+    earlier = [each.get_weights() for each in callback.snapshots]
+    fit(model, (X, Y), callback, initial_epoch=3, epochs=4)
+    later = [each.get_weights() for each in callback.snapshots]
+    assert len(later) == min(keep, 4)
+    for left, right in zip(earlier[:-1], later[:-1], strict=True):
+        same(left, right)
+    same(later[-1], model.get_weights())
+    assert not np.array_equal(earlier[-1][0], later[-1][0])
+    fit(model, (X, Y), callback, initial_epoch=1, epochs=2)
+    # Only that of the first cycle is of the past, and with less room it is no longer there.
+    assert len(callback.snapshots) == (2 if keep == 10 else 1)
+    same(callback.snapshots[-1].get_weights(), model.get_weights())
+    assert callback.ensemble().predict(X, verbose=0).shape == (48, 1)
+
+
+class Raise(keras.callbacks.Callback):
+    """Raises after a batch, counted over all epochs of six batches."""
+
+    def __init__(self, last):
+        super().__init__()
+        self.last = last
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        if 6 * self.epoch + batch + 1 == self.last:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("process", ["same", "new"])
+def test_snapshots_survive_a_kill_in_mid_epoch_and_a_backup(tmp_path, process):
+    def callback():
+        length = {"first_cycle_steps": 4, "cycle_mult": 1}
+        return CosineWarmRestarts(0.1, **length, snapshots=2, snapshot_folder=tmp_path / "cycles")
+
+    def backup():
+        return keras.callbacks.BackupAndRestore(tmp_path / "backup")
+
+    model, restarts = network(keras.optimizers.SGD()), callback()
+    with pytest.raises(KeyboardInterrupt):
+        fit(model, (X, Y), restarts, backup(), Raise(10), epochs=2)  # after the end at 8
+    restarts = restarts if process == "same" else callback()
+    fit(model, (X, Y), restarts, backup(), epochs=2)
+    names = sorted(path.name for path in (tmp_path / "cycles").iterdir())
+    assert names == ["cycle_0001_step_8.weights.h5", "cycle_0002_step_12.weights.h5"]
+    assert len(restarts.snapshots) == 2
+    same(restarts.snapshots[-1].get_weights(), model.get_weights())
+
+
+@pytest.mark.filterwarnings("ignore:.*longer than the whole fit")
+def test_what_a_cut_off_fit_had_yet_to_write_is_written_only_by_one_that_goes_on(tmp_path):
+    model = network(keras.optimizers.SGD())
+    length = {"first_cycle_steps": 6, "cycle_mult": 1}
+    callback = CosineWarmRestarts(0.1, **length, snapshots=5, snapshot_folder=tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        fit(model, (X, Y), Raise(6), callback, epochs=2)
+    fit(model, (X, Y), callback, epochs=1, steps_per_epoch=5)
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(KeyboardInterrupt):
+        fit(model, (X, Y), Raise(6), callback, epochs=2)
+    expected = model.get_weights()
+    fit(model, (X, Y), callback, initial_epoch=1, epochs=2)
+    assert len(callback.snapshots) == 2
+    same(callback.snapshots[0].get_weights(), expected)
+
+
 def test_ensemble_is_the_mean_prediction_and_can_be_saved(tmp_path):
     model = network(keras.optimizers.SGD())
     callback = CosineWarmRestarts(0.1, cycle_mult=1, snapshots=3)
@@ -148,6 +221,82 @@ def test_ensemble_of_a_subclassed_model():
     np.testing.assert_allclose(predicted, expected, atol=1e-6)
 
 
+@keras.saving.register_keras_serializable(package="keras_lr_tests")
+class Scaling(keras.layers.Layer):
+    """A layer of a user's own that works, like Keras' Normalization, with a copy of its weight."""
+
+    def build(self, shape):
+        self.factor = self.add_weight(shape=(), trainable=False)
+        self.finalize_state()
+
+    def finalize_state(self):
+        self.copy = float(keras.ops.convert_to_numpy(self.factor.value))
+
+    def call(self, inputs):
+        return inputs * self.copy
+
+
+@pytest.mark.parametrize("nested", [True, False])
+@pytest.mark.parametrize("folder", [True, False])
+def test_adapted_layers_of_copies_have_what_the_model_has(tmp_path, folder, nested):
+    normalization, scaling = keras.layers.Normalization(), Scaling()
+    normalization.adapt(3 * X + 1)
+    layers = [normalization, scaling]
+    if nested:
+        layers = [keras.Sequential([keras.Input((4,)), *layers])]
+    model = keras.Sequential([keras.Input((4,)), *layers, keras.layers.Dense(1)])
+    scaling.factor.assign(2.0)
+    scaling.finalize_state()
+    model.compile("sgd", "mse", jit_compile=JIT)
+    where = tmp_path if folder else None
+    callback = CosineWarmRestarts(0.1, snapshots=1, snapshot_folder=where)
+    fit(model, (X, Y), callback, epochs=1)
+    expected = model.predict(X, verbose=0)
+    for copy in (callback.snapshots[0], callback.ensemble(), callback.average()):
+        np.testing.assert_allclose(copy.predict(X, verbose=0), expected, atol=1e-6)
+
+
+def test_layers_that_adapt_to_what_is_no_weight_are_copied_too():
+    bins = keras.layers.Discretization(num_bins=4)
+    bins.adapt(X)
+    layers = [bins, keras.layers.Rescaling(0.1), keras.layers.Dense(1)]
+    model = keras.Sequential([keras.Input((4,)), *layers])
+    model.compile("sgd", "mse", jit_compile=JIT)
+    callback = CosineWarmRestarts(0.1, snapshots=1)
+    fit(model, (X, Y), callback, epochs=1)
+    expected = model.predict(X, verbose=0)
+    np.testing.assert_allclose(callback.average().predict(X, verbose=0), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("folder", [True, False])
+@pytest.mark.parametrize("swap_first", [True, False])
+def test_snapshots_beside_swapped_weights_are_the_average(tmp_path, folder, swap_first):
+    def trained(*callbacks):
+        model = network(keras.optimizers.ScheduleFreeAdamW(0.01))
+        fit(model, (X, Y), *callbacks, epochs=2)
+        return model
+
+    where = tmp_path if folder else None
+    callback = CosineWarmRestarts(0.1, cycle_mult=1, snapshots=2, snapshot_folder=where)
+    pair = [SwapScheduleFreeWeights(), callback]
+    copy = Copy(6)
+    model = trained(*(pair if swap_first else reversed(pair)), copy)
+    first, last = [each.get_weights() for each in callback.snapshots]
+    same(last, model.get_weights())
+    same(first, copy.weights[0])
+    twin = trained(
+        SwapScheduleFreeWeights(), CosineWarmRestarts(0.1, cycle_mult=1)
+    )  # training itself goes on as if nothing had been copied
+    same(model.get_weights(), twin.get_weights())
+
+
+def test_snapshots_without_swapped_weights_are_what_is_in_the_model():
+    model = network(keras.optimizers.ScheduleFreeAdamW(0.01))
+    callback = CosineWarmRestarts(0.1, snapshots=1)
+    fit(model, (X, Y), callback, epochs=1)
+    same(callback.snapshots[0].get_weights(), model.get_weights())
+
+
 def test_average_is_the_mean_of_weights_with_statistics_of_the_data():
     model = network(keras.optimizers.SGD())
     callback = CosineWarmRestarts(0.1, cycle_mult=1, snapshots=3)
@@ -180,3 +329,16 @@ def test_what_is_missing_is_said():
     fit(network(keras.optimizers.SGD()), (X, Y), callback, epochs=1)
     with pytest.raises(ValueError, match="Pass the training data"):
         callback.average()
+
+
+def test_a_folder_that_cannot_be_one_is_refused(tmp_path):
+    file = tmp_path / "file"
+    file.touch()
+    for folder in (file, str(file), file / "below"):
+        with pytest.raises(ValueError, match=r"^CosineWarmRestarts: snapshot_folder must .* file"):
+            CosineWarmRestarts(0.1, snapshots=1, snapshot_folder=folder)
+    for folder in (3, b"here", True):
+        with pytest.raises(TypeError, match=r"^CosineWarmRestarts: snapshot_folder must be a path"):
+            CosineWarmRestarts(0.1, snapshots=1, snapshot_folder=folder)
+    CosineWarmRestarts(0.1, snapshots=1, snapshot_folder=tmp_path / "new" / "below")
+    assert not (tmp_path / "new").exists()
