@@ -8,7 +8,7 @@ from typing import Any
 from keras_lr._checks import complaint
 from keras_lr._keras.backend import ON_JAX, ON_TENSORFLOW
 from keras_lr._keras.build import build
-from keras_lr._keras.running_fit import called_by_fit, running_fit
+from keras_lr._keras.running_fit import calling_fit, running_fit, running_fits
 from keras_lr._keras.training_state import TrainingState
 
 END_OF_DATA: tuple[type[BaseException], ...] = (StopIteration,)
@@ -55,26 +55,27 @@ class TrainFunction:
     """
 
     def __init__(self, model: Any) -> None:
-        self.plain = model.train_function
+        self.plain = _plain(model)
         self.hooks: list[StepHook] = []
         self._model = model
         self._state = TrainingState(model)
         self._history = _history(model)  # a new one in each `fit`, unless the user passes one
         run = running_fit(model)
         self._run = None if run is None else weakref.ref(run)
+        self._outer: TrainFunction | None = None
         self._asked_aside = False
         self._begun = False
 
     def __call__(self, *arguments: Any) -> Any:
         """Run the steps of one execution. Takes and returns what Keras' train function does."""
-        if self._asked_aside:
-            self._asked_aside = False
-            if not called_by_fit(self._model):
+        history = _history(self._model)
+        if self._asked_aside or history is not self._history:
+            run = None if self._run is None else self._run()
+            if run is None or calling_fit(self._model) is not run:
+                if self.is_left_behind:  # a `fit` of the user's own has not asked for a function
+                    self.remove()
                 return self.plain(*arguments)
-        if _history(self._model) is not self._history:
-            # A `fit` of the user's own, which has not asked for a function.
-            self.remove()
-            return self.plain(*arguments)
+            self._asked_aside, self._history = False, history
         *carried, batches = arguments
         if ON_JAX:
             self._state.carry(carried[0])
@@ -102,25 +103,33 @@ class TrainFunction:
 
         Keras tells callbacks nothing of an exception in the data or in another callback.
         """
-        if _history(self._model) is not self._history:
-            return True
         if self._run is None:
-            return False
+            return _history(self._model) is not self._history
         run = self._run()
-        return run is None or running_fit(self._model) is not run
+        return run is None or all(other is not run for other in running_fits(self._model))
+
+    @property
+    def is_outer(self) -> bool:
+        """Whether the fit these hooks belong to waits while another one of the model runs."""
+        return self._run is not None and running_fit(self._model) is not self._run()
 
     def install(self) -> None:
         """Take the place of the model's train function."""
+        function = self._model.train_function
+        self._outer = function if isinstance(function, TrainFunction) else None
         self._model.train_function = self
         # Keras asks for a train function when a `fit` begins, and in `train_on_batch`, before it
         # takes the variables' values into its hands: the time to see what has been left behind.
         vars(self._model)["make_train_function"] = self._make_train_function
 
     def remove(self) -> None:
-        """Give the model its own train function back."""
+        """Give the model back the train function that was there before."""
+        outer = self._outer
         if self._model.train_function is self:  # else it has been compiled since, and has none
-            self._model.train_function = self.plain
+            self._model.train_function = outer or self.plain
         vars(self._model).pop("make_train_function", None)
+        if outer is not None:
+            vars(self._model)["make_train_function"] = outer._make_train_function
 
     def end(self) -> None:
         """Take all hooks off, and let them tidy up."""
@@ -133,7 +142,8 @@ class TrainFunction:
         if self.is_left_behind:
             self.end()
         elif self._run is not None:
-            # `train_on_batch` in a callback is about to make a step that is none of the fit's.
+            # `train_on_batch` or another `fit`, in a callback, is about to make steps that are none
+            # of this fit's.
             self._asked_aside = True
         return type(self._model).make_train_function(self._model, force)
 
@@ -212,7 +222,7 @@ def attach(model: Any, hook: StepHook) -> None:
     """
     tidy_up(model)
     function = model.train_function
-    if not isinstance(function, TrainFunction):
+    if not isinstance(function, TrainFunction) or function.is_outer:
         function = TrainFunction(model)
         function.install()
     drivers = [other.owner for other in function.hooks if other.drives_learning_rate]

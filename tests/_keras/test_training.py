@@ -214,6 +214,46 @@ def test_a_batch_trained_by_a_callback_is_no_step_of_the_fit():
     assert history.history["learning_rate"] == [pytest.approx(float(line.values(9)), rel=1e-6)]
 
 
+class Inner(keras.callbacks.Callback):
+    """Trains the model by another fit after the first epoch, and puts its variables back."""
+
+    def __init__(self, make=None):
+        super().__init__()
+        self.make = make
+
+    def on_epoch_end(self, epoch, logs=None):
+        if epoch == 0:
+            before = [(v, np.array(keras.ops.convert_to_numpy(v))) for v in self.variables()]
+            self.hook = Attached(self.make) if self.make else None
+            fit(self.model, *([self.hook] if self.hook else []), batch_size=50)
+            for variable, value in before:
+                variable.assign(value)
+
+    def variables(self):
+        model = self.model
+        return [*model.variables, *model.optimizer.variables, *model.metrics_variables]
+
+
+@pytest.mark.parametrize("make", [None, Recorder, Driver])
+@pytest.mark.parametrize("where", [0, 2])
+def test_a_fit_within_a_fit_has_its_own_hooks_and_gives_those_of_the_outer_one_back(make, where):
+    line = schedules.Linear(0.1, 0.0, 30)
+    model, twin = compiled(), compiled()
+    inner, outer = Inner(make), Attached(Recorder)
+    callbacks = [LRScheduler(line), outer]
+    callbacks.insert(where, inner)
+    history = fit(model, *callbacks, epochs=3)
+    expected = fit(twin, LRScheduler(line), epochs=3)
+    assert len(outer.hook.logs) == 30
+    if make:
+        assert len(inner.hook.hook.logs) == 4
+    assert history.history["learning_rate"] == expected.history["learning_rate"]
+    if BACKEND != "torch":  # whose dropout follows its global generator
+        assert history.history == expected.history
+    assert not isinstance(model.train_function, TrainFunction)
+    assert "make_train_function" not in vars(model)
+
+
 def test_a_training_loop_of_the_user_s_own_has_its_hooks():
     model = compiled()
     hook = Recorder(model)

@@ -6,6 +6,7 @@ import keras
 import pytest
 from tiny import JIT, compiled, identical, regression, values
 
+from keras_lr import LRScheduler, schedules
 from keras_lr.search.curve import SuggestionError
 from keras_lr.search.find import lr_find
 from keras_lr.search.sweep import lr_sweep
@@ -105,3 +106,22 @@ def test_after_a_search_a_shuffling_loader_gives_the_batches_it_would_have_given
             SEARCHES[search](model, loader, None)
         histories.append(model.fit(loader, shuffle=False, epochs=2, verbose=0).history["loss"])
     assert histories[0] == histories[1]
+
+
+@pytest.mark.parametrize("search", ["lr_find", "lr_sweep"])
+def test_a_search_in_a_callback_leaves_the_fit_and_its_driver_as_they_were(search):
+    class Searches(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            if epoch == 0:
+                SEARCHES[search](self.model)
+
+    line = schedules.Linear(0.1, 0.0, 24)
+    ends = []
+    for callbacks in ([], [Searches()]):
+        model = compiled()
+        keras.utils.set_random_seed(7)
+        callbacks = [LRScheduler(line), *callbacks]
+        history = model.fit(X, Y, 16, epochs=3, verbose=0, callbacks=callbacks).history
+        ends.append((history, values(model)))
+    assert ends[0][0] == ends[1][0]
+    assert identical(ends[0][1], ends[1][1])
