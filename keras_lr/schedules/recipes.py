@@ -142,6 +142,7 @@ class OneCycle(Composed):
         check_choice("OneCycle", ("cosine", "linear"), curve=self.curve)
         for name in ("warmup_fraction", "div_factor", "final_div_factor"):
             self._set(name, float(getattr(self, name)))
+        self._set("three_phase", bool(self.three_phase))
         if self.warmup_fraction * self.steps <= 1.0:
             rule = f"{self.warmup_fraction:g} of the run is not more than one step"
             raise ValueError(complaint("OneCycle", rule, "Pass more steps", steps=self.steps))
