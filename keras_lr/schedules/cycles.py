@@ -6,6 +6,7 @@ import decimal
 import itertools
 import math
 from collections.abc import Iterator
+from dataclasses import KW_ONLY
 from decimal import Decimal
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -60,6 +61,7 @@ class CosineRestarts(Schedule):
 
     max_lr: float
     first_cycle_steps: int
+    _: KW_ONLY
     cycle_mult: float = 2.0
     min_lr: float = 0.0
     max_lr_decay: float = 1.0

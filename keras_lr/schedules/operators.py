@@ -33,7 +33,7 @@ class Then(Schedule):
 
     @property
     def _join(self) -> int:
-        return self.first.steps or 0 if self.after is None else self.after
+        return self.after if self.after is not None else self.first.steps or 0
 
     @property
     def steps(self) -> int | None:
@@ -115,9 +115,8 @@ class Repeat(Schedule):
             fix = "Cut it: schedule.then(other, after=n)"
             raise ValueError(complaint(self._owner, rule, fix, schedule=self.schedule))
         if self.times is not None:
-            check_integer(
-                self._owner, "Pass how often it runs in all", at_least=1, times=self.times
-            )
+            fix = "Pass how often it runs in all"
+            check_integer(self._owner, fix, at_least=1, times=self.times)
             self._set("times", int(self.times))
         check_end(self._owner, self.steps)
 

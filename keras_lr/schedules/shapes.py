@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import KW_ONLY
 from typing import Any
 
 from keras import ops
@@ -125,6 +126,7 @@ class Cosine(_Ramp):
         arXiv 2004.05909; `power` as in optax.
     """
 
+    _: KW_ONLY
     k: float = 1.0
     power: float = 1.0
 
@@ -162,6 +164,7 @@ class Polynomial(_Ramp):
         Zhang and Li 2020, arXiv 2004.05909; Haegele et al. 2024, arXiv 2405.18392, for 1-sqrt.
     """
 
+    _: KW_ONLY
     power: float = 1.0
     k: float = 1.0
 

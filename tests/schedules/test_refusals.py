@@ -90,6 +90,19 @@ def test_types(make):
         make()
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: s.Cosine(1.0, 0.0, 10, 2.0),
+        lambda: s.Polynomial(1.0, 0.0, 10, 2.0),
+        lambda: s.CosineRestarts(1.0, 10, 2.0),
+    ],
+)
+def test_numbers_that_could_be_mistaken_are_passed_by_name(make):
+    with pytest.raises(TypeError, match="positional arguments"):
+        make()
+
+
 def test_a_schedule_cannot_be_changed():
     with pytest.raises(dataclasses.FrozenInstanceError):
         s.Constant(0.1).learning_rate = 0.2
