@@ -22,7 +22,8 @@ READERS = (
     "get_weights",
     "get_state_tree",
 )
-WRITERS = ("set_weights", "load_weights")
+WRITERS = ("set_weights", "load_weights", "set_state_tree")
+_AVERAGED, _LAST_BETA = "_keras_lr_averaged", "_keras_lr_last_beta"
 
 
 class ScheduleFreeWeights:
@@ -38,7 +39,8 @@ class ScheduleFreeWeights:
 
     def __init__(self, model: Any) -> None:
         self._leaves = [leaf for leaf in leaf_optimizers(model.optimizer) if is_schedule_free(leaf)]
-        self._betas = [leaf.beta_1 for leaf in self._leaves]
+        # The fit before may have driven it to another value than it has by itself.
+        self._betas = [getattr(leaf, _LAST_BETA, leaf.beta_1) for leaf in self._leaves]
 
     @property
     def updates(self) -> int:
@@ -56,12 +58,13 @@ class ScheduleFreeWeights:
     @property
     def averaged(self) -> bool | None:
         """Whether the average is in the model; None where nobody has said so."""
-        return getattr(self._leaves[0], "_keras_lr_averaged", None)
+        return getattr(self._leaves[0], _AVERAGED, None)
 
     @averaged.setter
     def averaged(self, averaged: bool) -> None:
-        for leaf in self._leaves:
-            object.__setattr__(leaf, "_keras_lr_averaged", averaged)
+        for leaf, given in zip(self._leaves, self._betas, strict=True):
+            object.__setattr__(leaf, _AVERAGED, averaged)
+            object.__setattr__(leaf, _LAST_BETA, _number(given))
 
     def to_average(self) -> list[tuple[Any, Any]]:
         """Put `x` in the place of `y`; return the variables with their `y`."""
@@ -76,7 +79,7 @@ class ScheduleFreeWeights:
         for leaf, given in zip(self._leaves, self._betas, strict=True):
             if not leaf.built:  # no update yet
                 continue
-            beta = float(read_variable(given) if isinstance(given, keras.Variable) else given)
+            beta = _number(given)
             pairs = zip(leaf._trainable_variables, leaf._momentums, strict=True)
             for variable, z in pairs:
                 value = read_variable(variable)
@@ -163,6 +166,10 @@ class AveragedView:
         with self._entered():
             yield
             self._weights.to_training()
+
+
+def _number(beta: Any) -> float:
+    return float(read_variable(beta) if isinstance(beta, keras.Variable) else beta)
 
 
 def view_of(model: Any) -> AveragedView | None:

@@ -19,17 +19,20 @@ class SwapScheduleFreeWeights(keras.callbacks.Callback):  # type: ignore[misc]
     Schedule-Free training takes gradients at $y = (1 - \beta) z + \beta x$, and the model it yields
     is the average $x$. Keras leaves $y$ in the model. With this callback, in `fit`,
 
-    - validation, `evaluate` and `predict` in other callbacks,
+    - validation, `evaluate` and `predict` in other callbacks, also of a single batch,
     - whatever is saved or copied: `ModelCheckpoint`, `BackupAndRestore`, `EarlyStopping`,
     - and the model that `fit` leaves behind
 
-    have $x$; the training steps have $y$, to the bit the same as without the callback. Its place
+    have $x$; the training steps have $y$, to the bit the same as without the callback, and so have
+    a direct call of the model and a look at its variables. Its place
     in the list of callbacks does not matter, except that an `LRRangeTest` goes before it. After an
     exception the model has $y$, as without the callback.
 
     A model trained with this callback therefore holds $x$ outside of training. To go on training
-    it, also after loading it, pass the callback again: it puts $y$ back in first. Statistics of
-    BatchNorm layers stay those gathered at $y$.
+    it, also after loading it, pass the callback again: it puts $y$ back in first. $\beta$ is
+    `beta_1` of the last step, also where another callback drives it; but no file holds that value,
+    and a model loaded from one gets $y$ by its optimizer's own `beta_1`. Statistics of BatchNorm
+    layers stay those gathered at $y$.
 
     Args:
         averaged_at_start: Whether a model that has been trained and then loaded holds $x$. False
@@ -37,7 +40,8 @@ class SwapScheduleFreeWeights(keras.callbacks.Callback):  # type: ignore[misc]
             trained this is known.
 
     Raises:
-        ValueError: In `fit` if the optimizer is not `ScheduleFreeAdamW`.
+        ValueError: In `fit` if the optimizer is not `ScheduleFreeAdamW`, or there are two of these
+            callbacks.
 
     Example:
         >>> import keras, numpy as np

@@ -167,6 +167,33 @@ def test_the_average_is_that_of_the_beta_that_was_driven(driver, first, tmp_path
     assert model.evaluate(X, Y, verbose=0) == expected
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_a_second_fit_goes_on_from_weights_made_with_a_driven_beta(first):
+    def both():
+        pair = [SwapScheduleFreeWeights(), LRScheduler(momentum=LOW)]
+        return pair if first else pair[::-1]
+
+    whole, parts = schedule_free(), schedule_free()
+    fit(whole, (X, Y), *both(), epochs=4)
+    fit(parts, (X, Y), *both(), epochs=2)
+    fit(parts, (X, Y), *both(), initial_epoch=2, epochs=4)
+    assert_same(trainable(parts), trainable(whole), atol=1e-4)
+
+
+@pytest.mark.parametrize("driven", [True, False])
+def test_a_state_tree_that_is_given_back_changes_nothing(driven):
+    class Back(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            tree = self.model.get_state_tree(value_format="numpy_array")
+            self.model.set_state_tree(tree)
+
+    others = [LRScheduler(momentum=LOW)] if driven else []
+    model, plain = schedule_free(), schedule_free()
+    fit(model, (X, Y), SwapScheduleFreeWeights(), Back(), *others)
+    fit(plain, (X, Y), SwapScheduleFreeWeights(), *others)
+    assert_same(trainable(model), trainable(plain), atol=1e-5)
+
+
 def test_two_of_them_in_one_fit_are_refused():
     model = schedule_free()
     with pytest.raises(ValueError, match="SwapScheduleFreeWeights: one of them is enough"):
