@@ -1,5 +1,6 @@
 """The picture of a run: loss, metrics and the learning rate that was applied, epoch by epoch."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from keras_lr._checks import complaint
 
 _RATE = "learning_rate"
 _DRIVEN = (_RATE, "momentum", "weight_decay")
+_MOST_MARKS = 60  # of one action: more hide the curves
 _PANEL_INCHES = (6.4, 2.2)
 _MARKS = {
     "reduce": ("tab:gray", ":"),
@@ -45,11 +47,11 @@ class HistoryMark:
     """Something a callback did.
 
     Attributes:
-        epochs: The number of epochs done by then, from 1.
+        epochs: How many epochs were done by then.
         action: `"reduce"`, `"increase"`, `"restart"`, `"rescue"` or `"stop"`.
     """
 
-    epochs: int
+    epochs: float
     action: str
 
 
@@ -71,7 +73,7 @@ def history_panels(history: Any, metrics: Sequence[str] | None = None) -> list[H
     if not isinstance(getattr(history, "history", None), Mapping):
         rule, fix = "history must be what fit returned", "Pass the History, not its dictionary"
         raise TypeError(complaint("plot_history", rule, fix, history=type(history)))
-    logs, epochs = history.history, np.asarray(history.epoch, np.int64) + 1
+    logs, epochs = _last_fit(history)
     driven = [name for name in logs if name in _DRIVEN or name.startswith(f"{_RATE}_")]
     known = list(dict.fromkeys(name.removeprefix("val_") for name in logs if name not in driven))
     known.sort(key=lambda name: name != "loss")
@@ -102,17 +104,19 @@ def history_panels(history: Any, metrics: Sequence[str] | None = None) -> list[H
     return panels
 
 
-def history_marks(callbacks: Iterable[Any]) -> list[HistoryMark]:
+def history_marks(callbacks: Iterable[Any], steps: int | None = None) -> list[HistoryMark]:
     """Return what the callbacks did, from their `events`, in order.
 
     Args:
         callbacks: Callbacks of the run. Those without events are passed over.
+        steps: Steps in an epoch, to place what was done inside of one. Default: that stands at the
+            epoch's end.
 
     Returns:
         A mark per event.
     """
     events = [event for callback in callbacks for event in getattr(callback, "events", ())]
-    return [HistoryMark(event.epoch + 1, event.action) for event in events]
+    return [HistoryMark(_epochs_done(event, steps), event.action) for event in events]
 
 
 def plot_history(
@@ -126,9 +130,13 @@ def plot_history(
 
     The learning rate is what the run logged as `learning_rate`, which is what was applied; every
     learning-rate callback of this library logs it. A vertical line marks each event of the
-    callbacks: reductions, increases, restarts, rescues and the stop. Validation values stand at the
-    epochs that `validation_freq` chose; of a list of epochs Keras keeps no record, and they are
-    spread evenly.
+    callbacks: reductions, increases, restarts, rescues and the stop. More than 60 of a kind, which
+    would hide the curves, are left out.
+
+    Keras keeps no record of the epochs at which it validated. The values are drawn as the smallest
+    `validation_freq` that fits their number would place them; if none does, it was a list, and they
+    are spread evenly. Of a `History` that was passed to several fits, the last fit is drawn, with
+    the metrics that were logged in every epoch of all of them.
 
     Args:
         history: What `fit` returned.
@@ -158,7 +166,10 @@ def plot_history(
         ['loss', 'learning rate']
     """
     panels = history_panels(history, metrics)
-    marks = history_marks(callbacks if isinstance(callbacks, Iterable) else [callbacks])
+    steps = (getattr(history, "params", None) or {}).get("steps")
+    marks = history_marks(callbacks if isinstance(callbacks, Iterable) else [callbacks], steps)
+    counts = Counter(mark.action for mark in marks)
+    marks = [mark for mark in marks if counts[mark.action] <= _MOST_MARKS]
     if axes is None:
         width, height = _PANEL_INCHES
         figure = plt.figure(figsize=(width, height * len(panels)), layout="constrained")
@@ -197,19 +208,39 @@ def _draw(ax: Axes, panel: HistoryPanel, marks: Sequence[HistoryMark]) -> None:
     ax.legend(fontsize="small", frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
 
 
+def _epochs_done(event: Any, steps: int | None) -> float:
+    end: int = event.epoch + 1
+    done = event.step / steps if steps and hasattr(event, "step") else end
+    # Steps can be those of an optimizer's whole life, or updates of several batches.
+    return done if event.epoch < done < end else end
+
+
 def _values(logged: Sequence[float], epochs: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
     """Return logged values as floats, NaN in the epochs that logged none."""
-    logged = logged[-len(epochs) :]  # a History of several fits has values of all, epochs of one
     values = np.full(len(epochs), np.nan)
     values[_logging_epochs(len(logged), epochs)] = logged
     return np.where(np.isfinite(values), values, np.nan)
 
 
+def _last_fit(history: Any) -> tuple[dict[str, Sequence[float]], Any]:
+    """Return what a fit logged and the numbers of its epochs, from 1.
+
+    A History that the user passed to several fits has the values of all of them, but the epochs of
+    the last only. Which values are of the last can be told where every epoch logged one.
+    """
+    epochs = np.asarray(getattr(history, "epoch", ()), np.int64) + 1  # none before the first fit
+    total = max(map(len, history.history.values()), default=0)
+    if len(epochs) == 0 or total <= len(epochs):
+        return dict(history.history) if len(epochs) else {}, epochs
+    whole = {name: values for name, values in history.history.items() if len(values) == total}
+    return {name: values[-len(epochs) :] for name, values in whole.items()}, epochs
+
+
 def _logging_epochs(count: int, epochs: Any) -> np.ndarray[Any, np.dtype[np.int64]]:
     """Return the indices of the epochs that logged a metric `count` times.
 
-    Keras keeps no record of `validation_freq`: it is the one that gives as many. Where none does,
-    it was a list, and the values are spread evenly.
+    Keras keeps no record of `validation_freq`: it is the one that gives as many, the smallest where
+    several do. Where none does, it was a list, and the values are spread evenly.
     """
     for every in range(1, int(epochs[-1]) + 1):
         due = np.flatnonzero(epochs % every == 0)

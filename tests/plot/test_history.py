@@ -72,6 +72,26 @@ def test_marks_come_from_events():
     assert [(mark.epochs, mark.action) for mark in marks] == [(3, "rescue"), (4, "stop")]
 
 
+def test_a_mark_inside_an_epoch_stands_there():
+    events = [
+        SimpleNamespace(epoch=epoch, step=step, action="restart")
+        for epoch, step in [(0, 10), (2, 26), (4, 7), (4, 500)]  # two from other counts of steps
+    ]
+    marks = history_marks([SimpleNamespace(events=events)], 10)
+    assert [mark.epochs for mark in marks] == [1, 2.6, 5, 5]
+    history = SimpleNamespace(**vars(FULL), params={"steps": 10})
+    axes = plot_history(history, callbacks=SimpleNamespace(events=events[:2]))
+    assert [line.get_xdata()[0] for line in axes[0].get_lines()[2:]] == [1, 2.6]
+
+
+def test_too_many_marks_of_a_kind_are_not_drawn():
+    events = [SimpleNamespace(epoch=epoch, action="restart") for epoch in range(100)]
+    events.append(SimpleNamespace(epoch=99, action="stop"))
+    history = run(100, loss=[1.0] * 100)
+    (loss,) = plot_history(history, callbacks=SimpleNamespace(events=events))
+    assert [line.get_label() for line in loss.get_lines()] == ["training", "stop"]
+
+
 def test_draws_what_was_computed():
     axes = plot_history(FULL, callbacks=PLATEAU)
     assert [ax.get_ylabel() for ax in axes] == ["loss", "accuracy", "learning rate"]
@@ -148,3 +168,28 @@ def test_momentum_and_weight_decay_have_panels_like_the_rate():
 def test_no_metric_at_all_is_refused():
     with pytest.raises(ValueError, match="plot_history: metrics must name at least one"):
         history_panels(run(1, loss=[1.0]), [])
+
+
+def test_of_several_fits_only_what_every_epoch_logged_has_a_place():
+    logs = {"loss": [5.0, 4.0, 3.0, 2.0, 1.0], "val_loss": [6.0, 7.0, 8.0], "rare": [1.0]}
+    (panel,) = history_panels(SimpleNamespace(epoch=[0, 1, 2], history=logs))
+    assert (panel.title, list(panel.lines)) == ("loss", ["training"])
+    assert panel.lines["training"].tolist() == [3.0, 2.0, 1.0]
+    with pytest.raises(ValueError, match="plot_history: metrics must be in the history"):
+        history_panels(SimpleNamespace(epoch=[0, 1, 2], history=logs), ["rare"])
+
+
+def test_a_last_fit_without_an_epoch_has_nothing_to_draw():
+    with pytest.raises(ValueError, match="plot_history: there must be an epoch to draw"):
+        history_panels(SimpleNamespace(epoch=[], history={"loss": [1.0]}))
+    with pytest.raises(ValueError, match="plot_history: there must be an epoch to draw"):
+        history_panels(keras.callbacks.History())
+
+
+def test_values_of_a_list_of_epochs_are_spread_evenly():
+    values = {"loss": np.arange(10.0), "val_loss": np.arange(4.0)}
+    (panel,) = history_panels(run(10, **values))
+    places = panel.epochs[np.isfinite(panel.lines["validation"])]
+    assert len(places) == 4
+    assert places[-1] == 10
+    assert set(np.diff(places)) <= {2, 3}
