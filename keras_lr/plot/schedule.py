@@ -4,16 +4,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import keras
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
 from keras_lr._checks import check_integer, complaint
-from keras_lr.schedules import Schedule
+from keras_lr.schedules import FromCallable, Schedule
 
 _POINTS = 2000  # more than a figure has pixels across
-_SAMPLES = 32  # in each stretch of a schedule with too many cycles to tell apart
-_MOST_CYCLES = _POINTS // 10
+_SAMPLES = 256  # at most, of each stretch that the lowest and the highest value are drawn of
+_MOST_CYCLES = _POINTS // 10  # more hide what is at their ends
 _MOST_MARKS = 60  # more lines than this hide the curve
 _LONGEST_LABEL = 70
 
@@ -28,7 +29,8 @@ class ScheduleLine:
         label: Its name, or the expression that makes it.
         steps: int64[n], rising, with both sides of every jump at a cycle's end.
         values: float32[n].
-        cycle_ends: The first steps of new cycles, or none if they are too many to mark.
+        cycle_ends: The first steps of new cycles, or none if they are too many to mark. The end of
+            a schedule without cycles is not one.
     """
 
     label: str
@@ -135,12 +137,10 @@ def _label(schedule: Schedule, number: int) -> str:
 
 def _line(label: str, schedule: Schedule, steps: int) -> ScheduleLine:
     ends = schedule.cycle_ends(steps)
-    marked = tuple(ends) if len(ends) <= _MOST_MARKS else ()
-    jumps = [step for end in ends[:_POINTS] for step in (end - 1, end)]
-    even = np.linspace(0, steps, min(steps + 1, _POINTS)).round().astype(np.int64)
-    if len(ends) > _MOST_CYCLES:
-        even, jumps = _extremes(schedule, steps), []
-    drawn = np.unique(np.concatenate([even, np.array(jumps, np.int64)]))
+    has_cycles = ends != [schedule.steps]
+    marked = tuple(ends) if has_cycles and len(ends) <= _MOST_MARKS else ()
+    jumps = [step for end in ends for step in (end - 1, end)] if len(ends) <= _MOST_CYCLES else []
+    drawn = np.unique(np.concatenate([_telling(schedule, steps), np.array(jumps, np.int64)]))
     values = schedule.values(drawn)
     goes_on = schedule.steps is None or schedule.steps > steps
     if goes_on and steps in ends and values[-1] > values[-2]:
@@ -148,16 +148,29 @@ def _line(label: str, schedule: Schedule, steps: int) -> ScheduleLine:
     return ScheduleLine(label, drawn, values, marked)
 
 
-def _extremes(schedule: Schedule, steps: int) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """Return the steps of the lowest and the highest value in each of many short stretches.
+def _telling(schedule: Schedule, steps: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Return steps to draw: all, or those of the extremes in each of many short stretches.
 
-    Evenly spaced steps would beat against cycles as short as their spacing, and show waves that are
-    not there; so these are drawn at random, a fixed number in each stretch.
+    Evenly spaced steps would beat against cycles not much longer than their spacing, and show waves
+    that are not there.
     """
+    if steps < _POINTS or _is_slow(schedule):
+        return np.linspace(0, steps, min(steps + 1, _POINTS)).round().astype(np.int64)
     stretches = _POINTS // 2
-    starts = np.arange(stretches * _SAMPLES) + np.random.default_rng(0).random(stretches * _SAMPLES)
-    sampled = (starts * (steps / len(starts))).astype(np.int64).reshape(stretches, _SAMPLES)
-    values = schedule.values(sampled)
-    chosen = [values.argmin(axis=1), values.argmax(axis=1)]
+    length = -(-(steps + 1) // stretches)
+    if length <= _SAMPLES:
+        offsets = np.arange(length)
+    else:
+        offsets = np.random.default_rng(0).integers(0, length, (stretches, _SAMPLES))
+    looked_at = np.minimum(np.arange(stretches)[:, None] * length + offsets, steps)
+    values = schedule.values(looked_at)
     rows = np.arange(stretches)
-    return np.concatenate([[0, steps], *(sampled[rows, columns] for columns in chosen)])
+    extremes = [looked_at[rows, find(values, axis=1)] for find in (np.argmin, np.argmax)]
+    return np.concatenate([[0, steps], *extremes])
+
+
+def _is_slow(schedule: Schedule) -> bool:
+    """Return whether a part of the schedule is a function that is called step by step."""
+    parts = keras.tree.flatten(list(schedule.fields().values()))
+    singly = isinstance(schedule, FromCallable) and not schedule.elementwise
+    return singly or any(_is_slow(part) for part in parts if isinstance(part, Schedule))

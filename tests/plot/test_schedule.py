@@ -1,6 +1,7 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from keras import ops
 
 from keras_lr import schedules
 from keras_lr.plot.schedule import plot_schedule, schedule_lines
@@ -81,10 +82,44 @@ def test_a_schedule_without_a_boundary_has_no_end_to_mark():
     assert (line.steps[0], line.cycle_ends) == (0, ())
 
 
-@pytest.mark.parametrize("steps", [100_000, 1_000_000, 20 * 2000])
-def test_many_short_cycles_show_no_waves_that_are_not_there(steps):
-    (line,) = schedule_lines(schedules.Triangular(0.0, 0.1, 10), steps=steps)
-    for part in np.array_split(line.values, 20):
-        assert part.min() < 0.01
-        assert part.max() > 0.09
-    assert len(line.steps) <= 2002
+@pytest.mark.parametrize(
+    ("schedule", "steps"),
+    [
+        (schedules.Triangular(0.0, 0.1, 10), 100_000),
+        (schedules.Triangular(0.0, 0.1, 10), 20 * 2000),
+        (schedules.Triangular(0.0, 0.1, 10), 1_000_000),
+        (schedules.Triangular(0.0, 0.1, 50), 19_900),  # a few steps apart would miss most peaks
+        (
+            schedules.FromCallable(lambda step: 0.05 + 0.05 * ops.sin(ops.cast(step, "float32"))),
+            9999,
+        ),
+    ],
+)
+def test_many_short_cycles_show_no_waves_that_are_not_there(schedule, steps):
+    (line,) = schedule_lines(schedule, steps=steps)
+    for part in np.array_split(line.values, 50):
+        assert part.min() < 0.0005
+        assert part.max() > 0.0995
+    assert len(line.steps) < 2500
+    assert (line.steps[0], line.steps[-1]) == (0, steps)
+
+
+def test_a_function_called_step_by_step_is_not_called_for_every_step():
+    counted = []
+
+    class Counting(schedules.FromCallable):
+        def values(self, steps):
+            counted.append(np.size(steps))
+            return super().values(steps)
+
+    slow = Counting(lambda step: ops.cast(step, "float32"), elementwise=False)
+    schedule_lines(slow, steps=3000)
+    assert sum(counted) <= 2000
+
+
+@pytest.mark.parametrize(
+    "schedule", [schedules.MultiStep(0.1, (3, 6)), schedules.Linear(0.1, 0.0, steps=6).warmup(2)]
+)
+def test_the_end_of_a_schedule_without_cycles_is_not_marked(schedule):
+    (line,) = schedule_lines(schedule, steps=10)
+    assert line.cycle_ends == ()
