@@ -1,4 +1,4 @@
-"""Schedules with the values of others changed: scaled, added to, bounded, noisy."""
+"""Schedules that change the values of others: scale, add to, bound or perturb them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from keras_lr.schedules.steps import LAST_STEP, real
 
 @schedule
 class Clip(Modified):
-    """A schedule between bounds: `schedule.clip(low, high)`."""
+    """A schedule kept between bounds: `schedule.clip(low, high)`."""
 
     _method = "clip"
 
@@ -93,7 +93,7 @@ class _Pair(Schedule):
         return None if None in lengths else max(length or 0 for length in lengths)
 
     def cycle_ends(self, last: int = LAST_STEP) -> list[int]:
-        """Return the ends of the first schedule; where it has no cycle, those of the second."""
+        """Return the ends of the first schedule or, if it has no cycles, of the second."""
         endless = self.first.steps is None and not self.first.cycle_ends(last)
         if endless and isinstance(self.second, Schedule):
             return self.second.cycle_ends(last)
@@ -119,7 +119,7 @@ class Product(_Pair):
 
 @schedule
 class Sum(_Pair):
-    """A schedule raised by a number or by another schedule: `first + second`."""
+    """A schedule with a number or another schedule added to it: `first + second`."""
 
     _method = "+"
 

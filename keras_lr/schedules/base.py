@@ -1,4 +1,4 @@
-"""What every schedule is: a frozen value, callable on steps, to combine, save and print."""
+"""The base of all schedules: frozen values to call on steps, combine, save and print."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Schedule(Fields, keras.optimizers.schedules.LearningRateSchedule):  # type
     """A learning rate (or any other hyper-parameter) as a pure function of the step.
 
     Hand it to an optimizer (`SGD(learning_rate=schedule)`), drive it from a callback, or look at it
-    with `values`. Before step 0 a schedule has its value at 0, past its end it keeps the last.
+    with `values`. Before step 0 a schedule has its value at step 0; past its end it keeps the last.
 
     A subclass is a frozen dataclass under the `schedule` decorator. It implements `value`, has
     `steps` as a field or a property, and inherits everything else.
@@ -89,14 +89,14 @@ class Schedule(Fields, keras.optimizers.schedules.LearningRateSchedule):  # type
 
     @cached_property
     def ahead(self) -> LookAhead:
-        """The values of single steps, quick to read one after the other."""
+        """A reader of single steps, fast when they are read one after another."""
         return LookAhead(self.values)
 
     @cached_property
     def is_foreseeable(self) -> bool:
         """Whether values of later steps may be computed in advance.
 
-        A function of the user's may have none there, or may change meanwhile.
+        A user's own function may have no values there, or may change in the meantime.
         """
         parts = keras.tree.flatten(list(self.fields().values()))
         return all(part.is_foreseeable for part in parts if isinstance(part, Schedule))
@@ -111,7 +111,7 @@ class Schedule(Fields, keras.optimizers.schedules.LearningRateSchedule):  # type
             A float32 array of the same shape, equal to what the optimizer sees at those steps.
         """
         steps = np.asarray(steps)
-        if steps.dtype.kind == "u":  # torch has no large ones
+        if steps.dtype.kind == "u":  # torch barely knows those above 8 bits
             steps = steps.astype("int64")
         with keras.device("cpu:0"):
             return np.asarray(ops.convert_to_numpy(self(steps)))
@@ -134,7 +134,7 @@ class Schedule(Fields, keras.optimizers.schedules.LearningRateSchedule):  # type
     # --- operators ------------------------------------------------------------------------------
 
     def then(self, following: Schedule, *, after: int | None = None) -> Schedule:
-        """Go on with another schedule, which starts at its own step 0.
+        """Continue with another schedule, which starts at its own step 0.
 
         Args:
             following: The next schedule.
@@ -152,7 +152,7 @@ class Schedule(Fields, keras.optimizers.schedules.LearningRateSchedule):  # type
         """Rise linearly to the first value, then run the schedule from its step 0.
 
         Args:
-            warmup_steps: The length of the rise. The whole is that much longer.
+            warmup_steps: The length of the rise, added to that of the schedule.
             start: The value at step 0.
 
         Returns:
@@ -167,7 +167,7 @@ class Schedule(Fields, keras.optimizers.schedules.LearningRateSchedule):  # type
         """Start again each time the schedule reaches its end.
 
         Args:
-            times: How often it runs in all. Default: for ever.
+            times: How many times it runs in total. Default: forever.
 
         Returns:
             The repeated schedule.
@@ -195,7 +195,7 @@ class Schedule(Fields, keras.optimizers.schedules.LearningRateSchedule):  # type
             every_steps: The length of a stair.
 
         Returns:
-            The schedule read at 0, `every_steps`, 2 `every_steps`...
+            The schedule as read at steps 0, `every_steps`, `2 * every_steps`, ...
         """
         return operators.Staircase(self, every_steps)
 

@@ -1,4 +1,4 @@
-"""Shapes that come round again: triangles and cosine restarts."""
+"""Schedules that run in cycles: cosine restarts and triangles."""
 
 from __future__ import annotations
 
@@ -30,18 +30,19 @@ class CosineRestarts(Schedule):
     `min_lr + (peak - min_lr) * (1 + cos(pi * t / L)) / 2`. A warm-up takes the first steps of every
     cycle, from `min_lr` to the peak in a straight line, and the cosine takes the rest.
 
-    Boundaries are computed once, exactly, as integers. A cycle that ends between two steps (a
-    `cycle_mult` such as 1.5) starts the next one at the fraction of a step it has left over.
+    Boundaries are computed once, exactly, as integers. If a cycle ends between two steps (with a
+    `cycle_mult` such as 1.5), the next one is already under way by a fraction of a step at its
+    first step.
 
     Args:
         max_lr: First peak, at least `min_lr`.
         first_cycle_steps: Length of the first cycle.
-        cycle_mult: How much longer each cycle is than the one before, at least 1. The default, 2,
-            is the paper's.
+        cycle_mult: Length of each cycle relative to the one before, at least 1. The default, 2, is
+            the paper's.
         min_lr: Value at the end of each cycle, at least 0. A peak never falls below it.
-        max_lr_decay: How much lower each peak is than the one before, above 0 and at most 1.
+        max_lr_decay: Height of each peak relative to the one before, above 0 and at most 1.
         warmup_steps: Steps of warm-up in each cycle, fewer than `first_cycle_steps`.
-        cycles: How many cycles there are; then the value stays at `min_lr`. Default: no limit.
+        cycles: Number of cycles, after which the value stays at `min_lr`. Default: no limit.
 
     Raises:
         ValueError: If an argument is out of its range, or a `cycle_mult` near 1 gives more than
@@ -119,18 +120,17 @@ class CosineRestarts(Schedule):
 
 @schedule
 class Triangular(Schedule):
-    """A line up and a line down, again and again (cyclical learning rates).
+    """A straight line up and one down, repeated forever (cyclical learning rates).
 
     With `x` rising from 0 to 1 over `up_steps` and falling to 0 over `down_steps`, the value is
     `min_lr + (max_lr - min_lr) * x * scale`. The scale is 1 (`"triangular"`), halves from cycle to
     cycle (`"triangular2"`), or is `gamma^t` at step `t` (`"exp_range"`).
 
     Args:
-        min_lr: Value at both ends of a triangle, at least 0.
-        max_lr: Value at the first top, at least `min_lr`.
-        up_steps: Steps from the lowest value to the top, the *step size* of the paper: 2 to 10
-            epochs.
-        down_steps: Steps from the top down again. Default: as many as up.
+        min_lr: Value at the bottom of each triangle, at least 0.
+        max_lr: Value at the top of the first triangle, at least `min_lr`.
+        up_steps: Steps from bottom to top, the *step size* of the paper: 2 to 10 epochs.
+        down_steps: Steps from top to bottom. Default: as many as `up_steps`.
         mode: `"triangular"`, `"triangular2"` or `"exp_range"`.
         gamma: Base of the scale in mode `"exp_range"`, above 0 and at most 1.
 
@@ -172,7 +172,7 @@ class Triangular(Schedule):
 
     @property
     def steps(self) -> None:
-        """None: there is no last triangle."""
+        """None: the triangles never end."""
 
     def value(self, step: Any) -> Any:
         """Read the clock, and take the lower of the two lines."""
@@ -210,8 +210,8 @@ class _Cycle(NamedTuple):
 class _Clock:
     """Tells which cycle a step is in, how far into it, and how long the cycle is.
 
-    Cycle `i` lasts `first * mult^i` and begins where the one before is over. The begin need not be
-    an integer; a step has passed it if it has passed its ceiling, which is one.
+    Cycle `i` lasts `first * mult^i` and begins where the one before ends. That point need not be an
+    integer, but a step has reached it exactly if it has reached its ceiling, which is one.
     """
 
     def __init__(self, first: int, mult: float, count: int | None) -> None:
@@ -264,7 +264,7 @@ class _Clock:
 
     @cached_property
     def _growing(self) -> list[_Cycle]:
-        """All cycles that begin at a step there is, and after the last the one that never runs."""
+        """All cycles that begin at a valid step, followed by one that never runs."""
         cycles: list[_Cycle] = []
         most = MOST_CYCLES if self.count is None else min(self.count, MOST_CYCLES)
         with decimal.localcontext(prec=40):  # doubles would drift off the boundaries near 2^31

@@ -1,4 +1,4 @@
-"""Shapes without an end: they fall, or rise, for ever."""
+"""Endless shapes: they fall, or rise, forever."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from keras_lr.schedules.steps import real
 
 @frozen
 class _Endless(Schedule):
-    """Falls (or rises) for ever, from `start`."""
+    """Falls (or rises) forever from `start`."""
 
     start: float
 
@@ -29,7 +29,7 @@ class Geometric(_Endless):
     Args:
         start: Value at step 0, above 0.
         factor: What the value is multiplied by, above 0.
-        every_steps: Number of steps it takes.
+        every_steps: Number of steps this takes.
 
     Raises:
         ValueError: If an argument is not positive and finite.
@@ -54,7 +54,7 @@ class Geometric(_Endless):
 
 @schedule
 class Step(_Endless):
-    """Multiply by `factor` at every `every_steps`-th step: `start * factor^floor(t / every_steps)`.
+    """Multiply by `factor` once every `every_steps` steps: `start * factor^floor(t / every_steps)`.
 
     Args:
         start: Value at step 0, above 0.
@@ -90,7 +90,7 @@ class InverseTime(_Endless):
 
     Args:
         start: Value at step 0, at least 0.
-        decay: Slope of the divisor per step, at least 0. At step `1 / decay` the value is half.
+        decay: Slope of the divisor per step, at least 0. At step `1 / decay` the value has halved.
 
     Raises:
         ValueError: If an argument is negative or not finite.

@@ -10,11 +10,11 @@ import keras
 from keras_lr._checks import check_integer, check_number
 from keras_lr.schedules.steps import LAST_STEP
 
-_GREATEST = 3.4e38  # about the greatest float32, in which schedules compute
+_GREATEST = 3.4e38  # about the largest float32, the type in which schedules compute
 
 
 class Fields:
-    """A frozen dataclass of numbers, texts, tuples of them, and others of its kind."""
+    """A frozen dataclass of numbers, strings, tuples of these, and other schedules."""
 
     _method = ""  # the method of `Schedule` that makes it, if users do not call the class
 
@@ -28,7 +28,7 @@ class Fields:
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
-        """Make the schedule again from `get_config()`."""
+        """Rebuild the schedule from `get_config()`."""
         return cls(**{name: _unpack(value) for name, value in config.items()})
 
     def __eq__(self, other: object) -> bool:
@@ -60,7 +60,7 @@ class Fields:
 
     @property
     def _owner(self) -> str:
-        """The name in messages: of the class, or of the method that makes it."""
+        """The name to use in messages: the class, or the method that makes it."""
         return self._method or type(self).__name__
 
     def _set(self, name: str, value: object) -> None:

@@ -1,4 +1,4 @@
-"""Reading a schedule ahead: the values of many steps at once cost little more than that of one."""
+"""Reading a schedule ahead: the values of many steps at once cost little more than one value."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,11 +9,11 @@ import numpy as np
 from keras_lr.schedules.steps import LAST_STEP
 
 ON_TORCH = keras.backend.backend() == "torch"
-_BLOCK = 512  # with so many, their cost is lost in that of the steps
+_BLOCK = 512  # enough that their cost is lost in that of the steps
 
 
 class LookAhead:
-    """The values of a function of whole numbers that are asked for one after the other.
+    """The values of a function of whole numbers, read one after another and computed in blocks.
 
     Args:
         values: Takes an array of whole numbers, returns as many values.
@@ -35,15 +35,15 @@ class LookAhead:
 def eager_step(step: Any) -> int | None:
     """Return a step as a number, where an optimizer evaluates its schedule eagerly.
 
-    That is on torch, where each of a dozen operations is a call of its own, and all of them take as
-    long as the rest of a small model's step.
+    That is on torch, where each of a dozen operations is a call of its own, and together they take
+    as long as the rest of a small model's step.
 
     Args:
         step: A tensor.
 
     Returns:
-        The step; None elsewhere, if it is not a single integer in the host's memory, or if the
-        operations are being recorded instead of made.
+        The step; None on other backends, if it is not a single integer in the host's memory, or if
+        the operations are being recorded instead of executed.
     """
     if not ON_TORCH or step.ndim or step.device.type != "cpu" or step.is_floating_point():
         return None

@@ -1,4 +1,4 @@
-"""Schedules that move others in time. Users reach them through the methods of `Schedule`."""
+"""Schedules that rearrange others in time. Users reach them through the methods of `Schedule`."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ class Warmup(Schedule):
 
 @schedule
 class Repeat(Schedule):
-    """A schedule again and again: `schedule.repeat(times)`."""
+    """A schedule run several times, or forever: `schedule.repeat(times)`."""
 
     _method = "repeat"
 
@@ -190,7 +190,7 @@ class Skip(Schedule):
 
 @frozen
 class Modified(Schedule):
-    """A schedule with other values, but the length and the cycles of the one it changes."""
+    """A schedule that changes another's values and, by default, keeps its length and cycles."""
 
     schedule: Schedule
 
@@ -206,7 +206,7 @@ class Modified(Schedule):
 
 @schedule
 class Staircase(Modified):
-    """A schedule that changes only now and then: `schedule.staircase(every_steps)`."""
+    """A schedule whose value changes only every few steps: `schedule.staircase(every_steps)`."""
 
     _method = "staircase"
 
@@ -219,12 +219,12 @@ class Staircase(Modified):
 
     @property
     def steps(self) -> int | None:
-        """The first step of the stair that has the last value."""
+        """The first step of the stair that holds the last value."""
         inner = self.schedule.steps
         return None if inner is None else self._stair_after(inner)
 
     def cycle_ends(self, last: int = LAST_STEP) -> list[int]:
-        """Return the first steps of the stairs that begin with, or after, each end."""
+        """Return, for each end, the first step of the first stair that begins at or after it."""
         ends = map(self._stair_after, self.schedule.cycle_ends(last))
         return sorted({end for end in ends if end <= last})
 
@@ -253,7 +253,7 @@ def check_schedules(owner: str, **parts: object) -> None:
 
 
 def check_end(owner: str, end: int | None) -> None:
-    """Raise a ValueError if a schedule would end after the last step there is."""
+    """Raise a ValueError if a schedule would end after `LAST_STEP`."""
     if end is not None and end > LAST_STEP:
         rule = f"the whole must not be longer than {LAST_STEP} steps"
         raise ValueError(complaint(owner, rule, "Pass shorter lengths", steps=end))

@@ -24,7 +24,7 @@ from keras_lr.schedules.steps import LAST_STEP, look_up, place, real
 
 @schedule
 class PiecewiseConstant(Schedule):
-    """A constant between each two boundaries.
+    """A constant value from each boundary to the next.
 
     The value changes *at* a boundary: step `boundaries[0]` is the first with `learning_rates[1]`.
 
@@ -33,8 +33,8 @@ class PiecewiseConstant(Schedule):
         learning_rates: The values, at least 0, one more than there are boundaries.
 
     Raises:
-        ValueError: If the boundaries do not rise, a value is negative or not finite, or the numbers
-            of both do not fit.
+        ValueError: If the boundaries do not rise, a value is negative or not finite, or there is
+            not exactly one value more than there are boundaries.
 
     Example:
         >>> from keras_lr import schedules
@@ -152,7 +152,7 @@ class Interpolated(Schedule):
         return math.ceil(self.knots[-1])
 
     def value(self, step: Any) -> Any:
-        """Find the knots on both sides, and the way between them."""
+        """Find the knots on both sides and interpolate between them."""
         whole = [math.ceil(knot) for knot in self.knots]
         over = [step - knot for step, knot in zip(whole, self.knots, strict=True)]
         spans = [right - left for left, right in zip(self.knots, self.knots[1:], strict=False)]
@@ -170,7 +170,7 @@ class Table(Schedule):
     """One value for every step, or for every epoch: what any Python function gives.
 
     Args:
-        learning_rates: The values, at least 0. The last one stays.
+        learning_rates: The values, at least 0. The last one is kept.
         every_steps: How many steps each value lasts. The default, 1, is a value per step.
 
     Raises:
@@ -193,7 +193,7 @@ class Table(Schedule):
 
     @property
     def steps(self) -> int:
-        """How long all values last."""
+        """The number of steps that all values last."""
         return len(self.learning_rates) * self.every_steps
 
     def value(self, step: Any) -> Any:

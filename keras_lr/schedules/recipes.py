@@ -20,7 +20,7 @@ from keras_lr.schedules.shapes import (
 
 
 def join(schedules: Sequence[Schedule]) -> Schedule:
-    """Run one schedule after the other: `first.then(second).then(third)...`.
+    """Run schedules one after another: `first.then(second).then(third)...`.
 
     Args:
         schedules: At least one; all but the last finite.
@@ -29,7 +29,7 @@ def join(schedules: Sequence[Schedule]) -> Schedule:
         The joined schedule. Each of the parts counts as a cycle.
 
     Raises:
-        ValueError: If there is none, or one before the last is endless.
+        ValueError: If there is none, or one other than the last is endless.
 
     Example:
         >>> from keras_lr import schedules
@@ -49,12 +49,12 @@ def join(schedules: Sequence[Schedule]) -> Schedule:
 
 @schedule
 class FlatCosine(Composed):
-    """A constant, then a cosine: for optimizers that like a high rate for most of the run.
+    """A constant, then a cosine: for optimizers that do best with a high rate for most of a run.
 
     Args:
         start: Value of the first `flat_steps`, at least 0.
         end: Value at the end, at least 0.
-        steps: Length of the whole.
+        steps: Length of the whole run.
         flat_steps: Length of the constant part, less than `steps`.
 
     Raises:
@@ -103,14 +103,14 @@ class OneCycle(Composed):
     Args:
         max_lr: The top, at least 0.
         steps: Length of the whole run, at least 2.
-        warmup_fraction: Part of the run that goes up, between 0 and 1 (1/2 with three phases).
+        warmup_fraction: Part of the run spent rising, between 0 and 1 (1/2 with three phases).
         div_factor: How much lower the first value is than the top, at least 1.
         final_div_factor: How much lower the last value is than the first, at least 1.
         curve: `"cosine"` or `"linear"`.
         three_phase: Whether to come down to the first value before falling to the last.
 
     Raises:
-        ValueError: If an argument is out of its range, or a phase has less than a step.
+        ValueError: If an argument is out of its range, or a phase is shorter than one step.
 
     Example:
         >>> from keras_lr import schedules
@@ -149,7 +149,7 @@ class OneCycle(Composed):
 
     @cached_property
     def plan(self) -> Schedule:
-        """The curve through first, top and last value."""
+        """The curve through the first, the top and the last value."""
         first = self.max_lr / self.div_factor
         last = first / self.final_div_factor
         return self._through(first, self.max_lr, last)
@@ -176,7 +176,7 @@ class OneCycle(Composed):
 
 @schedule
 class WSD(Composed):
-    """Warm-up, stable, decay: the run may be made longer until the cooldown begins.
+    """Warm-up, stable, decay: the run can be extended until the cooldown begins.
 
     The stable value is `max_lr * (1 + t / timescale_steps)^-stable_power`, with `t` the steps since
     the warm-up: a constant, unless a power is given. The cooldown takes it to `min_lr` over the
@@ -187,8 +187,8 @@ class WSD(Composed):
         steps: Length of the whole run.
         cooldown_steps: Length of the cooldown; a tenth to a fifth of the run is usual.
         warmup_steps: Length of the linear rise from 0.
-        min_lr: Value at the end, from 0 to `max_lr`. The stable value never falls below.
-        cooldown: What is left of the way at progress `p`: `"linear"`, `1 - p`; `"1-sqrt"`,
+        min_lr: Value at the end, from 0 to `max_lr`. The stable value never falls below it.
+        cooldown: What part of the fall is left at progress `p`: `"linear"`, `1 - p`; `"1-sqrt"`,
             `1 - sqrt(p)`, the best of its paper; `"cosine"`; `"power"`, `1 - p^cooldown_power`; or
             `"exponential"`, which falls to a tenth and is stretched to reach the end.
         cooldown_power: Exponent of the `"power"` cooldown.
@@ -196,8 +196,8 @@ class WSD(Composed):
         timescale_steps: Timescale of a stable phase that falls. Default: `warmup_steps`.
 
     Raises:
-        ValueError: If an argument is out of its range, warm-up and cooldown are longer than the
-            run, or a falling stable phase has no timescale.
+        ValueError: If an argument is out of its range, warm-up and cooldown together are longer
+            than the run, or a falling stable phase has no timescale.
 
     Example:
         >>> from keras_lr import schedules
@@ -243,7 +243,7 @@ class WSD(Composed):
 
     @cached_property
     def plan(self) -> Schedule:
-        """The stable value times what is left of it, plus what has come of the floor."""
+        """The stable value times the part that is left, plus the part of the floor reached."""
         whole = self._stable * self._cool(1.0, 0.0)
         if self.min_lr > 0.0:
             whole = whole + self._cool(0.0, self.min_lr)

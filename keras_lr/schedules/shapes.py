@@ -1,4 +1,4 @@
-"""Shapes of one piece, from a start to an end."""
+"""Single-piece shapes of known length, from a start to an end, and the constant."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Constant(Schedule):
 
     Args:
         learning_rate: The value, at least 0.
-        steps: How long it lasts when another schedule follows. Default: without end.
+        steps: How long it lasts when another schedule follows. Default: endless.
 
     Raises:
         ValueError: If the value is negative or not finite, or the length is not positive.
@@ -62,10 +62,10 @@ class _Ramp(Schedule):
         return self.start * remaining + self.end * (1.0 - remaining)  # exact at the end
 
     def remaining(self, done: Any) -> Any:
-        """Return the part of the way that is left.
+        """Return the part of the change that is still to come.
 
         Args:
-            done: The part of the steps that is done, a tensor of values from 0 to 1.
+            done: The part of the steps already done, a tensor of values from 0 to 1.
 
         Returns:
             A tensor of the same shape, from 1 to 0.
@@ -141,7 +141,7 @@ class Cosine(_Ramp):
 
 @schedule
 class Polynomial(_Ramp):
-    """A power of the way that is left: `end + (start - end) * (1 - (t / steps)^k)^power`.
+    """A power of what is left of the run: `end + (start - end) * (1 - (t / steps)^k)^power`.
 
     `power=1, k=0.5` is the "1-sqrt" cooldown.
 
@@ -150,7 +150,7 @@ class Polynomial(_Ramp):
         end: Value from step `steps` on, at least 0.
         steps: Number of steps from one to the other.
         power: Exponent of what is left. The default, 1, is a straight line.
-        k: Exponent of the progress (k-decay). The default, 1, leaves it out.
+        k: Exponent of the progress (k-decay). The default, 1, has no effect.
 
     Raises:
         ValueError: If a value is negative or not finite, or a length or exponent not positive.
@@ -181,8 +181,8 @@ class Polynomial(_Ramp):
 class Tanh(_Ramp):
     """A hyperbolic tangent: `end + (start - end) * (1 - tanh(lower * (1 - p) + upper * p)) / 2`.
 
-    Here `p = t / steps`. The curve only comes near `start` and `end`, by a part in a million and a
-    quarter of a percent at the default bounds; past `steps` it is `end`.
+    Here `p = t / steps`. The curve only comes near `start` and `end`: to within a part in a million
+    and a quarter of a percent at the default bounds. From `steps` on it is `end`.
 
     Args:
         start: Value the curve starts near, at least 0.
@@ -293,5 +293,5 @@ class ScaledExponential(_Ramp):
 
 
 def _power(base: Any, exponent: float) -> Any:
-    """Raise to a power, without touching the bits if the power is 1."""
+    """Raise to a power, leaving the bits untouched if the power is 1."""
     return base if exponent == 1.0 else ops.power(base, exponent)

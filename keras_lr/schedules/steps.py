@@ -12,7 +12,7 @@ LAST_STEP = 2**31 - 1
 
 
 def exact(step: Any) -> Any:
-    """Return steps of a dtype that holds all of them and can be subtracted from."""
+    """Return the steps in a dtype that is wide enough for all steps and allows subtraction."""
     dtype = keras.backend.standardize_dtype(step.dtype)
     if dtype in ("int32", "int64", "float32", "float64"):
         return step
@@ -25,7 +25,7 @@ def real(step: Any) -> Any:
 
 
 def progress(step: Any, steps: int) -> Any:
-    """Return how much of `steps` is done at `step`, from 0 to 1."""
+    """Return the fraction of `steps` that is done at `step`, from 0 to 1."""
     return real(ops.minimum(step, steps)) / float(steps)
 
 
