@@ -62,8 +62,8 @@ class CosineRestarts(Schedule):
 
     max_lr: float
     first_cycle_steps: int
-    _: KW_ONLY
     cycle_mult: float = 2.0
+    _: KW_ONLY
     min_lr: float = 0.0
     max_lr_decay: float = 1.0
     warmup_steps: int = 0

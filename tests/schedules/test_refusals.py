@@ -95,7 +95,7 @@ def test_types(make):
     [
         lambda: s.Cosine(1.0, 0.0, 10, 2.0),
         lambda: s.Polynomial(1.0, 0.0, 10, 2.0),
-        lambda: s.CosineRestarts(1.0, 10, 2.0),
+        lambda: s.CosineRestarts(1.0, 10, 2.0, 0.1),
     ],
 )
 def test_numbers_that_could_be_mistaken_are_passed_by_name(make):
