@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_lr._keras.values import read_variable, write_variable
+from keras_lr._keras.values import VariableHandle
 
 
 class TrainingState:
@@ -21,19 +21,20 @@ class TrainingState:
         self._lists: tuple[list[Any], ...] | None = None
         self._handed: tuple[CarriedGroup, ...] | None = None
         self._places: dict[int, list[tuple[int, int]]] = {}
+        self._handles: dict[int, VariableHandle] = {}
         self._model = model
 
     def read(self, variable: Any) -> np.ndarray:
         """Return a copy of the variable's present value."""
         if self._lists is None:
-            return read_variable(variable)
+            return self._handle(variable).read()
         group, index = self._places[id(variable)][0]
         return np.array(self._lists[group][index])
 
     def write(self, variable: Any, value: Any) -> None:
         """Give the variable a value, cast to its dtype."""
         if self._lists is None:
-            write_variable(variable, value)
+            self._handle(variable).write(value)
             return
         value = np.asarray(value).astype(variable.dtype, copy=False)
         for group, index in self._places[id(variable)]:
@@ -60,6 +61,12 @@ class TrainingState:
         """Return the values to hand to `fit` (JAX)."""
         self._handed = tuple(map(CarriedGroup, self.carried()))
         return self._handed
+
+    def _handle(self, variable: Any) -> VariableHandle:
+        handle = self._handles.get(id(variable))
+        if handle is None:
+            handle = self._handles[id(variable)] = VariableHandle(variable)
+        return handle
 
 
 class CarriedGroup:

@@ -15,15 +15,53 @@ if ON_TENSORFLOW:
 _GRAINS = {"float16": (2.0**-10, 2.0**-24), "bfloat16": (2.0**-7, 0.0)}
 
 
+class VariableHandle:
+    """The way to one variable's value, for many times: what there is to look up is looked up once.
+
+    Not for use inside `fit` on JAX.
+    """
+
+    def __init__(self, variable: Any) -> None:
+        self._variable = variable
+        # Elsewhere the value is not to be looked at: after a fit that was cut off on JAX there is
+        # none. On TensorFlow the bare operation takes a tenth of the time of `assign`, which on a
+        # small model is a tenth of the step. A variable that a strategy has spread over devices has
+        # no one resource.
+        held: Any = variable.value if ON_TENSORFLOW else None
+        self._resource = None if _is_distributed(held) else getattr(held, "handle", None)
+        if self._resource is not None:
+            self._dtype, self._is_single = held.dtype, held.dtype == tf.float32
+
+    def read(self) -> np.ndarray:
+        """Return a copy of the variable's present value."""
+        if self._resource is not None:
+            value = tf.raw_ops.ReadVariableOp(resource=self._resource, dtype=self._dtype)
+        else:
+            value = self._variable.value
+            if _is_distributed(value):  # a metric is one part per replica, and their sum is read
+                value = value.read_value()
+        return np.array(as_numpy(value))
+
+    def write(self, value: Any) -> None:
+        """Give the variable a value of its shape, or on TensorFlow a tensor of its dtype too."""
+        if self._resource is None:
+            self._variable.assign(value)
+            return
+        if self._is_single and isinstance(value, float):
+            value = float(value)  # the operation makes a tensor of it, in a third of the time
+        elif not isinstance(value, tf.Tensor):
+            value = tf.constant(value, dtype=self._dtype)
+        tf.raw_ops.AssignVariableOp(resource=self._resource, value=value)
+
+
 def read_variable(variable: Any) -> np.ndarray:
     """Return a copy of a variable's present value. Not for use inside `fit` on JAX."""
-    value = variable.value
-    handle = _handle(value)
-    if handle is not None:
-        value = tf.raw_ops.ReadVariableOp(resource=handle, dtype=value.dtype)
-    elif _is_distributed(value):  # a metric is one part per replica, and their sum is read
-        value = value.read_value()
-    return np.array(as_numpy(value))
+    return VariableHandle(variable).read()
+
+
+def write_variable(variable: Any, value: Any) -> None:
+    """Give a variable a value, as `VariableHandle.write` does. Not inside `fit` on JAX."""
+    VariableHandle(variable).write(value)
 
 
 def as_numpy(value: Any) -> np.ndarray:
@@ -31,24 +69,6 @@ def as_numpy(value: Any) -> np.ndarray:
     if ON_TENSORFLOW and isinstance(value, tf.Tensor):
         return np.asarray(value.numpy())
     return np.asarray(keras.ops.convert_to_numpy(value))
-
-
-def write_variable(variable: Any, value: Any) -> None:
-    """Give a variable a value of its shape, or on TensorFlow a tensor of its dtype too.
-
-    Not for use inside `fit` on JAX.
-    """
-    # Elsewhere the value is not to be looked at: after a fit that was cut off on JAX there is none.
-    held: Any = variable.value if ON_TENSORFLOW else None
-    handle = _handle(held)
-    if handle is None:
-        variable.assign(value)
-        return
-    if isinstance(value, float) and held.dtype == tf.float32:
-        value = float(value)  # the operation itself makes a tensor of it, in a third of the time
-    elif not isinstance(value, tf.Tensor):
-        value = tf.constant(value, dtype=held.dtype)
-    tf.raw_ops.AssignVariableOp(resource=handle, value=value)
 
 
 def rounding(variable: Any, value: float) -> float:
@@ -118,14 +138,6 @@ class Constants(Sequence[Any]):
             self._room -= size
             self._kept[index] = converted
         return converted
-
-
-def _handle(value: Any) -> Any:
-    # On TensorFlow the bare operation takes a tenth of the time of `assign`, which on a small model
-    # is a tenth of the step. A variable that a strategy has spread over devices has no one handle.
-    if not ON_TENSORFLOW or _is_distributed(value):
-        return None
-    return getattr(value, "handle", None)
 
 
 def _is_distributed(value: Any) -> bool:
