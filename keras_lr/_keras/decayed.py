@@ -7,7 +7,7 @@ decay by what `optimizer.learning_rate` is during `apply`; that is the one place
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from functools import wraps
 from typing import Any, ParamSpec
 
@@ -16,7 +16,7 @@ import numpy as np
 from keras import ops
 
 from keras_lr._checks import check_number, complaint
-from keras_lr._keras.learning_rate import leaf_optimizers
+from keras_lr._keras.values import as_numpy, read_variable
 
 _P = ParamSpec("_P")
 
@@ -142,7 +142,7 @@ class Decayed(keras.optimizers.Optimizer):  # type: ignore[misc]
         Afterwards `decay` is put back bit for bit.
         """
         self._check_attached("decay")
-        held = ops.convert_to_numpy(self._decay)
+        held = read_variable(self._decay)
         self._decay.assign(np.zeros_like(held))
         try:
             yield
@@ -181,7 +181,7 @@ class Decayed(keras.optimizers.Optimizer):  # type: ignore[misc]
 
     def _read(self, name: str, rate: Any) -> float:
         self._check_attached(name)
-        return float(str(ops.convert_to_numpy(rate())))
+        return float(str(as_numpy(ops.convert_to_tensor(rate()))))
 
     def _check_attached(self, name: str) -> None:
         # Between two batches JAX' fit holds the only copy of the variables. A value written here
@@ -193,7 +193,7 @@ class Decayed(keras.optimizers.Optimizer):  # type: ignore[misc]
 
     def _checked(self, name: str, value: Any) -> float:
         if ops.is_tensor(value) or isinstance(value, keras.Variable | np.ndarray):
-            array = ops.convert_to_numpy(value)
+            array = as_numpy(ops.convert_to_tensor(value))
             value = array.item() if array.ndim == 0 else value
         owner, fix = type(self).__name__, "Pass a number of at least 0"
         check_number(owner, fix, at_least=0.0, **{name: value})
@@ -214,17 +214,3 @@ class Decayed(keras.optimizers.Optimizer):  # type: ignore[misc]
             "wrapping it in keras_lr.schedules.FromCallable"
         )
         raise ValueError(complaint(type(self).__name__, rule, fix, learning_rate=rate, decay=decay))
-
-
-@contextmanager
-def decay_off(optimizer: Any) -> Iterator[None]:
-    """Turn decay off in any optimizer, also inside Keras' wrappers, for a `with` block.
-
-    Args:
-        optimizer: A Keras optimizer. One without decay is left alone.
-    """
-    with ExitStack() as stack:
-        for leaf in leaf_optimizers(optimizer):
-            if isinstance(leaf, Decayed):
-                stack.enter_context(leaf.decay_off())
-        yield

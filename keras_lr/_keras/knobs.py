@@ -42,8 +42,6 @@ class StandIn(keras.Variable):  # type: ignore[misc]
     question about how they were made, and must have an answer while the step is being compiled.
     """
 
-    __hash__ = keras.Variable.__hash__
-
     def __ne__(self, other: object) -> bool:
         return True
 

@@ -12,7 +12,7 @@ from keras_lr._keras.backend import strategy_scope
 from keras_lr._keras.knobs import Knob
 from keras_lr._keras.training import compiled_anew
 from keras_lr._keras.training_state import TrainingState
-from keras_lr._keras.values import read_variable
+from keras_lr._keras.values import as_numpy, read_variable
 
 
 def leaf_optimizers(optimizer: Any) -> list[Any]:
@@ -84,7 +84,7 @@ def current_learning_rate(optimizer: Any) -> float:
     """Return what a leaf optimizer's next update would use. Not for use inside `fit` on JAX."""
     if not is_scheduled(optimizer):
         return float(read_variable(optimizer._learning_rate))
-    return float(keras.ops.convert_to_numpy(optimizer.learning_rate))
+    return float(as_numpy(optimizer.learning_rate))
 
 
 def current_learning_rates(model: Any) -> tuple[float, ...]:

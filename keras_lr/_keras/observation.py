@@ -6,6 +6,7 @@ import keras
 
 from keras_lr._keras.learning_rate import is_scheduled
 from keras_lr._keras.training_state import TrainingState
+from keras_lr._keras.values import as_numpy
 
 
 class RateObservation:
@@ -43,7 +44,7 @@ class RateObservation:
         step = max(self.step(access) - 1, 0)
         if self.schedule is None:
             return self._held_at(step, access)
-        return float(keras.ops.convert_to_numpy(self.schedule(step)))
+        return float(as_numpy(self.schedule(step)))
 
     def _held_at(self, step: int, access: Any) -> float:
         rate = float(access.read(self._optimizer._learning_rate))

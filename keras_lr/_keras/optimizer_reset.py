@@ -2,12 +2,12 @@
 
 from typing import Any
 
-import keras
 import numpy as np
 
 from keras_lr._checks import complaint
 from keras_lr._keras.learning_rate import leaf_optimizers
 from keras_lr._keras.training_state import TrainingState
+from keras_lr._keras.values import read_variable
 
 
 class OptimizerReset:
@@ -50,7 +50,7 @@ class OptimizerReset:
         kept = {id(variable) for variable in (leaf._learning_rate, *averages)}
         pairs = zip(leaf.variables, new.variables, strict=False)  # a run may have added its own
         return [
-            (variable, self._constant(leaf, keras.ops.convert_to_numpy(fresh.value)))
+            (variable, self._constant(leaf, read_variable(fresh)))
             for variable, fresh in pairs
             if id(variable) not in kept
         ]

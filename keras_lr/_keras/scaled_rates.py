@@ -2,12 +2,10 @@
 
 from typing import Any, Protocol
 
-import keras
-
 from keras_lr._keras.learning_rate import is_scheduled, leaf_optimizers
 from keras_lr._keras.scaled import Scaled
 from keras_lr._keras.training import TrainFunction, compile_anew
-from keras_lr._keras.values import HOST, Access, read_variable
+from keras_lr._keras.values import HOST, Access, as_numpy, read_variable
 
 
 class ScalableRate(Protocol):
@@ -167,7 +165,7 @@ class ScheduledRate(_ScheduleRate):
     def applied(self, access: Access) -> float:
         """Return the scaled schedule's value at the coming update."""
         step = access.read(self._optimizer._iterations)
-        return float(keras.ops.convert_to_numpy(self._optimizer._learning_rate(step)))
+        return float(as_numpy(self._optimizer._learning_rate(step)))
 
 
 class DrivenRate(_ScheduleRate):

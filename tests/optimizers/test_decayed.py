@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from keras_lr import optimizers
-from keras_lr._keras.decayed import decay_off
 
 KIN = ["Adam", "AdamW", "Nadam", "SGD", "RMSprop", "Adagrad", "Adadelta", "Adamax"]
 START = np.array([1.0, -1.0, 0.5, 0.0])
@@ -253,19 +252,6 @@ def test_decay_off_holds_the_rate_and_puts_decay_back_bit_for_bit(apply):
     with pytest.raises(KeyError), optimizer.decay_off():
         raise KeyError
     assert np.float32(optimizer.decay).tobytes() == before
-
-
-def test_decay_off_reaches_into_wrappers_and_leaves_others_alone():
-    inner = optimizers.Adam(decay=0.1)
-    part = optimizers.SGD(decay=0.2)
-    several = keras.optimizers.MultiOptimizer(
-        keras.optimizers.OptimizerMap(keras.optimizers.Adam(), {"a": part})
-    )
-
-    with decay_off(keras.optimizers.LossScaleOptimizer(inner)), decay_off(several):
-        assert (inner.decay, part.decay) == (0.0, 0.0)
-
-    assert (inner.decay, part.decay) == (0.1, 0.2)
 
 
 @pytest.mark.parametrize("decay", [0.0, 0.5])
