@@ -31,8 +31,9 @@ class SwapScheduleFreeWeights(keras.callbacks.Callback):  # type: ignore[misc]
     A model trained with this callback therefore holds $x$ outside of training. To go on training
     it, also after loading it, pass the callback again: it puts $y$ back in first. $\beta$ is
     `beta_1` of the last step, also where another callback drives it; but no file holds that value,
-    and a model loaded from one gets $y$ by its optimizer's own `beta_1`. Statistics of BatchNorm
-    layers stay those gathered at $y$.
+    and a model loaded from one gets $y$ by its optimizer's own `beta_1`. (Driving it, as `OneCycle`
+    does, itself moves the average a little: with each new value Keras reads $x$ from a $y$ that was
+    made with the value before.) Statistics of BatchNorm layers stay those gathered at $y$.
 
     Args:
         averaged_at_start: Whether a model that has been trained and then loaded holds $x$. False

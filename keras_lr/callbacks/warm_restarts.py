@@ -42,8 +42,8 @@ class CosineWarmRestarts(ScheduleCallback):
     Args:
         max_lr: First peak. Default: the optimizer's learning rate.
         min_lr: Value at the end of each cycle, at least 0.
-        first_cycle_epochs: Length of the first cycle in epochs, which may be a fraction.
-            Default: 1, unless `first_cycle_steps` is given.
+        first_cycle_epochs: Length of the first cycle in epochs, which may be a fraction; rounded to
+            whole updates. Default: 1, unless `first_cycle_steps` is given.
         first_cycle_steps: Length of the first cycle in updates, instead.
         cycle_mult: How much longer each cycle is than the one before, at least 1. With the
             default, 2, cycles end after 1, 3, 7, 15 first cycles.
