@@ -81,7 +81,8 @@ class StepDriver(StepHook):
     def after_step(self, state: TrainingState, logs: dict[str, Any]) -> None:
         """Log them; move on."""
         logs.update(self.applied)
-        logs["learning_rate"] = self.learning_rate
+        if "learning_rate" not in self.applied:  # but one for each of several optimizers
+            logs["learning_rate"] = self.learning_rate
         self._position.advance()
 
     @property

@@ -9,7 +9,7 @@ import numpy as np
 from keras_lr.schedules.steps import LAST_STEP
 
 ON_TORCH = keras.backend.backend() == "torch"
-_BLOCK = 512  # enough that their cost is lost in that of the steps
+_BLOCK = 4096  # a few eager operations, however many values: enough that their cost is lost
 
 
 class LookAhead:
