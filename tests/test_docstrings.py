@@ -30,7 +30,7 @@ OUR_OWN = {
     "Interpolated", "InversePower", "Linear", "Migration", "MultiStep", "PiecewiseConstant",
     "Polynomial", "ScaledExponential", "Schedule", "Step", "SuggestionError", "SweepResult",
     "Table", "TuneResult", "consensus", "fall75", "join", "lr_sweep", "plot_history",
-    "plot_range_test", "plot_schedule", "plot_sweep", "smooth", "tune_lr",
+    "plot_range_test", "plot_schedule", "plot_sweep", "schedule", "smooth", "tune_lr",
 }  # fmt: skip
 SECTIONS = ("Args", "Attributes", "Methods", "Returns", "Raises", "Example", "Reference")
 

@@ -1,6 +1,6 @@
 """Learning rates as pure functions of the step: shapes, cycles, and operators that combine them."""
 
-from keras_lr.schedules.base import Schedule
+from keras_lr.schedules.base import Schedule, schedule
 from keras_lr.schedules.cycles import CosineRestarts, Triangular
 from keras_lr.schedules.decays import (
     Geometric,
@@ -52,4 +52,5 @@ __all__ = [
     "Tanh",
     "Triangular",
     "join",
+    "schedule",
 ]

@@ -26,8 +26,36 @@ def frozen(cls: _Class) -> _Class:
 
 @dataclass_transform(frozen_default=True, eq_default=False)
 def schedule(cls: _Class) -> _Class:
-    """Make a class a frozen dataclass that Keras can save under the package name `keras_lr`."""
-    registered: _Class = keras.saving.register_keras_serializable(package="keras_lr")(frozen(cls))
+    """Make a subclass of `Schedule` a frozen dataclass that Keras can save and load.
+
+    It is registered under the name of its top package and its own: `keras_lr>Linear`.
+
+    Args:
+        cls: The subclass. Its annotated attributes become fields: numbers, strings, tuples of
+            these, and other schedules. It is changed in place.
+
+    Returns:
+        The class.
+
+    Example:
+        >>> from keras import ops
+        >>> from keras_lr import schedules
+        >>> @schedules.schedule
+        ... class Sawtooth(schedules.Schedule):
+        ...     peak: float
+        ...     period: int
+        ...     steps = None  # endless
+        ...
+        ...     def value(self, step):
+        ...         done = ops.cast(step % self.period, "float32") / self.period
+        ...         return self.peak * (1.0 - done)
+        >>> Sawtooth(1.0, period=4).warmup(2)
+        Sawtooth(peak=1.0, period=4).warmup(2)
+        >>> Sawtooth(1.0, period=4).values(range(6)).tolist()
+        [1.0, 0.75, 0.5, 0.25, 1.0, 0.75]
+    """
+    package = cls.__module__.partition(".")[0]
+    registered: _Class = keras.saving.register_keras_serializable(package)(frozen(cls))
     return registered
 
 
@@ -38,7 +66,7 @@ class Schedule(Fields, keras.optimizers.schedules.LearningRateSchedule):  # type
     with `values`. Before step 0 a schedule has its value at step 0; past its end it keeps the last.
 
     A subclass is a frozen dataclass under the `schedule` decorator. It implements `value`, has
-    `steps` as a field or a property, and inherits everything else.
+    `steps` as a field, a property or a plain attribute, and inherits everything else.
 
     Attributes:
         steps: The number of steps it takes to reach the last value; None if it is endless.

@@ -74,9 +74,8 @@ class CosineRestarts(Schedule):
         self._check_rates("max_lr", "min_lr")
         self._check_lengths("first_cycle_steps")
         self._check_lengths("warmup_steps", at_least=0)
-        check_number(
-            owner, "A peak is not below the floor", at_least=self.min_lr, max_lr=self.max_lr
-        )
+        fix = "Pass max_lr at least as high as min_lr"
+        check_number(owner, fix, at_least=self.min_lr, max_lr=self.max_lr)
         fix = "Pass 1 for equal cycles, 2 for cycles that double"
         check_number(owner, fix, at_least=1.0, cycle_mult=self.cycle_mult)
         fix = "Pass 1 for equal peaks, 0.5 for peaks that halve"
