@@ -168,6 +168,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m keras_lr", description=__doc__)
     parser.add_argument("--output", type=Path, default=Path("keras_lr_demo.png"))
     output = parser.parse_args().output
+    if not output.parent.is_dir():
+        parser.error(f"--output: there is no folder {output.parent}")
     start, data = time.perf_counter(), Data.load()
     print(f"Handwritten digits, {EPOCHS} epochs, momentum SGD, {len(SEEDS)} seeds", flush=True)
     rows, found = ways(data)

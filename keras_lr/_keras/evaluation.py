@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 
+from keras_lr._checks import complaint
 from keras_lr._keras.backend import ON_JAX, ON_TENSORFLOW, ON_TORCH
 from keras_lr._keras.training_state import TrainingState
 from keras_lr._keras.values import as_numpy
@@ -19,9 +20,10 @@ class LossFunction:
     are, so that the run it looks into goes on as if it had not been looked into.
     """
 
-    def __init__(self, model: Any, *, training: bool) -> None:
-        self._model = model
+    def __init__(self, model: Any, owner: str, *, training: bool) -> None:
+        self._model, self._owner = model, owner
         self._training = training
+        self._is_known = True
         self._compiled: Callable[..., Any] | None = None
 
     def __call__(self, state: TrainingState, batches: Iterable[Batch]) -> float:
@@ -38,7 +40,13 @@ class LossFunction:
             self._compiled = self._compile()
         batch = keras.tree.map_structure(_to_tensor, batch)
         values = state.carried() if ON_JAX else ()
-        return float(as_numpy(self._compiled(values, *batch)))
+        loss = float(as_numpy(self._compiled(values, *batch)))
+        if not self._is_known:
+            rule = "the loss of data that is not trained on must be known outside of train_step"
+            alone = "leave out the probe and the validation data"
+            fix = f"Pass loss= to compile, override compute_loss, or {alone}"
+            raise ValueError(complaint(self._owner, rule, fix, loss=None))
+        return loss
 
     def _compile(self) -> Callable[..., Any]:
         if self._model.run_eagerly and not ON_TORCH:
@@ -77,7 +85,16 @@ class LossFunction:
         mapping = list(zip(variables, present, strict=True))
         with keras.StatelessScope(state_mapping=mapping, collect_losses=True):
             y_pred = model(x, training=self._training)
+            self._is_known = self._knows_a_loss()
+            if not self._is_known:
+                return keras.ops.zeros(())
             return model._compute_loss(x, y, y_pred, sample_weight, training=self._training)
+
+    def _knows_a_loss(self) -> bool:
+        # A train_step may compute a loss of its own. Keras would then raise here, and on JAX say 0.
+        model = self._model
+        own = type(model).compute_loss is not keras.Model.compute_loss
+        return own or model._compile_loss is not None or bool(model.losses)
 
 
 def batch_length(batch: Batch) -> int:

@@ -36,19 +36,22 @@ def generators_kept() -> Iterator[None]:
 
 
 @contextmanager
-def loaders_kept() -> Iterator[None]:
-    """Put torch's generator back at the end of a `with` block on TensorFlow.
+def peeks_kept() -> Iterator[None]:
+    """Put NumPy's and torch's generators back at the end of a `with` block on TensorFlow.
 
-    There `fit` looks at a `DataLoader`, which draws the order of its samples, before any callback
-    runs; and it does so each time, so the next `fit` is to find the generator where this one did.
+    There `fit` looks at the first batch of a `PyDataset` or a `DataLoader`, which may draw random
+    numbers, before any callback runs; and it does so each time, so the next `fit` is to find the
+    generators where this one did.
     """
-    if not (ON_TENSORFLOW and "torch" in sys.modules):
+    if not ON_TENSORFLOW:
         yield
         return
-    import torch
-
-    before = torch.get_rng_state()
+    numpy_state = np.random.get_state()
+    torch = sys.modules.get("torch")
+    torch_state = None if torch is None else torch.get_rng_state()
     try:
         yield
     finally:
-        torch.set_rng_state(before)
+        np.random.set_state(numpy_state)
+        if torch is not None:
+            torch.set_rng_state(torch_state)

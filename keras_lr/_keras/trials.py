@@ -13,8 +13,8 @@ from keras_lr._keras.backend import ON_JAX, ON_TENSORFLOW, ON_TORCH
 from keras_lr._keras.batch_loss import BatchLoss, as_float, loss_in
 from keras_lr._keras.evaluation import Batch, LossFunction
 from keras_lr._keras.learning_rate import LearningRates, held_learning_rates
-from keras_lr._keras.seeding import loaders_kept
-from keras_lr._keras.state import ModelSnapshot, RandomSnapshot, fit_attributes_kept
+from keras_lr._keras.seeding import peeks_kept
+from keras_lr._keras.state import ModelSnapshot, RandomSnapshot, fit_effects_kept
 from keras_lr._keras.training import TrainFunction
 from keras_lr._keras.training_state import TrainingState, placed_like, state_variables
 from keras_lr._keras.values import as_constant, write_variable
@@ -36,7 +36,7 @@ class Trials:
         self._snapshot, self._random = ModelSnapshot(model, self.state), RandomSnapshot()
         self.empty_metrics = [(v, self.state.read(v)) for v in model.metrics_variables]
         self._train = TrainFunction(model)
-        self._probe_loss = LossFunction(model, training=True)
+        self._probe_loss = LossFunction(model, owner, training=True)
         self._batch_loss = BatchLoss(model)
         self._logs: dict[str, Any] = {}
 
@@ -105,7 +105,7 @@ def trials(model: Any, data: Any, batch: Batch, owner: str) -> Iterator[Trials]:
         batch: One batch of it.
         owner: The public name the user called, for error messages.
     """
-    with fit_attributes_kept(model), loaders_kept():
+    with fit_effects_kept(model), peeks_kept():
         # No epoch, but all that the first fit does before it: it draws random numbers, too, which
         # the next fit will not.
         with warnings.catch_warnings():

@@ -89,7 +89,7 @@ def picture(result: RangeTestResult, rules: Sequence[str] | None = None) -> Rang
 
 
 def plot_range_test(
-    result: RangeTestResult, ax: Axes | None = None, *, rules: Sequence[str] | None = None
+    result: RangeTestResult, ax: Axes | None = None, *, rules: str | Sequence[str] | None = None
 ) -> Axes:
     """Draw the losses of a range test over the learning rate, with every suggestion named.
 
@@ -100,7 +100,7 @@ def plot_range_test(
     Args:
         result: What `lr_find` returned, or `LRRangeTest.result`.
         ax: Where to draw; None makes a figure. Nothing is shown and no global style changed.
-        rules: Which suggestions to mark; None for all that there are.
+        rules: Which suggestions to mark, one name or several; None for all that there are.
 
     Returns:
         The Axes.
@@ -119,6 +119,7 @@ def plot_range_test(
         >>> plot_range_test(result).get_xscale()
         'log'
     """
+    rules = [rules] if isinstance(rules, str) else rules
     for rule in rules or ():
         check_choice("plot_range_test", tuple(RULES), rules=rule)
     if ax is None:

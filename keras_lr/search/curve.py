@@ -12,6 +12,7 @@ Floats = NDArray[np.float64]
 KERNEL_DECADES = 0.25
 SHORTEST = 10  # losses; fewer leave no room to tell a slope from noise
 CLEAR_FALL = 5.0  # standard errors; normal noise gets here in fewer than 1 of 500 sweeps
+STILL_FALLING = 0.1  # of the whole fall, in the last half decade of a record
 ROUNDING = 1e-5  # of the loss; a float32 loss moves this much without learning anything
 
 
@@ -106,6 +107,23 @@ def read_descent(rule: str, learning_rates: ArrayLike, losses: ArrayLike) -> Des
     _require_fall(rule, rates, values, smoothed)
     stop = int(smoothed.argmin()) + 1
     return Descent(rates[:stop], smoothed[:stop])
+
+
+def falls_to_the_end(learning_rates: Floats, losses: Floats) -> bool:
+    """Return whether a record ends on its way down: at its lowest, after a fall just before.
+
+    Args:
+        learning_rates: float[n], positive and increasing.
+        losses: float[n], the raw losses.
+    """
+    finite = finite_steps(losses)
+    if finite < max(SHORTEST, len(losses)):
+        return False
+    smoothed = smooth(learning_rates, capped(losses))
+    before = int(np.searchsorted(learning_rates, learning_rates[-1] / 10.0 ** (2 * KERNEL_DECADES)))
+    recent = float(smoothed[min(before, finite - 2)] - smoothed[-1])
+    fall = float(smoothed.max() - smoothed.min())
+    return int(smoothed.argmin()) == finite - 1 and recent > STILL_FALLING * fall
 
 
 def _checked(rule: str, learning_rates: ArrayLike, losses: ArrayLike) -> tuple[Floats, Floats]:

@@ -13,8 +13,8 @@ from keras_lr._checks import check_integer, complaining_as, complaint
 from keras_lr._keras.data import is_arrays, pick_samples
 from keras_lr._keras.evaluation import Batch
 from keras_lr._keras.position import accumulation_steps
-from keras_lr._keras.seeding import generators_kept, loaders_kept
-from keras_lr._keras.state import fit_attributes_kept
+from keras_lr._keras.seeding import generators_kept, peeks_kept
+from keras_lr._keras.state import fit_effects_kept
 from keras_lr.search.arguments import check_model
 from keras_lr.search.progress import Verbosity
 from keras_lr.search.range_test import LRRangeTest
@@ -49,7 +49,9 @@ def lr_find(
 
     The sweep is that of `LRRangeTest`, which says how it works. Its cost is `steps * repeats`
     training steps at most. Model, optimizer, random states and compiled functions are as before,
-    whether the call returns, raises or is interrupted; the next `fit` compiles nothing again.
+    whether the call returns, raises or is interrupted; the next `fit` compiles nothing again. Your
+    data is out of reach: a generator has moved on, and a shuffling `tf.data` pipeline that is used
+    again goes on in its own order.
 
     Args:
         model: A compiled model; an unbuilt one is built as `fit` would.
@@ -122,7 +124,7 @@ def lr_find(
         # In every further epoch Keras would give its first two batches again.
         epochs, steps_per_epoch = 1, None
     renamed = complaining_as("lr_find", "LRRangeTest")
-    with renamed, fit_attributes_kept(model), loaders_kept(), finder, warnings.catch_warnings():
+    with renamed, fit_effects_kept(model), peeks_kept(), finder, warnings.catch_warnings():
         # The sweep takes as many epochs as it needs; where that is too much for the data, an error
         # says so below.
         warnings.filterwarnings("ignore", message="Your input ran out of data")
@@ -143,7 +145,7 @@ def lr_find(
     result = finder.result
     if result is None or "interrupted" in result.stop_reason:
         losses = None if result is None else result.repeat_losses
-        made = 0 if losses is None else int(np.isfinite(losses).sum())
+        made: object = "fewer than 2" if losses is None else int(np.isfinite(losses).sum())
         rule = "the data must last for the whole sweep"
         fix = "Pass arrays or a dataset that can be iterated again, or lower steps"
         received = {"repeats": repeats, "steps": steps, "steps_made": made}
@@ -153,7 +155,7 @@ def lr_find(
 
 def _check_data(x: Any) -> None:
     leaves = keras.tree.flatten(x) if x is not None and is_arrays(x) else [x]
-    if x is None or any(operator.length_hint(leaf, 1) == 0 for leaf in leaves):
+    if x is None or not leaves or any(operator.length_hint(leaf, 1) == 0 for leaf in leaves):
         rule = "x must hold at least one batch"
         raise ValueError(complaint("lr_find", rule, "Pass the data to train on", x=_summary(x)))
 

@@ -100,8 +100,9 @@ class RangeSweep(StepHook):
         self._model = model
         self._settings = settings
         self._learning_rates = settings.learning_rates()
-        self._probe, self._probe_loss = probe, LossFunction(model, training=True)
-        self._validation, self._validation_loss = validation, LossFunction(model, training=False)
+        self._probe, self._validation = probe, validation
+        self._probe_loss = LossFunction(model, self.owner, training=True)
+        self._validation_loss = LossFunction(model, self.owner, training=False)
         self._batch_loss = BatchLoss(model)
         self._accumulation = accumulation_steps(model)
         self._progress = Progress(settings.steps * settings.repeats, settings.verbose)

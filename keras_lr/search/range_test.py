@@ -30,10 +30,10 @@ class LRRangeTest(RestoringCallback):
 
     Weights, batch-norm statistics, optimizer (slots, iterations, learning rate, schedule), random
     states and compiled functions are then as they were: training goes on bit for bit as if there
-    had been no sweep. That holds too when another callback stops the fit, and when an exception or
-    Ctrl-C strikes during a training step. Keras tells callbacks nothing of exceptions elsewhere
-    (in the data, in another callback). To be safe from those, run `fit` inside the callback's
-    context, or call `restore()` afterwards:
+    had been no sweep, on data that begins again with each `fit`. That holds too when another
+    callback stops the fit, and when an exception or Ctrl-C strikes during a training step. Keras
+    tells callbacks nothing of exceptions elsewhere (in the data, in another callback). To be safe
+    from those, run `fit` inside the callback's context, or call `restore()` afterwards:
 
         with LRRangeTest() as finder:
             model.fit(x, y, callbacks=[finder])
@@ -58,7 +58,8 @@ class LRRangeTest(RestoringCallback):
         repeats: Run the sweep so many times, each from the same weights on the batches that come
             next; the result holds median and spread.
         probe: A batch `(x, y)` or `(x, y, sample_weight)` whose loss is taken after every update,
-            in training mode but without side effects. This removes batch-to-batch noise at the
+            in training mode but without side effects: the loss given to `compile`, even if
+            `train_step` has another. This removes batch-to-batch noise at the
             cost of one extra forward pass per step.
         validation_data: Data for the validation loss, as `Model.fit` takes it; finite, and held in
             memory while the sweep runs.

@@ -1,5 +1,7 @@
 """What a range test found: a frozen record that can be asked for a learning rate."""
 
+import re
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
@@ -7,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_lr._checks import check_choice, complaint
-from keras_lr.search.curve import Floats, SuggestionError
+from keras_lr.search.curve import Floats, SuggestionError, falls_to_the_end
 from keras_lr.search.frames import import_pandas
+from keras_lr.search.records import FrozenRecord
 from keras_lr.search.suggest import RULES, consensus
 
 if TYPE_CHECKING:
@@ -19,7 +22,7 @@ _VECTORS = ("learning_rates", "losses", "smoothed_losses", "probe_losses", "vali
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class RangeTestResult:
+class RangeTestResult(FrozenRecord):
     """The record of a learning-rate range test, and the learning rates it suggests.
 
     Arrays are copied to float64 and made read-only. Two results are equal if every field is, NaN
@@ -30,7 +33,8 @@ class RangeTestResult:
         losses: float64[n], the loss of each single batch; with repeats their median.
         smoothed_losses: float64[n], the bias-corrected average that the stop rule watches. It
             lags behind; `smooth` is the average to look at.
-        stop_reason: Why the sweep ended, such as `"completed"` or `"diverged: ..."`.
+        stop_reason: Why the sweep ended, such as `"completed"` or
+            `"diverged (smoothed loss 9.1, its best was 2.2)"`.
         steps: How many steps were planned; None if that is not known.
         optimizer_learning_rate: What the optimizer was set to before the test, or what its schedule
             gave then; None if that is not known.
@@ -131,13 +135,29 @@ class RangeTestResult:
                 default is the least wrong of them over many models: see `consensus`.
 
         Returns:
-            A learning rate.
+            A learning rate. Where the loss was still falling at the last one, a warning says so:
+            the rules then have not seen the end of the fall, and what they say is too low.
 
         Raises:
             ValueError: If there is no such rule.
             SuggestionError: If the record has no clear fall; it tells what to change.
         """
         check_choice("RangeTestResult.suggest", tuple(RULES), rule=rule)
+        suggestion = self._suggest(rule)
+        if self.still_falling:
+            needed = "the sweep should go on until the loss stops falling; the suggestion is low"
+            message = complaint(
+                "RangeTestResult.suggest", needed, "Raise max_lr", max_lr=self.max_lr
+            )
+            warnings.warn(message, stacklevel=2)
+        return suggestion
+
+    @property
+    def still_falling(self) -> bool:
+        """Whether the smoothed loss was lowest, and falling, at the last learning rate."""
+        return falls_to_the_end(self.learning_rates, self.observed_losses)
+
+    def _suggest(self, rule: str) -> float:
         record = self.learning_rates, self.observed_losses
         if rule == "consensus":
             return consensus(*record, default=self.default_learning_rate)
@@ -210,7 +230,7 @@ class RangeTestResult:
         """Yield what every rule suggests, or why it does not."""
         for rule in RULES:
             try:
-                yield rule, self.suggest(rule)
+                yield rule, self._suggest(rule)
             except SuggestionError as error:
                 yield rule, str(error)
 
@@ -229,9 +249,11 @@ class RangeTestResult:
         n = self.learning_rates.size
         done = f"{n} steps" if self.steps is None else f"{n} of {self.steps} steps"
         span = f", {self.min_lr:.3g} to {self.max_lr:.3g}" if n else ""
-        ended = self.stop_reason.partition(":")[0]
+        ended = "; ".join(dict.fromkeys(re.sub(r" \(.*?\)", "", self.stop_reason).split("; ")))
         try:
-            advice = f"suggestion {self.suggest():.1e} (consensus)"
+            advice = f"suggestion {self._suggest('consensus'):.1e} (consensus)"
+            if self.still_falling:
+                ended += ", the loss still falling"
         except SuggestionError:
             advice = "no suggestion, see refusals()"
         except ValueError:  # a record that somebody made, and no rule can read

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_lr._checks import complaint
+from keras_lr.search.records import FrozenRecord
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -16,7 +17,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class SweepResult:
+class SweepResult(FrozenRecord):
     """K learning rates trained from one start on the same batches, and how each of them ended.
 
     Arrays are copied and made read-only; lists will do, as `to_dict` makes them.

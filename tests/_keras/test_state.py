@@ -9,7 +9,7 @@ from tiny import compiled, identical, random_numbers, regression, values
 from keras_lr._keras.state import (
     ModelSnapshot,
     RandomSnapshot,
-    fit_attributes_kept,
+    fit_effects_kept,
     model_variables,
 )
 from keras_lr._keras.training_state import TrainingState
@@ -70,12 +70,12 @@ def test_random_generators_come_back():
 def test_what_fit_sets_on_a_model_goes_away():
     model = compiled()
     had = "history" in vars(model)
-    with fit_attributes_kept(model):
+    with fit_effects_kept(model):
         model.fit(X, Y, verbose=0)
         model.stop_training = True
     assert ("history" in vars(model)) == had
     first = model.fit(X, Y, verbose=0)
-    with fit_attributes_kept(model):
+    with fit_effects_kept(model):
         model.fit(X, Y, verbose=0)
     assert model.history is first
     assert model.stop_training is False

@@ -123,10 +123,11 @@ def test_labels_of_suggestions_do_not_overlap(ax):
     assert all(box.x1 <= ax.get_window_extent().x1 for box in boxes)
 
 
-def test_only_the_rules_asked_for_are_marked(ax):
-    plot_range_test(result(), ax, rules=["valley", "consensus"])
+@pytest.mark.parametrize("rules", [["valley", "consensus"], "valley"])
+def test_only_the_rules_asked_for_are_marked(ax, rules):
+    plot_range_test(result(), ax, rules=rules)
     named = {text.get_text().split()[0] for text in ax.texts if text.get_text()}
-    assert named == {"valley", "consensus"}
+    assert named == ({rules} if isinstance(rules, str) else set(rules))
 
 
 def test_an_unknown_rule_is_refused(ax):

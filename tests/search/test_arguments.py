@@ -4,31 +4,13 @@ import importlib.util
 
 import keras
 import pytest
-from tiny import JIT, compiled, identical, regression, values
+from searches import SEARCHES, X, Y
+from tiny import JIT, compiled, identical, values
 
 from keras_lr import LRScheduler, schedules
 from keras_lr.search.curve import SuggestionError
-from keras_lr.search.find import lr_find
-from keras_lr.search.sweep import lr_sweep
 from keras_lr.search.tune import tune_lr
 from keras_lr.search.tune_adam import tune_adam
-
-X, Y = regression(samples=128)
-SEARCHES = {
-    "lr_find": lambda model, x=X, y=Y, verbose=0: lr_find(
-        model, x, y, steps=6, max_lr=0.1, verbose=verbose
-    ),
-    "lr_sweep": lambda model, x=X, y=Y, verbose=0: lr_sweep(
-        model, x, y, [1e-3, 1e-2], 3, verbose=verbose
-    ),
-    "tune_lr": lambda model, x=X, y=Y, verbose=0: tune_lr(
-        model, x, y, steps=60, max_cost=40, verbose=verbose
-    ),
-    "tune_adam": lambda model, x=X, y=Y, verbose=0: tune_adam(
-        model, x, y, steps=6, validation_data=(X, Y), n_trials=2, repeats=1, lr=(0.01, 0.1),
-        verbose=verbose,
-    ),
-}  # fmt: skip
 
 
 def by_function(built):

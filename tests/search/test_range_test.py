@@ -514,6 +514,8 @@ def test_models_and_data_that_cannot_be_swept_are_refused():
         lr_find(compiled(), X[:0], Y[:0])
     with pytest.raises(ValueError, match="lr_find: x must hold at least one batch"):
         lr_find(compiled())
+    with pytest.raises(ValueError, match="lr_find: x must hold at least one batch"):
+        lr_find(compiled(), [])
     with pytest.raises(ValueError, match="lr_find: validation_data must hold at least one batch"):
         find(compiled(), validation_data=(X[:0], Y[:0]))
 

@@ -1,7 +1,10 @@
 """The result object: locked arrays, equality, round trips, and what it says about itself."""
 
+import copy
 import json
+import pickle
 import sys
+import warnings
 from dataclasses import FrozenInstanceError, replace
 
 import numpy as np
@@ -144,7 +147,7 @@ def test_repr_tells_how_far_why_and_what():
         learning_rates=RATES[:80],
         losses=CLEAN[:80],
         smoothed_losses=CLEAN[:80],
-        stop_reason="diverged: the smoothed loss exceeded 4 times its best",
+        stop_reason="diverged (smoothed loss 9.1, its best was 2.2)",
         steps=101,
     )
     expected = (
@@ -206,3 +209,44 @@ def test_plot_draws_into_the_axes_given():
     assert result().plot(ax=ax, rules=["consensus"]) is ax
     assert len(ax.texts) >= 1
     plt.close(figure)
+
+
+@pytest.mark.parametrize(
+    "copied", [copy.deepcopy, copy.copy, lambda r: pickle.loads(pickle.dumps(r))]
+)
+def test_a_copy_is_equal_and_locked(copied, full):
+    twin = copied(full)
+    assert twin == full
+    for name in ("losses", "repeat_losses"):
+        assert not getattr(twin, name).flags.writeable
+
+
+def falling_until(decades, steps=101):
+    rates = np.geomspace(1e-6, 10.0**decades, steps)
+    losses = 2.0 - 1.5 / (1.0 + 1e-3 / rates) + rates
+    return RangeTestResult(
+        learning_rates=rates, losses=losses, smoothed_losses=losses, stop_reason="completed"
+    )
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_sweep_that_ends_in_mid_fall_warns(rule):
+    short = falling_until(-3)
+    assert short.still_falling
+    with pytest.warns(UserWarning, match=r"suggest: .* max_lr=0.001. Raise max_lr"):
+        short.suggest(rule)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        short.suggestions()
+        assert "completed, the loss still falling" in repr(short)
+        whole = falling_until(2)
+        whole.suggest(rule)
+    assert not whole.still_falling
+    assert "falling" not in repr(whole)
+
+
+def test_repr_names_each_reason_once():
+    reasons = ["diverged (smoothed loss 5.3, its best was 1.2)", "completed", "diverged (NaN)"]
+    assert "; diverged; completed; " in repr(
+        replace(falling_until(2), stop_reason="; ".join(reasons))
+    )
