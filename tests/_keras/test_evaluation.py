@@ -23,7 +23,7 @@ class Probe(keras.callbacks.Callback):
         self.training, self.weights, self.losses = training, weights, []
 
     def on_train_begin(self, logs=None):
-        self.loss = LossFunction(self.model, training=self.training)
+        self.loss = LossFunction(self.model, "test", training=self.training)
         attach(self.model, self)
 
     def on_train_end(self, logs=None):
