@@ -221,6 +221,8 @@ def attach(model: Any, hook: StepHook) -> None:
         ValueError: If two hooks would drive the learning rate.
     """
     tidy_up(model)
+    if model.train_function is None:  # in a loop of the user's own, before its first batch
+        model.make_train_function()
     function = model.train_function
     if not isinstance(function, TrainFunction) or function.is_outer:
         function = TrainFunction(model)

@@ -283,9 +283,11 @@ class CosineWarmRestarts(ScheduleCallback):
         if self._hook is None:
             return
         over, self._hook.over = self._hook.over, []
+        if self._on_cycle_end is None or not over:
+            return
+        _ = self.model  # on JAX, asking for it hands it its weights, which the function may use
         for cycle in over:
-            if self._on_cycle_end is not None:
-                self._on_cycle_end(cycle, logs or {})
+            self._on_cycle_end(cycle, logs or {})
 
     def _inside(self, update: int) -> bool:
         over = self._end is not None and update >= self._end

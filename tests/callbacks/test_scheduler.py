@@ -523,3 +523,26 @@ def test_a_file_of_the_old_format_holds_the_optimizer_s_own_learning_rate(tmp_pa
         assert set(tree) == names
         assert float(tree["learning_rate"]) == 0.5
     assert "save" not in vars(model)
+
+
+@pytest.mark.parametrize("warm", [False, True])
+def test_a_loop_of_ones_own_over_train_on_batch_is_driven(warm):
+    model = network(keras.optimizers.SGD(0.5))
+    if warm:
+        model.train_on_batch(X[:8], Y[:8])
+    callbacks = keras.callbacks.CallbackList(
+        [LRScheduler(FALL)], add_history=True, model=model, epochs=3, steps=STEPS, verbose=0
+    )
+    rates = []
+    callbacks.on_train_begin()
+    for epoch in range(3):
+        callbacks.on_epoch_begin(epoch)
+        for batch in range(STEPS):
+            callbacks.on_train_batch_begin(batch)
+            logs = model.train_on_batch(X[:8], Y[:8], return_dict=True)
+            callbacks.on_train_batch_end(batch, logs)
+            rates.append(logs["learning_rate"])
+        callbacks.on_epoch_end(epoch, {})
+    callbacks.on_train_end()
+    np.testing.assert_array_equal(np.float32(rates), FALL.values(range(3 * STEPS)))
+    assert rate(model.optimizer) == 0.5

@@ -415,3 +415,23 @@ def test_two_of_them_in_one_fit_are_refused():
     with pytest.raises(ValueError, match="already has a schedule"):
         fit(in_graph, (X, Y), CosineWarmRestarts(0.1))
     assert np.isfinite(fit(model, (X, Y), LRScheduler(lambda step: 0.1), epochs=1)["loss"][0])
+
+
+@inside_a_cycle
+def test_the_hook_may_evaluate_a_model_of_its_closure_in_mid_epoch():
+    weights = []
+    for looks in (False, True):
+        model, seen = network(keras.optimizers.SGD(0.1)), []
+
+        def look(cycle, logs, model=model, seen=seen):
+            seen.append(model.evaluate(X, Y, verbose=0))
+
+        callback = CosineWarmRestarts(
+            0.1, first_cycle_steps=4, cycle_mult=1, on_cycle_end=look if looks else None
+        )
+        fit(model, (X, Y), callback, epochs=2)
+        weights.append(model.get_weights())
+    assert len(seen) == 3
+    assert seen[-1] == model.evaluate(X, Y, verbose=0)  # after the last step
+    for left, right in zip(*weights, strict=True):
+        np.testing.assert_array_equal(left, right)
