@@ -4,14 +4,14 @@ import keras
 import numpy as np
 import pytest
 from searches import SEARCHES, X, Y
-from tiny import compiled, identical, values
+from tiny import JIT, compiled, identical, network, values
 
 from keras_lr import LRRangeTest, lr_find, tune_lr
 
 
 def with_metric():
-    model = compiled()
-    model.compile("sgd", "mse", metrics=["mae"])
+    model = network()
+    model.compile("sgd", "mse", metrics=["mae"], jit_compile=JIT)
     return model
 
 
@@ -87,7 +87,7 @@ class LossOfItsOwn(keras.Model):
 def losing():
     keras.utils.set_random_seed(0)
     model = LossOfItsOwn()
-    model.compile("sgd", "mse")
+    model.compile("sgd", "mse", jit_compile=JIT)
     model.fit(X, Y, verbose=0, epochs=0)
     model._symbolic_build(data_batch=(X[:32], Y[:32]))
     model.own, model._compile_loss = model._compile_loss, None
