@@ -1,5 +1,6 @@
 """What every test shares: a quiet backend, one thread on torch, fixed seeds, no windows."""
 
+import gc
 import os
 import pathlib
 
@@ -26,6 +27,15 @@ collect_ignore_glob = ["oracles/record_*.py"]  # scripts that need the peers ins
 
 
 # Keras is imported in the fixture: the process that only hands out the tests does without it.
+
+
+@pytest.fixture(scope="session", autouse=True)
+def imports_frozen():
+    """Keep the garbage collector from walking through the backend's modules again and again."""
+    import keras  # noqa: F401
+
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
