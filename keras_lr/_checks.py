@@ -2,8 +2,18 @@
 
 import contextlib
 import math
+import os
 from collections.abc import Iterator
 from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+
+GREATEST = 3.4e38
+"""About the largest float32, the type in which learning rates are computed."""
+
+LONGEST = 299
+"""The length of a message, in characters: what does not fit of the values is left out."""
 
 
 def complaint(owner: str, rule: str, fix: str, /, **received: object) -> str:
@@ -18,8 +28,22 @@ def complaint(owner: str, rule: str, fix: str, /, **received: object) -> str:
     Returns:
         The sentence, ready for an exception or a warning.
     """
-    values = ", ".join(f"{name}={value!r}" for name, value in received.items())
+    frame = len(f"{owner}: {rule}. Received: . {fix}.") + sum(len(name) + 3 for name in received)
+    room = max(20, (LONGEST - frame) // max(1, len(received)))
+    values = ", ".join(f"{name}={_shown(value, room)}" for name, value in received.items())
     return f"{owner}: {rule}. Received: {values}. {fix}."
+
+
+def _shown(value: object, room: int) -> str:
+    """Return a value's repr on one line, cut in the middle where it is longer than `room`."""
+    try:
+        text = " ".join(repr(value).split())
+    except ValueError:  # Python refuses to print integers of more than 4300 digits
+        text = f"<{type(value).__name__} too large to print>"
+    if len(text) <= room:
+        return text
+    tail = min(8, room // 4)
+    return f"{text[: room - tail - 3]}...{text[-tail:]}"
 
 
 @contextlib.contextmanager
@@ -68,7 +92,7 @@ def check_number(
     for name, value in received.items():
         if isinstance(value, bool) or not isinstance(value, Real):
             raise TypeError(complaint(owner, f"{name} must be a number", fix, **{name: value}))
-        number = float(value)
+        number = float_or_inf(value)
         inside = above < number < below and at_least <= number <= at_most
         if not (math.isfinite(number) and inside):
             rule = f"{name} must be {_bounds(above, at_least, below, at_most)}"
@@ -110,10 +134,55 @@ def check_choice(owner: str, choices: tuple[object, ...], /, **received: object)
         ValueError: If a value is none of the choices.
     """
     for name, value in received.items():
-        if value not in choices:
+        # Not `value in choices`: an array compares with each element of its own.
+        if not any(isinstance(value, type(choice)) and value == choice for choice in choices):
             listed = ", ".join(map(repr, choices))
             rule = f"{name} must be one of {listed}"
             raise ValueError(complaint(owner, rule, "Pass one of them", **{name: value}))
+
+
+def check_bool(owner: str, /, **received: object) -> None:
+    """Raise unless every received value is True or False: `"no"` and 2 would pass for True.
+
+    Args:
+        owner: The public name the user called.
+        **received: The arguments to check, by name.
+
+    Raises:
+        TypeError: If a value is neither a bool nor a NumPy bool.
+    """
+    for name, value in received.items():
+        if not isinstance(value, bool | np.bool_):
+            rule = f"{name} must be True or False"
+            raise TypeError(complaint(owner, rule, "Pass one of the two", **{name: value}))
+
+
+def check_path(owner: str, fix: str, /, **received: Any) -> None:
+    """Raise unless every received value is a path: a string or a path object.
+
+    Args:
+        owner: The public name the user called.
+        fix: What to do about a refusal, without a final full stop.
+        **received: The arguments to check, by name.
+
+    Raises:
+        TypeError: If a value is not a path.
+        ValueError: If a value is empty, or holds a null character.
+    """
+    for name, value in received.items():
+        if not isinstance(value, str | os.PathLike) or isinstance(os.fspath(value), bytes):
+            raise TypeError(complaint(owner, f"{name} must be a path", fix, **{name: value}))
+        if not os.fspath(value) or "\0" in os.fspath(value):
+            rule = f"{name} must be a path that can exist"
+            raise ValueError(complaint(owner, rule, fix, **{name: value}))
+
+
+def float_or_inf(value: Any) -> float:
+    """Return a real number as a float; infinity where it is too large for one."""
+    try:
+        return float(value)
+    except OverflowError:  # an integer or a fraction beyond 1.8e308
+        return math.inf if value > 0 else -math.inf
 
 
 def _bounds(above: float, at_least: float, below: float, at_most: float) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_lr._checks import check_choice, complaint
@@ -20,7 +21,8 @@ class EpsilonOutsideRoot(keras.optimizers.Optimizer):  # type: ignore[misc]
 
     def __init__(self, *, epsilon_outside_root: bool = False, **keras_arguments: Any) -> None:
         owner = type(self).__name__
-        check_choice(owner, (True, False), epsilon_outside_root=epsilon_outside_root)
+        if not isinstance(epsilon_outside_root, np.bool_):
+            check_choice(owner, (True, False), epsilon_outside_root=epsilon_outside_root)
         super().__init__(**keras_arguments)
         self.epsilon_outside_root = bool(epsilon_outside_root)
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from keras_lr._checks import complaint
+from keras_lr._checks import check_bool, complaint
 from keras_lr._keras.schedule_free import (
     AveragedView,
     ScheduleFreeWeights,
@@ -41,6 +41,7 @@ class SwapScheduleFreeWeights(keras.callbacks.Callback):  # type: ignore[misc]
             trained this is known.
 
     Raises:
+        TypeError: If `averaged_at_start` is not a bool.
         ValueError: In `fit` if the optimizer is not `ScheduleFreeAdamW`, or there are two of these
             callbacks.
 
@@ -63,6 +64,7 @@ class SwapScheduleFreeWeights(keras.callbacks.Callback):  # type: ignore[misc]
 
     def __init__(self, *, averaged_at_start: bool = True) -> None:
         super().__init__()
+        check_bool("SwapScheduleFreeWeights", averaged_at_start=averaged_at_start)
         self._averaged_at_start = averaged_at_start
         self._weights: ScheduleFreeWeights | None = None
         self._view: AveragedView | None = None

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_lr._checks import check_integer, complaint
+from keras_lr._checks import check_integer, check_path, complaint
 from keras_lr._keras.batch_norm import batch_norm_layers, recompute_batch_norm
 from keras_lr._keras.data import numpy_batches
 from keras_lr._keras.learning_rate import leaf_optimizers
@@ -141,9 +141,7 @@ def check_snapshots(owner: str, snapshots: int, folder: Any) -> None:
     if folder is None:
         return
     fix = "Pass the path of a folder; it need not exist yet"
-    if not isinstance(folder, str | os.PathLike) or isinstance(os.fspath(folder), bytes):
-        rule = "snapshot_folder must be a path"
-        raise TypeError(complaint(owner, rule, fix, snapshot_folder=folder))
+    check_path(owner, fix, snapshot_folder=folder)
     if snapshots == 0:
         rule, fix = "a folder needs snapshots to put in", "Pass snapshots=5 or so"
         raise ValueError(complaint(owner, rule, fix, snapshots=0, snapshot_folder=folder))

@@ -7,7 +7,13 @@ from typing import Any
 
 import keras
 
-from keras_lr._checks import check_integer, check_number, complaining_as, complaint
+from keras_lr._checks import (
+    check_bool,
+    check_integer,
+    check_number,
+    complaining_as,
+    complaint,
+)
 from keras_lr._keras.optimizer_reset import OptimizerReset
 from keras_lr._keras.training import attach, detach
 from keras_lr.callbacks.cycle_ends import (
@@ -123,9 +129,7 @@ class CosineWarmRestarts(ScheduleCallback):
             check_integer(self.owner, fix, at_least=1, first_cycle_steps=first_cycle_steps)
         check_snapshots(self.owner, snapshots, snapshot_folder)
         check_on_cycle_end(self.owner, on_cycle_end)
-        if not isinstance(reset_optimizer, bool):
-            rule, fix = "reset_optimizer must be True or False", "Pass one of the two"
-            raise TypeError(complaint(self.owner, rule, fix, reset_optimizer=reset_optimizer))
+        check_bool(self.owner, reset_optimizer=reset_optimizer)
         self._max_lr = max_lr
         self._first_cycle_epochs = first_cycle_epochs
         self._first_cycle_steps = first_cycle_steps

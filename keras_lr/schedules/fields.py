@@ -7,10 +7,8 @@ from typing import Any, Self
 
 import keras
 
-from keras_lr._checks import check_integer, check_number
+from keras_lr._checks import GREATEST, check_bool, check_integer, check_number
 from keras_lr.schedules.steps import LAST_STEP
-
-_GREATEST = 3.4e38  # about the largest float32, the type in which schedules compute
 
 
 class Fields:
@@ -75,8 +73,15 @@ class Fields:
             else:
                 fix = "Pass a number in that range"
                 check_number(self._owner, fix, above=above, **{name: rate})
-            check_number(self._owner, "Pass a smaller one", at_most=_GREATEST, **{name: rate})
+            check_number(self._owner, "Pass a smaller one", at_most=GREATEST, **{name: rate})
             self._set(name, float(rate))
+
+    def _check_bools(self, *names: str) -> None:
+        """Make the fields Python bools, and raise unless they are bools."""
+        for name in names:
+            value = getattr(self, name)
+            check_bool(self._owner, **{name: value})
+            self._set(name, bool(value))
 
     def _check_lengths(self, *names: str, at_least: int = 1) -> None:
         """Make the fields Python integers, and raise unless they are numbers of steps."""

@@ -241,7 +241,7 @@ class FromCallable(Schedule):
         if not callable(self.function):
             rule, fix = "function must be callable", "Pass a function of the step"
             raise TypeError(complaint("FromCallable", rule, fix, function=self.function))
-        self._set("elementwise", bool(self.elementwise))
+        self._check_bools("elementwise")
         if self.steps is not None:
             self._check_lengths("steps")
 

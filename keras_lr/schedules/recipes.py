@@ -110,6 +110,7 @@ class OneCycle(Composed):
         three_phase: Whether to come down to the first value before falling to the last.
 
     Raises:
+        TypeError: If an argument is not of the kind asked for.
         ValueError: If an argument is out of its range, or a phase is shorter than one step.
 
     Example:
@@ -135,6 +136,7 @@ class OneCycle(Composed):
     def __post_init__(self) -> None:
         self._check_rates("max_lr")
         self._check_lengths("steps", at_least=2)
+        self._check_bools("three_phase")
         fix, half = "Pass a part of the run, such as 0.3", 0.5 if self.three_phase else 1.0
         check_number("OneCycle", fix, above=0.0, below=half, warmup_fraction=self.warmup_fraction)
         factors = {"div_factor": self.div_factor, "final_div_factor": self.final_div_factor}
@@ -142,7 +144,6 @@ class OneCycle(Composed):
         check_choice("OneCycle", ("cosine", "linear"), curve=self.curve)
         for name in ("warmup_fraction", "div_factor", "final_div_factor"):
             self._set(name, float(getattr(self, name)))
-        self._set("three_phase", bool(self.three_phase))
         if self.warmup_fraction * self.steps <= 1.0:
             rule = f"{self.warmup_fraction:g} of the run is not more than one step"
             raise ValueError(complaint("OneCycle", rule, "Pass more steps", steps=self.steps))

@@ -6,14 +6,14 @@ from typing import Any, Literal
 
 import keras
 
-from keras_lr._checks import check_choice, check_integer, check_number, complaint
+from keras_lr._checks import check_choice, check_integer, check_number, check_path, complaint
 from keras_lr._keras.learning_rate import named_leaves
 from keras_lr._keras.monitor import BATCH_LOSS, ValidationWatch
 from keras_lr._keras.rollback import Rollback
 from keras_lr._keras.training import attach, detach
 from keras_lr.callbacks.plateau.backup import PlateauBackup
 from keras_lr.callbacks.plateau.controller import PlateauController
-from keras_lr.callbacks.plateau.parameters import check_names
+from keras_lr.callbacks.plateau.parameters import check_names, check_switches
 from keras_lr.callbacks.plateau.restore_points import Policy
 from keras_lr.callbacks.plateau.run import PlateauRun
 from keras_lr.callbacks.plateau.state import OWNER, PlateauEvent, check_state
@@ -141,8 +141,18 @@ class ReduceOnPlateauPlus(keras.callbacks.Callback):  # type: ignore[misc]
         super().__init__()
         check_names(OWNER, monitor, optimizers)
         check_choice(OWNER, ("auto", "min", "max"), mode=mode)
+        check_switches(
+            OWNER,
+            verbose,
+            restore_best_weights=restore_best_weights,
+            restore_optimizer=restore_optimizer,
+            reset=reset,
+            strict=strict,
+        )
+        if backup_dir is not None:
+            check_path(OWNER, "Pass the path of a folder, or None", backup_dir=backup_dir)
         check_number(OWNER, "1e-4 is Keras' default", min_delta=min_delta)
-        if frequency != "epoch":
+        if not (isinstance(frequency, str) and frequency == "epoch"):
             check_integer(OWNER, 'Pass "epoch" or steps', at_least=1, frequency=frequency)
         elif monitor == BATCH_LOSS:
             rule, fix = "batch_loss needs a frequency in steps", "Pass frequency=100, for example"
@@ -172,7 +182,7 @@ class ReduceOnPlateauPlus(keras.callbacks.Callback):  # type: ignore[misc]
             name=OWNER,
         )
         self._policy = Policy(restore_best_weights, restore_optimizer, bool(verbose))
-        self._every = None if frequency == "epoch" else int(frequency)
+        self._every = None if isinstance(frequency, str) else int(frequency)
         self._optimizers = [optimizers] if isinstance(optimizers, str) else optimizers
         labels = [monitor, *(self._optimizers or [])]
         self._backup = None if backup_dir is None else PlateauBackup(backup_dir, labels)

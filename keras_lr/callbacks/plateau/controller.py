@@ -6,6 +6,7 @@ NumPy and the standard library only: it serves any training loop, with or withou
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from numbers import Integral
 from statistics import fmean, median
 
 import numpy as np
@@ -113,7 +114,7 @@ class PlateauController(PlateauParameters):
         """Feed smoothing; a value that is not finite is judged raw and not remembered."""
         if self.smoothing is None or not math.isfinite(metric):
             return memory, metric
-        if isinstance(self.smoothing, float):
+        if not isinstance(self.smoothing, Integral):
             total, weight = memory or (0.0, 0.0)
             total = self.smoothing * total + (1 - self.smoothing) * metric
             weight = self.smoothing * weight + (1 - self.smoothing)

@@ -2,9 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from numbers import Integral, Real
 from typing import Literal
 
-from keras_lr._checks import check_choice, check_integer, check_number, complaint
+import numpy as np
+
+from keras_lr._checks import check_bool, check_choice, check_integer, check_number, complaint
 
 
 @dataclass(frozen=True)
@@ -104,9 +107,29 @@ def check_names(owner: str, monitor: object, optimizers: object) -> None:
         raise ValueError(complaint(owner, rule, fix, optimizers=optimizers))
 
 
+def check_switches(owner: str, verbose: object, /, **switches: object) -> None:
+    """Raise unless the switches are bools; `verbose` may be Keras' 0, 1 or 2 as well.
+
+    Args:
+        owner: The public name the user called.
+        verbose: Whether to print.
+        **switches: What is either on or off.
+
+    Raises:
+        TypeError: If a switch is not a bool, or `verbose` is neither that nor an integer.
+        ValueError: If `verbose` is negative.
+    """
+    check_bool(owner, **switches)
+    if not isinstance(verbose, bool | np.bool_):
+        check_integer(
+            owner, "Pass 1 to print each event, 0 for nothing", at_least=0, verbose=verbose
+        )
+
+
 def _check_ranges(given: PlateauParameters) -> None:
     name = given.name
     check_choice(name, ("min", "max"), mode=given.mode)
+    check_bool(name, restart=given.restart)
     check_choice(name, ("abs", "rel"), threshold_mode=given.threshold_mode)
     check_choice(name, ("median", "mean"), window_average=given.window_average)
     factors = given.factor
@@ -157,7 +180,7 @@ def _check_ranges(given: PlateauParameters) -> None:
 def _check_smoothing(given: PlateauParameters) -> None:
     smoothing = given.smoothing
     fix = "Pass a float for a moving average, an integer for a window, or None"
-    if isinstance(smoothing, float):
+    if isinstance(smoothing, Real) and not isinstance(smoothing, Integral):
         check_number(given.name, fix, above=0.0, below=1.0, smoothing=smoothing)
     elif smoothing is not None:
         check_integer(given.name, fix, at_least=2, smoothing=smoothing)
