@@ -28,18 +28,32 @@ def complaint(owner: str, rule: str, fix: str, /, **received: object) -> str:
     Returns:
         The sentence, ready for an exception or a warning.
     """
-    frame = len(f"{owner}: {rule}. Received: . {fix}.") + sum(len(name) + 3 for name in received)
+    names = sum(len(name) + 3 for name in received)
+    # Rules and fixes may list names that the user gave: outputs, metrics, optimizers.
+    rule_and_fix = LONGEST - len(f"{owner}: . Received: . .") - names - 20 * len(received)
+    rule = shortened(rule, max(20, rule_and_fix - min(len(fix), rule_and_fix // 2)))
+    fix = shortened(fix, max(20, rule_and_fix - len(rule)))
+    frame = len(f"{owner}: {rule}. Received: . {fix}.") + names
     room = max(20, (LONGEST - frame) // max(1, len(received)))
     values = ", ".join(f"{name}={_shown(value, room)}" for name, value in received.items())
-    return f"{owner}: {rule}. Received: {values}. {fix}."
+    return shortened(f"{owner}: {rule}. Received: {values}. {fix}.", LONGEST)
+
+
+def shortened(text: str, most: int) -> str:
+    """Return a text with its middle left out where it is longer than `most` characters."""
+    if len(text) <= most:
+        return text
+    tail = min(most // 3, 60)
+    return f"{text[: most - tail - 5]} ... {text[-tail:]}"
 
 
 def _shown(value: object, room: int) -> str:
     """Return a value's repr on one line, cut in the middle where it is longer than `room`."""
     try:
         text = " ".join(repr(value).split())
-    except ValueError:  # Python refuses to print integers of more than 4300 digits
-        text = f"<{type(value).__name__} too large to print>"
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError):
+        # Integers of more than 4300 digits, arrays that JAX has deleted, faults in `__repr__`.
+        text = f"<{type(value).__name__} that cannot be printed>"
     if len(text) <= room:
         return text
     tail = min(8, room // 4)

@@ -1,9 +1,9 @@
 """`OneCycle` and `CyclicLR`: learning rates that go up before they come down."""
 
-import warnings
 from typing import Any
 
 from keras_lr._checks import check_integer, check_number, complaining_as, complaint
+from keras_lr._warnings import warn
 from keras_lr.callbacks.driver import Plan, ScheduleCallback
 from keras_lr.callbacks.fit_run import FitRun
 from keras_lr.callbacks.lengths import doubt_of_length
@@ -101,7 +101,7 @@ class OneCycle(ScheduleCallback):
         doubt = doubt_of_length("the cycle", schedule, run.updates, "step")
         if doubt is not None:
             fix = "Leave steps out for a cycle as long as the fit"
-            warnings.warn(complaint("OneCycle", doubt, fix, steps=steps), stacklevel=2)
+            warn(complaint("OneCycle", doubt, fix, steps=steps))
         if self._momentum is None:
             return Plan(Reading(run, "the schedule", schedule))
         momentum = schedule.momentum(*self._momentum)
@@ -187,7 +187,7 @@ class CyclicLR(ScheduleCallback):
             rule = f"half a cycle is longer than the whole fit of {run.updates} steps"
             fix = "If epochs are meant, pass step_size_epochs; or raise epochs in fit"
             received = {"step_size_epochs": self._epochs, "step_size_steps": self._steps}
-            warnings.warn(complaint("CyclicLR", rule, fix, **received), stacklevel=2)
+            warn(complaint("CyclicLR", rule, fix, **received))
         return Plan(Reading(run, "the schedule", self._triangular(up_steps, down_steps)))
 
     def _triangular(self, up_steps: int, down_steps: int) -> Triangular:

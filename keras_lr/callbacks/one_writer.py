@@ -1,6 +1,5 @@
 """One writer of the learning rate in a fit: others are refused, or warned of once they are seen."""
 
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,6 +7,7 @@ from keras_lr._checks import complaint
 from keras_lr._keras.in_graph import schedule_of
 from keras_lr._keras.learning_rate import current_learning_rates, leaf_optimizers
 from keras_lr._keras.values import rounding
+from keras_lr._warnings import warn
 from keras_lr.callbacks.fit_run import FitRun
 from keras_lr.callbacks.reading import Reading
 
@@ -88,4 +88,4 @@ class WriterWatch:
             self._warned = True
             rule = "something else has set the learning rate; it is overwritten at every step"
             message = complaint(self._run.owner, rule, _FIX, learning_rate=present)
-            warnings.warn(message, stacklevel=2)
+            warn(message)

@@ -1,10 +1,10 @@
 """`LRScheduler`: any schedule, for the learning rate, the momentum and the weight decay."""
 
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
 from keras_lr._checks import check_choice, complaint
+from keras_lr._warnings import warn
 from keras_lr.callbacks.driver import Plan, ScheduleCallback
 from keras_lr.callbacks.fit_run import FitRun
 from keras_lr.callbacks.lengths import doubt_of_length
@@ -121,5 +121,5 @@ class LRScheduler(ScheduleCallback):
                 other = "epoch" if self._unit == "step" else "step"
                 fix = f'If it is meant in {other}s, pass unit="{other}"'
                 message = complaint("LRScheduler", doubt, fix, **{name: schedule})
-                warnings.warn(message, stacklevel=2)
+                warn(message)
         return Reading(run, name, schedule, self._unit, self._change_every)

@@ -1,7 +1,6 @@
 """`CosineWarmRestarts`: stochastic gradient descent with warm restarts (SGDR)."""
 
 import os
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +15,7 @@ from keras_lr._checks import (
 )
 from keras_lr._keras.optimizer_reset import OptimizerReset
 from keras_lr._keras.training import attach, detach
+from keras_lr._warnings import warn
 from keras_lr.callbacks.cycle_ends import (
     CycleHook,
     RestartEvent,
@@ -181,7 +181,7 @@ class CosineWarmRestarts(ScheduleCallback):
         doubt = doubt_of_end(self.owner, run, schedule, self.cycle_ends)
         self._warned_of_end = doubt is not None
         if doubt is not None:
-            warnings.warn(doubt, stacklevel=2)
+            warn(doubt)
         if self.params["verbose"] and self.cycle_ends:
             ends = in_words(run, self.cycle_ends)
             print(f"{self.owner}: cycles end after {ends}; use the weights of one of these.")
@@ -226,7 +226,7 @@ class CosineWarmRestarts(ScheduleCallback):
             rule = "the fit was stopped inside a cycle, where the learning rate is high"
             fix = "Use the weights of the last cycle's end, as snapshots=1 keeps them"
             received = {"update": position.update, "cycle_ends": self.cycle_ends}
-            warnings.warn(complaint(self.owner, rule, fix, **received), stacklevel=2)
+            warn(complaint(self.owner, rule, fix, **received))
         super().on_train_end(logs)
 
     def restore(self) -> None:

@@ -1,6 +1,5 @@
 """The learning-rate range test inside a running `fit`."""
 
-import warnings
 from collections.abc import Sequence
 from types import GeneratorType
 from typing import Any, Literal
@@ -10,6 +9,7 @@ from keras_lr._keras.data import numpy_batches
 from keras_lr._keras.evaluation import Batch
 from keras_lr._keras.restoring import RestoringCallback
 from keras_lr._keras.seeding import generators_kept
+from keras_lr._warnings import warn
 from keras_lr.search.progress import Verbosity
 from keras_lr.search.range_sweep import RangeSweep, RangeTestSettings
 from keras_lr.search.result import RangeTestResult
@@ -168,7 +168,7 @@ class LRRangeTest(RestoringCallback):
             rule = "the fit must be long enough for the sweep"
             fix = "Raise epochs, or lower steps"
             message = complaint("LRRangeTest", rule, fix, steps_made=sweep.updates)
-            warnings.warn(message, stacklevel=2)
+            warn(message)
 
     def restore(self) -> None:
         """Put the model back as it was before the sweep.

@@ -1,7 +1,6 @@
 """What a range test found: a frozen record that can be asked for a learning rate."""
 
 import re
-import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_lr._checks import check_choice, complaint
+from keras_lr._warnings import warn
 from keras_lr.search.curve import Floats, SuggestionError, falls_to_the_end
 from keras_lr.search.frames import import_pandas
 from keras_lr.search.records import FrozenRecord
@@ -149,7 +149,7 @@ class RangeTestResult(FrozenRecord):
             message = complaint(
                 "RangeTestResult.suggest", needed, "Raise max_lr", max_lr=self.max_lr
             )
-            warnings.warn(message, stacklevel=2)
+            warn(message)
         return suggestion
 
     @property

@@ -3,13 +3,13 @@
 import json
 import os
 import re
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from keras_lr._checks import complaint
 from keras_lr._keras.rollback import Rollback
+from keras_lr._warnings import warn
 from keras_lr.callbacks.plateau.state import OWNER
 
 KEPT_EPOCHS = 2
@@ -68,7 +68,7 @@ class PlateauBackup:
             rule = "the saved state should be that of the epoch to begin with"
             fix = "List the callback before BackupAndRestore, so that it is saved first"
             received = {"saved": int(past[-1]), "epoch": epoch}
-            warnings.warn(complaint(OWNER, rule, fix, **received), stacklevel=2)
+            warn(complaint(OWNER, rule, fix, **received))
         entry = entries[past[-1]]
         self._files = {
             label: (Rollback.load(self._directory / file), file)

@@ -1,13 +1,13 @@
 """What a plateau reads in the logs that Keras hands to callbacks."""
 
 import math
-import warnings
 from typing import Any
 
 from keras_lr._checks import complaint
 from keras_lr._keras.batch_loss import as_float
 from keras_lr._keras.monitor import ValidationWatch
 from keras_lr._keras.values import as_numpy
+from keras_lr._warnings import warn
 from keras_lr.callbacks.plateau.state import OWNER
 
 
@@ -41,11 +41,10 @@ def is_evaluation(
     if monitor.startswith("val_") and has_data and not validated:
         return watch_loss and not math.isfinite(loss_in(logs) or 0.0)
     if not strict:
-        warnings.warn(
+        warn(
             "Learning rate reduction is conditioned on metric "
             f"`{monitor}` which is not available. Available metrics "
-            f"are: {','.join(logs)}.",
-            stacklevel=3,
+            f"are: {','.join(logs)}."
         )
     return strict
 

@@ -1,7 +1,6 @@
 """One `fit` under a plateau controller: decisions turned into learning rates and weights."""
 
 import math
-import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
@@ -21,6 +20,7 @@ from keras_lr._keras.scaled_rates import (
     scalable_rate,
 )
 from keras_lr._keras.values import HOST, Access
+from keras_lr._warnings import warn
 from keras_lr.callbacks.plateau.controller import PlateauController
 from keras_lr.callbacks.plateau.restore_points import Policy, RestorePoints
 from keras_lr.callbacks.plateau.state import OWNER, Decision, PlateauEvent, PlateauState
@@ -118,7 +118,7 @@ class PlateauRun:
             rule = "min_lr should be below the learning rate, or nothing is ever reduced"
             fix = "Lower min_lr, or use min_scale, which is relative"
             received = {"min_lr": lowest, "learning_rate": highest}
-            warnings.warn(complaint(OWNER, rule, fix, **received), stacklevel=3)
+            warn(complaint(OWNER, rule, fix, **received))
 
     def begin_epoch(self, epoch: int) -> None:
         """Take note that an epoch begins."""
@@ -231,7 +231,7 @@ class PlateauRun:
                 rule = "something else in this fit has set the learning rate after it was reduced"
                 fix = "Drive it by LRScheduler, which can be combined with ReduceOnPlateauPlus"
                 received = {"reduced_to": left, "learning_rate": found}
-                warnings.warn(complaint(OWNER, rule, fix, **received), stacklevel=2)
+                warn(complaint(OWNER, rule, fix, **received))
 
     def _act(self, decision: Decision, access: Access) -> None:
         if access is not HOST:  # within an epoch: its last step may be this one, to be logged later
@@ -261,7 +261,7 @@ class PlateauRun:
         if event.action == "stop" and not math.isfinite(event.metric):
             rule = "the metric must become finite again after max_rescues cuts of the learning rate"
             fix = "Training stops at the last sound weights. Begin with a lower learning rate"
-            warnings.warn(complaint(OWNER, rule, fix, metric=event.metric), stacklevel=2)
+            warn(complaint(OWNER, rule, fix, metric=event.metric))
         if not self._policy.verbose:
             return
         head = f"\nEpoch {event.epoch + 1}: {OWNER}"
