@@ -5,8 +5,11 @@ from typing import Any, Self
 
 import numpy as np
 
+from keras_lr._keras.averaged import weights_in_optimizer
+from keras_lr._keras.knobs import StandIn
 from keras_lr._keras.learning_rate import is_scheduled, leaf_optimizers
-from keras_lr._keras.values import Access
+from keras_lr._keras.schedule_free import AveragedWeights
+from keras_lr._keras.values import HOST, Access
 
 
 class Rollback:
@@ -16,19 +19,40 @@ class Rollback:
     attempt, not the same one again.
 
     Args:
-        weights: One array per weight of the model.
+        weights: One array per weight of the model: those that training goes on from.
         slots: One array per optimizer variable that is not a learning rate.
+        averages: What evaluation used instead of weights, by their place in the list.
     """
 
-    def __init__(self, weights: list[np.ndarray], slots: list[np.ndarray]) -> None:
+    def __init__(
+        self,
+        weights: list[np.ndarray],
+        slots: list[np.ndarray],
+        averages: dict[int, np.ndarray] | None = None,
+    ) -> None:
         self._weights = weights
         self._slots = slots
+        self._averages = averages or {}
 
     @classmethod
-    def take(cls, model: Any, access: Access) -> Self:
-        """Copy the present values."""
-        weights = [access.read(variable) for variable in model.weights]
-        return cls(weights, [access.read(variable) for variable in _slots(model)])
+    def take(cls, model: Any, access: Access, average: AveragedWeights | None = None) -> Self:
+        """Copy the present values.
+
+        Args:
+            model: The model.
+            access: How to read.
+            average: The average that evaluation uses, if it uses one.
+        """
+        averages = {} if average is None else average.averaged_values(access.read)
+        return cls(
+            [access.read(_place(variable, average)) for variable in model.weights],
+            [access.read(_place(variable, average)) for variable in _slots(model)],
+            {
+                index: averages[id(variable)]
+                for index, variable in enumerate(model.weights)
+                if id(variable) in averages
+            },
+        )
 
     def fits(self, model: Any) -> bool:
         """Return whether a model and its optimizer have variables of these shapes."""
@@ -46,31 +70,64 @@ class Rollback:
             for new, old in zip(present, past, strict=True)
         )
 
-    def restore(self, model: Any, access: Access, *, optimizer: bool) -> None:
-        """Go back.
+    def restore(
+        self,
+        model: Any,
+        access: Access,
+        *,
+        optimizer: bool,
+        average: AveragedWeights | None = None,
+    ) -> None:
+        """Go back, to train on from there.
 
         Args:
             model: The model the values were taken from, or an equal one.
             access: How to write.
-            optimizer: Whether the optimizer's variables go back too. `iterations` does so only
-                where no schedule counts on it: position in a run never goes backwards.
+            optimizer: Whether all of the optimizer's variables go back too, not only those that
+                are weights. `iterations` does so only where no schedule counts on it: position in
+                a run never goes backwards.
+            average: The average that evaluation uses, if it uses one.
         """
+        self._restore_slots(model, access, optimizer, average)
+        made: dict[int, np.ndarray] = {}
+        if average is not None and self._averages:
+            variables = model.weights
+            averages = {id(variables[index]): each for index, each in self._averages.items()}
+            made = average.training_values(averages, access.read)
         for variable, value in zip(model.weights, self._weights, strict=True):
-            access.write(variable, value)
-        if not optimizer:
-            return
-        fixed = _positions(model)
+            access.write(_place(variable, average), made.get(id(variable), value))
+
+    def restore_evaluated(self, model: Any, *, optimizer: bool) -> None:
+        """Go back at the end of a fit, and leave in the model what evaluation used.
+
+        Args:
+            model: The model, after its last step.
+            optimizer: As in `restore`.
+        """
+        self._restore_slots(model, HOST, optimizer, None)
+        # Not past the model: where an average is still shown in its place, it is to be this one.
+        evaluated = [self._averages.get(index, each) for index, each in enumerate(self._weights)]
+        model.set_weights(evaluated)
+
+    def _restore_slots(
+        self, model: Any, access: Access, optimizer: bool, average: AveragedWeights | None
+    ) -> None:
+        fixed, weights = _positions(model), weights_in_optimizer(model)
         for variable, value in zip(_slots(model), self._slots, strict=True):
-            if id(variable) not in fixed:
-                access.write(variable, value)
+            if id(variable) in weights or (optimizer and id(variable) not in fixed):
+                access.write(_place(variable, average), value)
 
     def save(self, path: Path) -> None:
         """Write an `.npz` file."""
-        groups = {"weight": self._weights, "slot": self._slots}
+        groups = {
+            "weight": dict(enumerate(self._weights)),
+            "slot": dict(enumerate(self._slots)),
+            "average": self._averages,
+        }
         arrays = {
             f"{group}_{index}": _portable(array)
             for group, members in groups.items()
-            for index, array in enumerate(members)
+            for index, array in members.items()
         }
         with path.open("wb") as file:
             np.savez(file, **arrays)  # type: ignore[arg-type]
@@ -79,17 +136,24 @@ class Rollback:
     def load(cls, path: Path) -> Self:
         """Read what `save` wrote."""
         with np.load(path) as arrays:
-            groups = {
-                group: [arrays[name] for name in arrays.files if name.startswith(group)]
-                for group in ("weight", "slot")
-            }
-        return cls(groups["weight"], groups["slot"])
+            groups: dict[str, dict[int, np.ndarray]] = {"weight": {}, "slot": {}, "average": {}}
+            for name in arrays.files:
+                group, _, index = name.partition("_")
+                groups[group][int(index)] = arrays[name]
+        weights, slots = (list(groups[group].values()) for group in ("weight", "slot"))
+        return cls(weights, slots, groups["average"])
+
+
+def _place(variable: Any, average: AveragedWeights | None) -> Any:
+    return variable if average is None else average.place(variable)
 
 
 def _slots(model: Any) -> list[Any]:
+    """Return the optimizer's own variables, without the settings that a schedule drives."""
     leaves = leaf_optimizers(model.optimizer)
     rates = {id(leaf._learning_rate) for leaf in leaves}
-    return [variable for variable in model.optimizer.variables if id(variable) not in rates]
+    own = [each for each in model.optimizer.variables if not isinstance(each, StandIn)]
+    return [variable for variable in own if id(variable) not in rates]
 
 
 def _positions(model: Any) -> set[int]:

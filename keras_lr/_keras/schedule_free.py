@@ -2,10 +2,11 @@
 
 import contextlib
 import weakref
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Protocol
 
 import keras
+import numpy as np
 
 from keras_lr._keras.learning_rate import leaf_optimizers
 from keras_lr._keras.running_fit import running_fit
@@ -24,6 +25,23 @@ READERS = (
 )
 WRITERS = ("set_weights", "load_weights", "set_state_tree")
 _AVERAGED, _LAST_BETA = "_keras_lr_averaged", "_keras_lr_last_beta"
+
+
+Read = Callable[[Any], np.ndarray]
+Values = dict[int, np.ndarray]  # by the variable's `id`
+
+
+class AveragedWeights(Protocol):
+    """An average that evaluation in a fit uses in the place of the training weights."""
+
+    def averaged_values(self, read: Read) -> Values:
+        """Return the average of each variable that has one; `read` reads a variable."""
+
+    def training_values(self, averages: Mapping[int, np.ndarray], read: Read) -> Values:
+        """Return the training weights that belong to averages, where these are made of them."""
+
+    def place(self, variable: Any) -> Any:
+        """Return the variable that holds what is this one's in training: it, unless swapped."""
 
 
 class ScheduleFreeWeights:
@@ -68,24 +86,40 @@ class ScheduleFreeWeights:
 
     def to_average(self) -> list[tuple[Any, Any]]:
         """Put `x` in the place of `y`; return the variables with their `y`."""
-        return self._exchange(lambda y, z, beta: (y - (1.0 - beta) * z) / beta)
+        return self._exchange(self.averaged_values(read_variable))
 
     def to_training(self) -> list[tuple[Any, Any]]:
         """Put `y` in the place of `x`; return the variables with their `x`."""
-        return self._exchange(lambda x, z, beta: (1.0 - beta) * z + beta * x)
+        return self._exchange(self._values(_training, read_variable, read_variable))
 
-    def _exchange(self, formula: Callable[[Any, Any, float], Any]) -> list[tuple[Any, Any]]:
-        before = []
-        for leaf, given in zip(self._leaves, self._betas, strict=True):
-            if not leaf.built:  # no update yet
-                continue
-            beta = _number(given)
-            pairs = zip(leaf._trainable_variables, leaf._momentums, strict=True)
-            for variable, z in pairs:
-                value = read_variable(variable)
-                before.append((variable, value))
-                wide = value.astype("float64"), read_variable(z).astype("float64")
-                variable.assign(formula(*wide, beta).astype(value.dtype))
+    def averaged_values(self, read: Read) -> Values:
+        """Return `x` of each variable that has one. See `AveragedWeights`."""
+        return self._values(_average, read, read)
+
+    def training_values(self, averages: Mapping[int, np.ndarray], read: Read) -> Values:
+        """Return the `y` that belong to given `x` and the present `beta` and `z`."""
+        return self._values(_training, lambda variable: averages[id(variable)], read)
+
+    def place(self, variable: Any) -> Any:
+        """Return the variable itself: `y` is in it. See `AveragedWeights`."""
+        return variable
+
+    def _values(self, formula: Callable[[Any, Any, float], Any], given: Read, read: Read) -> Values:
+        values = {}
+        for leaf, beta in zip(self._leaves, self._betas, strict=True):
+            number = _number(beta, read)
+            for variable, slot in zip(*weights_and_slots(leaf, "_momentums"), strict=True):
+                value = given(variable)
+                wide = value.astype("float64"), read(slot).astype("float64")
+                values[id(variable)] = formula(*wide, number).astype(value.dtype)
+        return values
+
+    def _exchange(self, values: Values) -> list[tuple[Any, Any]]:
+        variables = [variable for leaf in self._leaves for variable in leaf._trainable_variables]
+        held = [variable for variable in variables if id(variable) in values]
+        before = [(variable, read_variable(variable)) for variable in held]
+        for variable in held:
+            variable.assign(values[id(variable)])
         return before
 
 
@@ -100,10 +134,13 @@ class AveragedView:
         model: The model in training.
         weights: Its two sets of weights.
         synced: Returns the model with its variables up to date.
+
+    Attributes:
+        weights: As above.
     """
 
     def __init__(self, model: Any, weights: ScheduleFreeWeights, synced: Callable[[], Any]) -> None:
-        self._model, self._weights, self._synced = model, weights, synced
+        self._model, self.weights, self._synced = model, weights, synced
         self._inside = False
         run = running_fit(model)
         self._run = None if run is None else weakref.ref(run)
@@ -153,7 +190,7 @@ class AveragedView:
     @contextlib.contextmanager
     def _shown(self) -> Iterator[None]:
         with self._entered():
-            before = self._weights.to_average()
+            before = self.weights.to_average()
             try:
                 yield
             finally:
@@ -165,11 +202,33 @@ class AveragedView:
     def _replaced(self) -> Iterator[None]:
         with self._entered():
             yield
-            self._weights.to_training()
+            self.weights.to_training()
 
 
-def _number(beta: Any) -> float:
-    return float(read_variable(beta) if isinstance(beta, keras.Variable) else beta)
+def _average(y: Any, z: Any, beta: float) -> Any:
+    return (y - (1.0 - beta) * z) / beta
+
+
+def _training(x: Any, z: Any, beta: float) -> Any:
+    return (1.0 - beta) * z + beta * x
+
+
+def _number(beta: Any, read: Read = read_variable) -> float:
+    return float(read(beta) if isinstance(beta, keras.Variable) else beta)
+
+
+def weights_and_slots(leaf: Any, name: str) -> tuple[list[Any], list[Any]]:
+    """Return a leaf optimizer's weights, and for each the slot of a kind that holds a weight too.
+
+    Args:
+        leaf: A leaf optimizer. One that is not built has neither.
+        name: The attribute with the slots.
+    """
+    if not leaf.built:
+        return [], []
+    pairs = zip(leaf._trainable_variables, getattr(leaf, name), strict=True)
+    kept = [(variable, slot) for variable, slot in pairs if slot is not None]
+    return [variable for variable, _ in kept], [slot for _, slot in kept]
 
 
 def view_of(model: Any) -> AveragedView | None:

@@ -11,10 +11,11 @@ import keras
 import numpy as np
 
 from keras_lr._checks import check_integer, check_path, complaint
+from keras_lr._keras.averaged import average_in_use, evaluated_values
 from keras_lr._keras.batch_norm import batch_norm_layers, recompute_batch_norm
+from keras_lr._keras.cloning import clone_uncompiled
 from keras_lr._keras.data import numpy_batches
-from keras_lr._keras.learning_rate import leaf_optimizers
-from keras_lr._keras.schedule_free import AveragedView, is_schedule_free
+from keras_lr._keras.schedule_free import AveragedWeights
 from keras_lr._keras.training_state import TrainingState
 from keras_lr._keras.values import read_variable, write_variable
 
@@ -48,18 +49,21 @@ class Snapshots:
         self._folder = None if folder is None else Path(folder)
         self._kept: list[Snapshot] = []
         self._unwritten: list[tuple[Snapshot, Path]] = []
+        self._average: AveragedWeights | None = None
 
     def __len__(self) -> int:
         return len(self._kept)
 
-    def begin(self, step: int, ends: Sequence[int]) -> None:
+    def begin(self, model: Any, step: int, ends: Sequence[int]) -> None:
         """Begin a fit: what a former one kept before this step belongs to it, the rest does not.
 
         Args:
+            model: The model in `fit`, all of whose callbacks have begun.
             step: The update the fit begins at. At 0 it is a new run.
             ends: After how many updates each cycle is over. Files of other cycles are those of
                 another run.
         """
+        self._average = average_in_use(model)
         past = [end for end in ends if end <= step] if step else []
         self._kept = [each for each in self._kept if each.cycle < len(past)]
         self._unwritten = [pair for pair in self._unwritten if pair[0].cycle < len(past)]
@@ -69,7 +73,7 @@ class Snapshots:
             self._kept = found[-self.keep :] if self.keep else []
 
     def take(self, model: Any, state: TrainingState, cycle: int, step: int) -> None:
-        """Keep the present weights.
+        """Keep the present weights, those that evaluation uses.
 
         Args:
             model: The model in training.
@@ -79,7 +83,7 @@ class Snapshots:
         """
         if self.keep == 0:
             return
-        snapshot = Snapshot(cycle, _weights_to_use(model, state))
+        snapshot = Snapshot(cycle, evaluated_values(model, state.read, self._average))
         if self._folder is None:
             self._add(snapshot)
         else:
@@ -200,26 +204,6 @@ def _mean(arrays: Sequence[np.ndarray]) -> np.ndarray:
     return mean.astype(arrays[0].dtype)
 
 
-def _weights_to_use(model: Any, state: TrainingState) -> Weights:
-    """Return what is to be used or saved of a model in training.
-
-    That is its weights; or their average, where SwapScheduleFreeWeights lets whatever is saved
-    have that.
-    """
-    averages = {}
-    if isinstance(getattr(vars(model).get("get_weights"), "view", None), AveragedView):
-        for leaf in filter(is_schedule_free, leaf_optimizers(model.optimizer)):
-            beta = float(leaf.beta_1)
-            for variable, slot in zip(leaf._trainable_variables, leaf._momentums, strict=True):
-                value = state.read(variable)
-                y, z = value.astype("float64"), state.read(slot).astype("float64")
-                averages[id(variable)] = ((y - (1.0 - beta) * z) / beta).astype(value.dtype)
-    return [
-        averages[id(variable)] if id(variable) in averages else state.read(variable)
-        for variable in model.weights
-    ]
-
-
 def _write(model: Any, weights: Any) -> None:
     for variable, value in zip(model.weights, weights, strict=True):
         write_variable(variable, value)
@@ -243,7 +227,7 @@ def _finalize(model: Any) -> None:
 def _clone(model: Any, name: str) -> Any:
     """Return a built copy of a model with weights of its own, not compiled."""
     if _has_graph(model):
-        clone = keras.models.clone_model(model)
+        clone = clone_uncompiled(model)
     else:
         config = keras.saving.serialize_keras_object(model)
         config.pop("compile_config", None)

@@ -63,8 +63,8 @@ class CosineWarmRestarts(ScheduleCallback):
             the cycle's last batch, or after validation where that ends an epoch, and may evaluate
             the model or set its `stop_training`.
         snapshots: How many cycle-end weights to keep, the last ones. They are exact under
-            `steps_per_execution`, and beside `SwapScheduleFreeWeights` the averaged weights. A fit
-            that goes on from an earlier epoch replaces the later ones.
+            `steps_per_execution`, and beside `SwapScheduleFreeWeights` or Keras' `SwapEMAWeights`
+            the averaged weights. A fit that goes on from an earlier epoch replaces the later ones.
         snapshot_folder: Where to keep them, as files that `Model.load_weights` reads. A fit that
             goes on finds there what it had. Default: in memory.
 
@@ -206,7 +206,7 @@ class CosineWarmRestarts(ScheduleCallback):
         """Go to the epoch's first step. Called by `fit`."""
         super().on_epoch_begin(epoch, logs)
         if not self._begun and self._position is not None:
-            self._snapshots.begin(self._position.update, self.cycle_ends)
+            self._snapshots.begin(self.model, self._position.update, self.cycle_ends)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Write snapshots; speak of a cycle that is over. Called by `fit`."""

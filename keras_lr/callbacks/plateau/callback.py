@@ -69,7 +69,8 @@ class ReduceOnPlateauPlus(keras.callbacks.Callback):  # type: ignore[misc]
             again, or its training loss had already grown to four times that of the first batch, the
             starting state is restored. The next failure stops training. With 0 such a metric is
             just no improvement, as in Keras. Above 0, both states are kept in memory.
-        restore_best_weights: Restore the best weights at each reduction and when stopping.
+        restore_best_weights: Restore the weights that the best evaluation used, at each reduction
+            and at the end of `fit`; also where the optimizer averages its weights.
         restore_optimizer: Restore the optimizer's variables with them, such as momenta.
         frequency: `"epoch"`, or evaluate every this many training steps.
         optimizers: Names of the optimizers inside a `MultiOptimizer` to scale; None for all. If
@@ -241,10 +242,7 @@ class ReduceOnPlateauPlus(keras.callbacks.Callback):  # type: ignore[misc]
         self._current.begin_epoch(epoch)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Empty on purpose. Called by `fit`.
-
-        If no callback overrides this, Keras runs batch callbacks in another thread.
-        """
+        """Empty on purpose: else Keras may run batch callbacks in another thread."""
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Log the learning rate and evaluate. Called by `fit`."""
@@ -258,8 +256,10 @@ class ReduceOnPlateauPlus(keras.callbacks.Callback):  # type: ignore[misc]
             self._backup.save(epoch + 1, self.get_state(), run.restore_points.states)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        """Leave nothing behind but the learning rate. Called by `fit`."""
+        """Leave the best weights, if asked to, and the learning rate. Called by `fit`."""
         self._clean_up()
+        if self._begun:
+            self._current.restore_points.leave_best()
         if self._backup is not None:
             self._backup.remove()
 

@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from keras_lr._keras.averaged import average_in_use
 from keras_lr._keras.rollback import Rollback
 from keras_lr._keras.values import HOST, Access
 from keras_lr.callbacks.plateau.state import PlateauEvent
 
 JUDGED = "judged"  # the state at the first step of an evaluation, which may span two epochs
+OF_ALL = "of_all"
 _GOING_BACK = ("reduce", "stop")
 _DIVERGED = 3.0  # times the first loss above it: four times as high, where a range test stops too
 
@@ -42,11 +44,14 @@ class RestorePoints:
 
     Attributes:
         states: What there is to go back to: `"best"`, for rescues `"start"`, and what may become
-            the best: `JUDGED`.
+            the best: `JUDGED`. `OF_ALL` is the best of all, where a restart has made `"best"` the
+            best since then.
         rescues: As above.
+        average: The average of the weights that evaluation uses in this fit, if it uses one.
     """
 
     def __init__(self, model: Any, policy: Policy, *, rescues: bool, second_chance: int) -> None:
+        self.average = average_in_use(model)
         self.states: dict[str, Rollback] = {}
         self.rescues = rescues
         self._model, self._policy = model, policy
@@ -54,7 +59,9 @@ class RestorePoints:
         self._failures = 0  # rescues since the best state was found
         self._start_loss: float | None = None
         self._best_loss: float | None = None
+        self._best_of_all: float | None = None
         self._went_back: str | None = None
+        self._stopped_at: str | None = None
         self._metrics_broken = False
         self._broken: list[tuple[Any, np.ndarray]] = []
         self._empty: list[tuple[Any, np.ndarray]] | None = None
@@ -77,7 +84,7 @@ class RestorePoints:
                 access.write(variable, value)
             self._metrics_broken = False
         if self.rescues and "start" not in self.states:
-            self.states["start"] = Rollback.take(self._model, access)
+            self.states["start"] = self.take(access)
 
     def take_back_step(self, access: Access) -> None:
         """Undo `begin_step`: the epoch was at its end already."""
@@ -97,6 +104,10 @@ class RestorePoints:
         """Take the loss of the first batch, before any update, as that of the starting state."""
         self._start_loss = loss
 
+    def take(self, access: Access) -> Rollback:
+        """Return a copy of the present state."""
+        return Rollback.take(self._model, access, self.average)
+
     def keep_best(self, state: Rollback, loss: float | None) -> bool:
         """Keep a state as the best so far, unless it is broken: a metric is older than the weights.
 
@@ -114,12 +125,36 @@ class RestorePoints:
         self._failures = 0
         return True
 
+    def keep_best_of_all(self, height: float) -> None:
+        """Keep the best state since the last restart, if it is the best of the whole fit.
+
+        Args:
+            height: The metric it was measured by; the higher, the better.
+        """
+        if self._best_of_all is None or height > self._best_of_all:
+            self._best_of_all = height
+            self.states[OF_ALL] = self.states["best"]
+
+    def leave_best(self) -> None:
+        """Leave in the model, at the end of the fit, what evaluated best.
+
+        If training was stopped because it broke, that is the state it then went back to. Keras has
+        overwritten the weights since, where the optimizer keeps an average.
+        """
+        best = OF_ALL if OF_ALL in self.states else "best"
+        target = self._stopped_at or (best if self._policy.restore_weights else "")
+        if target in self.states:
+            optimizer = self._policy.restore_optimizer
+            self.states[target].restore_evaluated(self._model, optimizer=optimizer)
+
     def restore_for(self, event: PlateauEvent, access: Access) -> None:
         """Go back, if what happened asks for it."""
         target = self._target(event)
         if target in self.states:
             self._go_back(target, event, access)
             self._went_back = target if access is HOST else None
+            if event.action == "stop" and self._is_broken(event):
+                self._stopped_at = target
 
     def forget_going_back(self) -> None:
         """Take note that an epoch begins: what is saved from now on comes after going back."""
@@ -132,6 +167,7 @@ class RestorePoints:
             "failures": self._failures,
             "start_loss": self._start_loss,
             "best_loss": self._best_loss,
+            "best_of_all": self._best_of_all,
         }
 
     def set_state(
@@ -152,6 +188,7 @@ class RestorePoints:
         self.states = fitting  # without those of another model, or of another optimizer
         self._failures = state["failures"]
         self._best_loss = state["best_loss"]
+        self._best_of_all = state.get("best_of_all") if OF_ALL in self.states else None
         self._start_loss = state["start_loss"] if "start" in self.states else None
         if last is not None and state["went_back"] in self.states:
             # Keras' backup may hold the weights from before going back.
@@ -165,11 +202,14 @@ class RestorePoints:
         that had diverged from the first batch's, the starting weights are the ones that are known
         to work. Validation is believed once more than training.
         """
-        if self.rescues and not math.isfinite(event.metric):
+        if self._is_broken(event):
             helpless = event.action != "stop" and self._failures > self._second_chance
             self._failures += 1
             return "start" if helpless or self._has_diverged() else "best"
         return "best" if self._policy.restore_weights and event.action in _GOING_BACK else ""
+
+    def _is_broken(self, event: PlateauEvent) -> bool:
+        return self.rescues and not math.isfinite(event.metric)
 
     def _has_diverged(self) -> bool:
         """Return whether even the best state is one that training had blown up by then."""
@@ -182,5 +222,6 @@ class RestorePoints:
     def _go_back(self, target: str, event: PlateauEvent, access: Access) -> None:
         broken = not math.isfinite(event.metric)
         optimizer = self._policy.restore_optimizer or broken
-        self.states[target].restore(self._model, access, optimizer=optimizer)
+        state = self.states[target]
+        state.restore(self._model, access, optimizer=optimizer, average=self.average)
         self._metrics_broken = broken and access is not HOST

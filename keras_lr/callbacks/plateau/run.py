@@ -163,8 +163,12 @@ class PlateauRun:
         state = self.state.moved(present, [rate.start for rate in self._rates])
         self.state, decision = self._controller.update(state, metric)
         if decision.record and self.restore_points.keeps_best:
-            judged = weights or Rollback.take(self._model, access)
-            if not self.restore_points.keep_best(judged, loss):
+            judged = weights or self.restore_points.take(access)
+            if self.restore_points.keep_best(judged, loss):
+                if self._controller.restart:
+                    sign = 1.0 if self._controller.mode == "max" else -1.0
+                    self.restore_points.keep_best_of_all(sign * metric)
+            else:
                 self.state = replace(self.state, record=state.record)
                 if self.rescues:
                     self.state, decision = self._controller.update(state, math.nan)

@@ -40,7 +40,7 @@ class PlateauSteps(StepHook):
         self._run.begin_step(state)
         points = self._run.restore_points
         if self._every and self._count == 0 and points.keeps_best:
-            points.states[JUDGED] = Rollback.take(self._model, state)
+            points.states[JUDGED] = points.take(state)
         if self._exact:
             self._exact.before_step(state)
 
