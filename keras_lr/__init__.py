@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         OneCycle,
         ReduceOnPlateauPlus,
         SwapScheduleFreeWeights,
+        WeightAverage,
     )
     from keras_lr.plot import plot_history, plot_range_test, plot_schedule, plot_sweep
     from keras_lr.search import (
@@ -45,6 +46,7 @@ __all__ = [
     "SwapScheduleFreeWeights",
     "SweepResult",
     "TuneResult",
+    "WeightAverage",
     "__version__",
     "lr_find",
     "lr_sweep",

@@ -1,11 +1,15 @@
 """The statistics of BatchNorm layers, taken anew from data."""
 
+import contextlib
 from collections.abc import Iterable
 from typing import Any
 
 import keras
 
+from keras_lr._keras.backend import ON_TORCH
 from keras_lr._keras.evaluation import Batch, batch_length
+from keras_lr._keras.state import RandomSnapshot, VariableSnapshot
+from keras_lr._keras.values import read_variable, write_variable
 
 
 def batch_norm_layers(model: Any) -> list[Any]:
@@ -38,3 +42,30 @@ def recompute_batch_norm(model: Any, batches: Iterable[Batch]) -> None:
     finally:
         for layer, momentum in zip(layers, momenta, strict=True):
             layer.momentum = momentum
+
+
+def recompute_batch_norm_alone(model: Any, batches: Iterable[Batch]) -> None:
+    """Do so, and leave everything else as it was: seeds, other layers' states, random generators.
+
+    Args:
+        model: A built model, after its last step.
+        batches: Batches to run through it.
+    """
+    statistics = {id(each) for layer in batch_norm_layers(model) for each in layer.variables}
+    others = [each for each in model.non_trainable_variables if id(each) not in statistics]
+    generators, states = RandomSnapshot(), VariableSnapshot(others, read_variable)
+    try:
+        with _without_gradients():
+            recompute_batch_norm(model, batches)
+    finally:
+        states.restore(write_variable)
+        generators.restore()
+
+
+def _without_gradients() -> contextlib.AbstractContextManager[Any]:
+    if not ON_TORCH:
+        return contextlib.nullcontext()
+    import torch
+
+    context: contextlib.AbstractContextManager[Any] = torch.no_grad()
+    return context

@@ -171,12 +171,23 @@ class AveragedView:
             if not self.is_current:  # left behind by a fit that was cut off
                 self.remove()
             elif not self._inside:
-                with around():
-                    return original(*arguments, **named)
+                return self._call(name, around, original, arguments, named)
             return original(*arguments, **named)
 
         vars(method)["view"] = self
         return method
+
+    def _call(
+        self,
+        name: str,
+        around: Callable[[], Any],
+        original: Callable[..., Any],
+        arguments: tuple[Any, ...],
+        named: dict[str, Any],
+    ) -> Any:
+        """Call a method of the model. A subclass may make exceptions."""
+        with around():
+            return original(*arguments, **named)
 
     @contextlib.contextmanager
     def _entered(self) -> Iterator[None]:

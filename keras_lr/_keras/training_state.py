@@ -31,6 +31,13 @@ class TrainingState:
         group, index = self._places[id(variable)][0]
         return np.array(self._lists[group][index])
 
+    def value(self, variable: Any) -> Any:
+        """Return the variable's present value on its device; the next step may overwrite it."""
+        if self._lists is None:
+            return variable.value
+        group, index = self._places[id(variable)][0]
+        return self._lists[group][index]
+
     def write(self, variable: Any, value: Any) -> None:
         """Give the variable a value, cast to its dtype."""
         if self._lists is None:

@@ -5,6 +5,7 @@ from keras_lr.callbacks.plateau import ReduceOnPlateauPlus
 from keras_lr.callbacks.schedule_free import SwapScheduleFreeWeights
 from keras_lr.callbacks.scheduler import LRScheduler
 from keras_lr.callbacks.warm_restarts import CosineWarmRestarts
+from keras_lr.callbacks.weight_average import WeightAverage
 
 __all__ = [
     "CosineWarmRestarts",
@@ -13,4 +14,5 @@ __all__ = [
     "OneCycle",
     "ReduceOnPlateauPlus",
     "SwapScheduleFreeWeights",
+    "WeightAverage",
 ]

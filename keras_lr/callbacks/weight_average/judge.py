@@ -1,0 +1,60 @@
+"""Which of several values of a monitored metric is the best."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from keras_lr._checks import complaint
+from keras_lr._keras.monitor import metric_direction
+from keras_lr._keras.values import as_numpy
+from keras_lr.callbacks.weight_average.averaging import OWNER
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Compares values of a metric.
+
+    Args:
+        monitor: Its name in the logs.
+        mode: Whether a smaller or a larger value is better, or `"auto"` to ask Keras.
+    """
+
+    monitor: str
+    mode: Literal["auto", "min", "max"]
+
+    def is_better(self, model: Any, value: float, than: float | None) -> bool:
+        """Return whether a value is better than the best so far; NaN is better than none."""
+        if than is None:
+            return math.isfinite(value)
+        sign = self._sign(model)
+        return bool(np.float32(sign * value) < np.float32(sign * than))
+
+    def best(self, model: Any, results: Sequence[Mapping[str, Any]]) -> int:
+        """Return the index of the best of several validation results, the first of equal ones."""
+        name = self.monitor.removeprefix("val_")
+        values = [self._sign(model) * self.value(each, name) for each in results]
+        return values.index(min(values, key=lambda value: math.inf if value != value else value))
+
+    def value(self, logs: Mapping[str, Any], name: str | None = None) -> float:
+        """Return the metric's value.
+
+        Raises:
+            ValueError: If it is not in the logs, or not a scalar.
+        """
+        name = name or self.monitor
+        value = as_numpy(logs[name]) if name in logs else np.zeros(0)
+        if value.size != 1:
+            rule = "monitor must be a scalar in the logs"
+            fix = f"Pass one of {', '.join(map(repr, sorted(logs)))}, or validation data to fit"
+            raise ValueError(complaint(OWNER, rule, fix, monitor=self.monitor))
+        return float(value.item())
+
+    def _sign(self, model: Any) -> float:
+        mode = metric_direction(model, self.monitor) if self.mode == "auto" else self.mode
+        if mode is None:
+            rule, fix = "the direction of this metric is not known", 'Pass mode="min" or mode="max"'
+            raise ValueError(complaint(OWNER, rule, fix, monitor=self.monitor, mode="auto"))
+        return -1.0 if mode == "max" else 1.0
