@@ -22,6 +22,7 @@ NUMPY_ONLY = (
     "callbacks/plateau/controller.py",
     "callbacks/plateau/parameters.py",
     "callbacks/plateau/state.py",
+    "callbacks/weight_average/averaging.py",
     "search/suggest.py",
     "search/curve.py",
     "search/loss_watch.py",

@@ -45,6 +45,11 @@ class RunningAverages:
         """Return copies of one average's arrays, in the precision they are kept in."""
         return [np.array(as_numpy(each)) for each in self._held.averages[index]]
 
+    def clear(self) -> None:
+        """Set all to 0: one that is not finite would stay so, whatever its weight."""
+        for index in range(self.count):
+            self._held.write(index, _zeros(self.variables))
+
     def write(self, index: int, arrays: Sequence[np.ndarray]) -> None:
         """Set one average."""
         self._held.write(index, arrays)

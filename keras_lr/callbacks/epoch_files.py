@@ -2,7 +2,6 @@
 
 import json
 import os
-import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from keras_lr._checks import complaint
+from keras_lr._warnings import warn
 
 KEPT_EPOCHS = 2
 """A run may be killed between Keras' backup and this one, so one epoch more than the last."""
@@ -66,7 +66,7 @@ class EpochFiles:
             rule = "there should be a saved state of the epoch to begin with; it begins afresh"
             fix = "List the callback before BackupAndRestore, with the same backup_dir"
             message = complaint(self._owner, rule, fix, saved=self._epochs(), epoch=epoch)
-            warnings.warn(message, stacklevel=4)
+            warn(message)
             return None
         try:
             with np.load(path, allow_pickle=False) as held:

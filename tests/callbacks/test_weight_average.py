@@ -175,7 +175,7 @@ def test_validation_checkpoints_and_early_stopping_see_the_average(first, tmp_pa
 
 @pytest.mark.parametrize("keep", ["average", "best", "last"])
 def test_what_is_kept(keep):
-    model, spy = network(keras.optimizers.SGD(0.5)), Weights()
+    model, spy = network(keras.optimizers.SGD(0.3)), Weights()
     average = averaged(decay=0.5, keep=keep)
     history = fit(model, (X, Y), average, spy, epochs=6, validation_data=(X, Y))
     after = model.evaluate(X, Y, batch_size=8, verbose=0)
@@ -357,8 +357,9 @@ def test_an_average_that_has_met_nan_begins_anew():
             for variable, value in zip(self.model.weights, self.good, strict=True):
                 variable.assign(value * np.nan if epoch == 1 else value)
 
-    model, spy = sgd(), Weights()
+    model, spy = network(keras.optimizers.SGD(0.05)), Weights()
     fit(model, (X, Y), averaged(decay=0.9), Breaks(), spy, epochs=4, validation_data=(X, Y))
+    assert all(np.isfinite(each).all() for each in weights(model))
     assert_close(weights(model), formula(spy.sets[18:], 0.9))
 
 
@@ -428,3 +429,23 @@ def test_the_weight_of_new_weights():
     assert averaging_weight(None, 3) == 0.25
     assert averaging_weight(0.999, 10) == pytest.approx(9 / 20)
     assert averaging_weight(0.999, 10**6) == pytest.approx(0.001)
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_plateau_goes_back_to_the_average_that_evaluated_best(first):
+    model, spy = network(keras.optimizers.SGD(0.3)), Weights()
+    plateau = ReduceOnPlateauPlus(
+        patience=1, min_delta=9.0, max_reductions=1, stop_after=2, restore_best_weights=True
+    )
+    average = averaged(decay=0.5)
+    order = [plateau, average] if first else [average, plateau]
+    history = fit(model, (X, Y), *order, spy, epochs=9, validation_data=(X, Y))
+    assert len(history["val_loss"]) < 9
+    after = model.evaluate(X, Y, batch_size=8, verbose=0)
+    assert after == pytest.approx(min(history["val_loss"]), rel=1e-4)
+
+
+def test_one_average_of_the_optimizer_beside_it():
+    model = network(keras.optimizers.SGD(0.05, use_ema=True))
+    with pytest.raises(ValueError, match="Leave one of them out"):
+        fit(model, (X, Y), keras.callbacks.SwapEMAWeights(), averaged())

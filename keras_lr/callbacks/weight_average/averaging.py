@@ -1,4 +1,4 @@
-"""How weights are averaged and when: plain numbers, for any training loop. NumPy is not needed."""
+"""How weights are averaged and when: plain numbers, for any training loop."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

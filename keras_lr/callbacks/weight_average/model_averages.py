@@ -118,6 +118,7 @@ class ModelAverages:
         arrays = self.arrays(self.kept)
         if not _finite(arrays) and _finite([read(each) for each in self.variables]):
             self.taken = 0
+            self._known().clear()
             return {}
         return self.values(arrays)
 
@@ -155,7 +156,7 @@ class ModelAverages:
             if id(variable) in values:
                 HOST.write(variable, values[id(variable)])
 
-    # --- going on, saved and loaded -----------------------------------------------------------------------
+    # --- going on, saved and loaded -------------------------------------------------------------
 
     def go_on_from(self, former: "ModelAverages") -> None:
         """Take over the averages of a former fit of the same model."""

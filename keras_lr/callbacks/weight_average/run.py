@@ -1,6 +1,5 @@
 """One `fit` under `WeightAverage`: from what it shows to what it leaves in the model."""
 
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -8,13 +7,14 @@ from typing import Any
 import numpy as np
 
 from keras_lr._checks import complaint
+from keras_lr._keras.averaged import average_in_use
 from keras_lr._keras.learning_rate import known_leaves
 from keras_lr._keras.monitor import ValidationWatch
 from keras_lr._keras.position import accumulation_steps
-from keras_lr._keras.schedule_free import view_of
 from keras_lr._keras.several_averages import SeveralAveragesView
 from keras_lr._keras.training import attach, detach
 from keras_lr._keras.values import read_variable
+from keras_lr._warnings import warn
 from keras_lr.callbacks.fit_run import FitRun, Position
 from keras_lr.callbacks.weight_average.averaging import OWNER, Decay, Timing
 from keras_lr.callbacks.weight_average.judge import Judge
@@ -67,8 +67,8 @@ class AverageRun:
     """
 
     def __init__(self, model: Any, wishes: Wishes, synced: Callable[[], Any]) -> None:
-        present = view_of(model)
-        if present is not None and present.is_current:
+        present = average_in_use(model)
+        if present is not None:
             rule = "only one callback of a fit can show an average in the place of the weights"
             received = {"also": type(present).__name__}
             raise ValueError(complaint(OWNER, rule, "Leave one of them out", **received))
@@ -161,7 +161,7 @@ class AverageRun:
             if self.begun:
                 rule = "the fit is over before any weights were averaged"
                 fix = "Begin the average earlier; the model has its last weights"
-                warnings.warn(complaint(OWNER, rule, fix, **_starts(wishes.timing)), stacklevel=3)
+                warn(complaint(OWNER, rule, fix, **_starts(wishes.timing)))
             return
         self._training = self._present()
         if wishes.keep != "last" and not averages.replaced:
