@@ -10,6 +10,21 @@ import numpy as np
 JIT = False if keras.backend.backend() == "tensorflow" else "auto"
 
 
+def _executes_several_steps():
+    # On torch, Keras refuses more than one step an execution up to version 3.15.
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse", steps_per_execution=2, jit_compile=False)
+    try:
+        model.make_train_function()
+    except ValueError:
+        return False
+    return True
+
+
+# The numbers of steps in one execution that this Keras takes on this backend.
+EXECUTIONS = [1, 8] if _executes_several_steps() else [1]
+
+
 def regression(samples=200, features=8, seed=0):
     """Return a small noisy regression problem as float32 arrays."""
     generator = np.random.default_rng(seed)
@@ -46,6 +61,12 @@ def compiled(optimizer=None, *, built=True, slots=True, dropout=0.3, **arguments
     if built and slots:
         optimizer.build(model.trainable_variables)
     return model
+
+
+def loss_of_step(model, x, y, sample_weight=None):
+    """Train on a batch and return its loss, not the running mean of Keras before 3.15."""
+    model.reset_metrics()
+    return model.train_on_batch(x, y, sample_weight, return_dict=True)["loss"]
 
 
 def values(model):

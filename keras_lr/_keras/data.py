@@ -94,5 +94,5 @@ def pick_samples(
     def join(*parts: Any) -> Any:
         return None if parts[0] is None else np.concatenate(parts)[:size]
 
-    joined: Batch = keras.tree.map_structure(join, *batches, none_is_leaf=True)
+    joined: Batch = keras.tree.map_structure(join, *batches)
     return joined

@@ -13,6 +13,7 @@ from keras_lr._keras.knobs import Knob
 from keras_lr._keras.training import compiled_anew
 from keras_lr._keras.training_state import TrainingState
 from keras_lr._keras.values import as_numpy, read_variable
+from keras_lr._keras.versions import is_optimizer
 
 
 def leaf_optimizers(optimizer: Any) -> list[Any]:
@@ -26,7 +27,7 @@ def leaf_optimizers(optimizer: Any) -> list[Any]:
     """
     if hasattr(optimizer, "inner_optimizer"):
         return leaf_optimizers(optimizer.inner_optimizer)
-    if isinstance(optimizer, keras.optimizers.MultiOptimizer):
+    if is_optimizer(optimizer, "MultiOptimizer"):
         return [leaf for inner in optimizer.optimizers for leaf in leaf_optimizers(inner)]
     return [optimizer]
 

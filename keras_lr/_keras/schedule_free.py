@@ -11,6 +11,7 @@ import numpy as np
 from keras_lr._keras.learning_rate import leaf_optimizers
 from keras_lr._keras.running_fit import running_fit
 from keras_lr._keras.values import read_variable
+from keras_lr._keras.versions import is_optimizer
 
 READERS = (
     "evaluate",
@@ -250,7 +251,7 @@ def view_of(model: Any) -> AveragedView | None:
 
 def is_schedule_free(optimizer: Any) -> bool:
     """Return whether a leaf optimizer is Schedule-Free."""
-    return isinstance(optimizer, keras.optimizers.ScheduleFreeAdamW)
+    return is_optimizer(optimizer, "ScheduleFreeAdamW")
 
 
 def schedule_free(model: Any) -> ScheduleFreeWeights | None:

@@ -9,11 +9,12 @@ from typing import Any
 import keras
 import numpy as np
 from keras.src.backend.common import global_state  # where Keras keeps its global seed generator
-from keras.src.random.seed_generator import GLOBAL_SEED_GENERATOR, make_default_seed
+from keras.src.random.seed_generator import make_default_seed
 
 from keras_lr._keras.backend import ON_JAX, ON_TORCH
 from keras_lr._keras.training_state import TrainingState
 from keras_lr._keras.values import read_variable, write_variable
+from keras_lr._keras.versions import GLOBAL_SEED_GENERATOR
 
 
 class VariableSnapshot:

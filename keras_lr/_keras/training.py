@@ -10,6 +10,7 @@ from keras_lr._keras.backend import ON_JAX, ON_TENSORFLOW
 from keras_lr._keras.build import build
 from keras_lr._keras.running_fit import calling_fit, running_fit, running_fits
 from keras_lr._keras.training_state import TrainingState
+from keras_lr._keras.versions import record_shardings
 
 END_OF_DATA: tuple[type[BaseException], ...] = (StopIteration,)
 if ON_TENSORFLOW:
@@ -158,6 +159,7 @@ class TrainFunction:
             self._model._jax_state_synced = False
 
     def _several_steps(self, batches: Any) -> dict[str, Any]:
+        batches = iter(batches)  # on torch Keras hands over a list
         logs = self._step(_one(batches))
         for _ in range(self._model.steps_per_execution - 1):
             if self._model.stop_training:
@@ -261,6 +263,7 @@ def compile_anew(model: Any) -> None:
     def fresh_train_step(*arguments: Any, **named: Any) -> Any:
         return step(*arguments, **named)  # JAX would find the old method in its cache
 
+    record_shardings(model)
     own = vars(model).get("train_step")
     vars(model)["train_step"] = fresh_train_step
     try:

@@ -18,6 +18,7 @@ from keras_lr._keras.state import ModelSnapshot, RandomSnapshot, fit_effects_kep
 from keras_lr._keras.training import TrainFunction
 from keras_lr._keras.training_state import TrainingState, placed_like, state_variables
 from keras_lr._keras.values import as_constant, write_variable
+from keras_lr._keras.versions import record_shardings
 
 
 class Trials:
@@ -28,6 +29,7 @@ class Trials:
 
     def __init__(self, model: Any, owner: str) -> None:
         model.reset_metrics()
+        record_shardings(model)
         self._model, self.owner = model, owner
         self.state = TrainingState(model)
         if ON_JAX:
@@ -79,6 +81,7 @@ class Trials:
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(validation_data)
         options = {"sample_weight": sample_weight, "verbose": 0, "return_dict": True}
         logs = self._model.evaluate(x, y, **options)
+        record_shardings(self._model)
         if ON_TORCH:
             self._model.train()
         return {f"val_{name}": float(value) for name, value in logs.items()}

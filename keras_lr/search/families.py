@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-from keras import optimizers
-
 from keras_lr._keras.learning_rate import default_learning_rate, leaf_optimizers
+from keras_lr._keras.versions import optimizer_class
 
 
 @dataclass(frozen=True)
@@ -27,12 +26,12 @@ class Family:
 _FIXED_STEP, _SHRINKING_STEP = 0.35, 0.1
 
 # Keras' defaults, but for Adagrad and Adadelta, where they are far below what their papers use.
-_FAMILIES: dict[type, Family] = {
-    optimizers.SGD: Family(0.01, _SHRINKING_STEP),
-    optimizers.Ftrl: Family(0.001, _SHRINKING_STEP),
-    optimizers.Adagrad: Family(0.01, _SHRINKING_STEP),
-    optimizers.Adadelta: Family(1.0, _SHRINKING_STEP),
-    optimizers.ScheduleFreeAdamW: Family(0.0025, _SHRINKING_STEP),
+_FAMILIES = {
+    "SGD": Family(0.01, _SHRINKING_STEP),
+    "Ftrl": Family(0.001, _SHRINKING_STEP),
+    "Adagrad": Family(0.01, _SHRINKING_STEP),
+    "Adadelta": Family(1.0, _SHRINKING_STEP),
+    "ScheduleFreeAdamW": Family(0.0025, _SHRINKING_STEP),
 }
 
 
@@ -46,7 +45,8 @@ def family_of(optimizer: Any) -> Family:
         optimizer: Any Keras optimizer.
     """
     leaf = leaf_optimizers(optimizer)[0]
+    known = {optimizer_class(name): family for name, family in _FAMILIES.items()}
     for base in type(leaf).__mro__:
-        if base in _FAMILIES:
-            return _FAMILIES[base]
+        if base in known:
+            return known[base]
     return Family(default_learning_rate(leaf) or 0.001, _FIXED_STEP)

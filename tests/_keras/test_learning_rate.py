@@ -39,7 +39,7 @@ def multi():
         (scheduled, [0.5]),
         (lambda: SGD(lambda: 0.125), [0.125]),
         (lambda: keras_lr.Adam(lr=0.25, decay=0.1), [0.25]),
-        (multi, [0.01, 0.1]),
+        pytest.param(multi, [0.01, 0.1], marks=pytest.mark.needs("optimizers.MultiOptimizer")),
     ],
 )
 def test_found_through_every_wrapper(make, rates):
@@ -61,6 +61,7 @@ def test_the_default_is_that_of_the_class(optimizer, default):
     assert default_learning_rate(optimizer) == default
 
 
+@pytest.mark.needs("optimizers.MultiOptimizer")
 def test_of_several_optimizers_the_largest_is_written_and_the_others_follow():
     model = compiled(multi)
     rates = LearningRates(model)

@@ -11,6 +11,7 @@ from keras.src.trainers import data_adapters
 from tiny import compiled, regression
 
 from keras_lr._keras.running_fit import running_fit
+from keras_lr._keras.versions import GLOBAL_SEED_GENERATOR
 
 X, Y = regression()
 BACKEND = keras.backend.backend()
@@ -105,7 +106,7 @@ def test_what_fit_on_jax_carries():
 
 def test_the_global_seed_generator():
     keras.random.normal((1,))
-    generator = global_state.get_global_attribute(seed_generator.GLOBAL_SEED_GENERATOR)
+    generator = global_state.get_global_attribute(GLOBAL_SEED_GENERATOR)
     assert tuple(generator.state.shape) == (2,)
     assert isinstance(seed_generator.make_default_seed(), int)
 
@@ -116,6 +117,7 @@ def test_data_adapters():
     assert data_adapters.array_data_adapter.can_convert_arrays((X, Y, None))
 
 
+@pytest.mark.needs("optimizers.ScheduleFreeAdamW")
 def test_schedule_free_keeps_its_averages_where_they_are_read():
     model = compiled(lambda: keras.optimizers.ScheduleFreeAdamW(0.01))
     assert len(model.optimizer._momentums) == len(model.trainable_variables)

@@ -3,14 +3,13 @@
 import keras
 import numpy as np
 import pytest
-from tiny import compiled, identical, regression, values
+from tiny import EXECUTIONS, compiled, identical, regression, values
 
 from keras_lr import LRRangeTest, LRScheduler, schedules
 from keras_lr._keras.training import TrainFunction, attach, compiled_anew, detach
 
 X, Y = regression()
 BACKEND = keras.backend.backend()
-EXECUTIONS = [1] if BACKEND == "torch" else [1, 8]
 
 
 class Recorder:

@@ -65,7 +65,10 @@ NOISY = np.random.default_rng(7).normal(size=12).round(2).tolist()
     [
         {"factor": 0.5, "patience": 2},
         {"factor": 0.3, "patience": 1, "cooldown": 2, "min_lr": 0.005},
-        {"factor": 0.5, "patience": 2, "min_delta": -0.4},
+        pytest.param(
+            {"factor": 0.5, "patience": 2, "min_delta": -0.4},
+            marks=pytest.mark.needs("callbacks.ReduceLROnPlateau._is_improvement"),
+        ),
     ],
 )
 def test_takes_the_place_of_keras_callback(arguments, capsys):
@@ -185,6 +188,7 @@ def two_optimizers():
     return keras.optimizers.MultiOptimizer(keras.optimizers.OptimizerMap(head, {".*_body.*": body}))
 
 
+@pytest.mark.needs("optimizers.MultiOptimizer")
 @pytest.mark.parametrize("chosen", [None, ["body"]])
 def test_scales_all_of_several_optimizers_or_those_named(chosen):
     optimizer = two_optimizers()
@@ -199,6 +203,7 @@ def test_scales_all_of_several_optimizers_or_those_named(chosen):
     assert [event.lr_after for event in plateau.events] == pytest.approx([0.05, 0.025])
 
 
+@pytest.mark.needs("optimizers.MultiOptimizer")
 def test_an_unknown_optimizer_is_an_error():
     with pytest.raises(ValueError, match="optimizers must be one of 'body', 'head'"):
         scripted([1.0], two_optimizers(), optimizers=["tail"])
@@ -210,6 +215,7 @@ def test_a_function_as_learning_rate_is_an_error():
         fit(model, [ReduceOnPlateauPlus("loss")])
 
 
+@pytest.mark.needs("optimizers.MultiOptimizer")
 def test_optimizers_cannot_be_chosen_beside_a_driver():
     model = make_model(two_optimizers())
     driver = LRScheduler([schedules.Constant(0.1), schedules.Constant(0.01)])

@@ -74,6 +74,7 @@ def float32_trace(controller, metrics, learning_rate):
     return rates
 
 
+@pytest.mark.needs("callbacks.ReduceLROnPlateau._is_improvement")
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     metrics=st.one_of(

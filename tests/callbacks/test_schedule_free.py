@@ -8,6 +8,7 @@ from callbacks.drives import data, fit, network
 from keras_lr import schedules
 from keras_lr.callbacks import LRScheduler, OneCycle, SwapScheduleFreeWeights
 
+pytestmark = pytest.mark.needs("optimizers.ScheduleFreeAdamW")
 X, Y = data()
 LOW = schedules.Constant(0.6)
 

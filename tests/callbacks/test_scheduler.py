@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 from callbacks.drives import Spy, data, displacement, everything, fit, network
-from tiny import JIT
+from tiny import EXECUTIONS, JIT
 
 from keras_lr import optimizers, schedules
 from keras_lr.callbacks import LRScheduler, ReduceOnPlateauPlus
@@ -13,7 +13,6 @@ X, Y = data()
 STEPS = 6  # 48 samples in batches of 8
 FALL = schedules.Cosine(0.1, 0.001, steps=3 * STEPS)
 ON_TORCH = keras.backend.backend() == "torch"
-EXECUTIONS = [1] if ON_TORCH else [1, 4]  # Keras refuses more on torch
 in_parts = pytest.mark.filterwarnings("ignore:LRScheduler. schedule is longer")
 
 
@@ -159,6 +158,7 @@ def two_optimizers():
     return keras.optimizers.MultiOptimizer(lambda variable: chosen[variable.name])
 
 
+@pytest.mark.needs("optimizers.MultiOptimizer")
 def test_several_optimizers_keep_their_proportion_or_have_a_schedule_each():
     def drive(schedule):
         model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])

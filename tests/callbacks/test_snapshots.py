@@ -268,6 +268,7 @@ def test_layers_that_adapt_to_what_is_no_weight_are_copied_too():
     np.testing.assert_allclose(callback.average().predict(X, verbose=0), expected, atol=1e-6)
 
 
+@pytest.mark.needs("optimizers.ScheduleFreeAdamW")
 @pytest.mark.parametrize("folder", [True, False])
 @pytest.mark.parametrize("swap_first", [True, False])
 def test_snapshots_beside_swapped_weights_are_the_average(tmp_path, folder, swap_first):
@@ -290,6 +291,7 @@ def test_snapshots_beside_swapped_weights_are_the_average(tmp_path, folder, swap
     same(model.get_weights(), twin.get_weights())
 
 
+@pytest.mark.needs("optimizers.ScheduleFreeAdamW")
 def test_snapshots_without_swapped_weights_are_what_is_in_the_model():
     model = network(keras.optimizers.ScheduleFreeAdamW(0.01))
     callback = CosineWarmRestarts(0.1, snapshots=1)

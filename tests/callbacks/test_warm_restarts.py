@@ -181,6 +181,7 @@ def test_reset_is_not_made_after_the_last_cycle():
     assert int(model.optimizer.iterations) == 12
 
 
+@pytest.mark.needs("optimizers.ScheduleFreeAdamW")
 def test_reset_refuses_an_optimizer_that_keeps_weights():
     model = network(keras.optimizers.ScheduleFreeAdamW(0.01))
     model.optimizer.build(model.trainable_variables)

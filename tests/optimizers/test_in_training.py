@@ -91,6 +91,7 @@ def test_under_mixed_precision(given_gradients):
     assert moved(model) == pytest.approx(hyperbolic(1.0, 0.5, 16).sum(), rel=1e-6)
 
 
+@pytest.mark.needs("optimizers.MultiOptimizer")
 def test_each_part_of_a_multi_optimizer_decays_by_itself(backend):
     x = keras.Input((1,))
     layers = [keras.layers.Dense(1, use_bias=False, name=name) for name in "ab"]

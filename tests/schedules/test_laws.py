@@ -6,10 +6,10 @@ import keras
 import numpy as np
 import pytest
 from schedules.cases import CASES
+from tiny import EXECUTIONS
 
 from keras_lr import schedules
 
-TORCH = keras.backend.backend() == "torch"  # which refuses steps_per_execution above 1
 CASE = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 STEPS = np.arange(51)
 
@@ -106,33 +106,44 @@ def test_every_public_schedule_has_a_case():
     assert missing == {"Schedule"}
 
 
+class AllCases(keras.optimizers.schedules.LearningRateSchedule):
+    """The value of each case's schedule, in one vector."""
+
+    def __call__(self, step):
+        values = [keras.ops.convert_to_tensor(case.schedule(step), "float32") for case in CASES]
+        return keras.ops.stack(values)
+
+
+class Descent(keras.optimizers.Optimizer):
+    """SGD that takes a vector of learning rates on every backend."""
+
+    def update_step(self, gradient, variable, learning_rate):
+        self.assign_sub(variable, gradient * learning_rate)
+
+
 class Displacements(keras.Model):
-    """One weight for each case, with gradient 1, so that SGD moves it by the learning rate."""
+    """One weight for each case, with gradient 1, so that descent moves it by the learning rate."""
 
     def __init__(self):
         super().__init__()
-        self.weights_by_case = [
-            self.add_weight(shape=(), initializer="zeros", name=f"weight_{i}_")
-            for i in range(len(CASES))
-        ]
+        self.moved = self.add_weight(shape=(len(CASES),), initializer="zeros")
 
     def call(self, x):
-        return x * sum(self.weights_by_case)
+        return x * keras.ops.sum(self.moved)
 
 
-@pytest.fixture(scope="module", params=[1] if TORCH else [1, 8])
+@pytest.fixture(scope="module", params=EXECUTIONS)
 def displacements(request):
-    """What 40 steps of SGD under each schedule moved its weight by, in one compiled fit."""
-    sgd = [keras.optimizers.SGD(case.schedule) for case in CASES]
+    """What 40 steps under each schedule moved its weight by, in one compiled fit."""
     model = Displacements()
     model.compile(
-        keras.optimizers.MultiOptimizer(lambda weight: sgd[int(weight.path.split("_")[-2])]),
+        Descent(AllCases()),
         loss=lambda _, y_pred: keras.ops.mean(y_pred),
         steps_per_execution=request.param,
     )
     ones = np.ones((40, 1), "float32")
     model.fit(ones, ones, batch_size=1, epochs=1, verbose=0)
-    weights = [keras.ops.convert_to_numpy(weight) for weight in model.weights_by_case]
+    weights = keras.ops.convert_to_numpy(model.moved)
     return {case.name: -float(weight) for case, weight in zip(CASES, weights, strict=True)}
 
 

@@ -23,6 +23,7 @@ def by_function(built):
     return model
 
 
+@pytest.mark.needs("optimizers.MultiOptimizer")
 @pytest.mark.parametrize("search", SEARCHES)
 def test_a_multi_optimizer_made_of_a_function_is_built_first(search):
     model = by_function(built=True)
