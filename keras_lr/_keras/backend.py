@@ -17,3 +17,13 @@ def strategy_scope(model: Any) -> contextlib.AbstractContextManager[Any]:
         strategy.scope() if strategy else contextlib.nullcontext()
     )
     return scope
+
+
+def eagerly() -> contextlib.AbstractContextManager[Any]:
+    """Return the scope in which TensorFlow runs operations at once, whatever it is tracing."""
+    if not ON_TENSORFLOW:
+        return contextlib.nullcontext()
+    import tensorflow as tf
+
+    scope: contextlib.AbstractContextManager[Any] = tf.init_scope()
+    return scope

@@ -1,4 +1,4 @@
-"""What is monitored: which way a metric gets better, whether validation runs, one batch's loss."""
+"""Monitored metrics: their direction, whether a fit validates, the loss of a single batch."""
 
 from collections.abc import Iterator
 from typing import Any, Literal
@@ -6,6 +6,7 @@ from typing import Any, Literal
 import numpy as np
 
 from keras_lr._checks import complaint
+from keras_lr._keras.running_fit import fit_argument
 from keras_lr._keras.training_state import TrainingState
 
 
@@ -35,62 +36,9 @@ def _flat_metrics(metrics: Any) -> Iterator[Any]:
         yield from _flat_metrics(inner) if inner else [metric]
 
 
-class ValidationWatch:
-    """Tells a fit without validation data from one that validates in some epochs only.
-
-    `fit` asks the model whether an epoch is to be validated only if there is data for it.
-    """
-
-    def __init__(self, model: Any) -> None:
-        self.has_data = False
-        self._question = _ShouldEval.of(model)
-        self._question.watches.append(self)
-
-    def stop(self) -> None:
-        """Give the model its own method back, if no other callback watches."""
-        self._question.leave(self)
-
-
-class _ShouldEval:
-    """In place of a model's `_should_eval`, for all the watches of one fit."""
-
-    def __init__(self, model: Any) -> None:
-        self.watches: list[ValidationWatch] = []
-        self._model, self._fit = model, _fit(model)
-        present = vars(model).get("_should_eval")
-        if isinstance(present, _ShouldEval):  # left there by a fit that was cut off
-            present = present._own
-        self._own: Any = present
-        vars(model)["_should_eval"] = self
-
-    @classmethod
-    def of(cls, model: Any) -> "_ShouldEval":
-        """Return the one of the present fit."""
-        present = vars(model).get("_should_eval")
-        if isinstance(present, cls) and present._fit is _fit(model):
-            return present
-        return cls(model)
-
-    def __call__(self, epoch: int, validation_freq: Any) -> bool:
-        for watch in self.watches:
-            watch.has_data = True
-        own = self._own or type(self._model)._should_eval.__get__(self._model)
-        return bool(own(epoch, validation_freq))
-
-    def leave(self, watch: ValidationWatch) -> None:
-        """Take a watch off; with the last one the model's own method returns."""
-        if watch in self.watches:
-            self.watches.remove(watch)
-        if self.watches or vars(self._model).get("_should_eval") is not self:
-            return
-        if self._own is None:
-            del vars(self._model)["_should_eval"]
-        else:
-            vars(self._model)["_should_eval"] = self._own
-
-
-def _fit(model: Any) -> Any:
-    return getattr(model, "history", None)  # `fit` makes a new one each time
+def has_validation_data(model: Any) -> bool:
+    """Return whether the running `fit` of a model has validation data, also if split off by it."""
+    return fit_argument(model, "validation_data") is not None
 
 
 BATCH_LOSS = "batch_loss"

@@ -4,7 +4,8 @@ from typing import Any, Protocol
 
 from keras_lr._keras.learning_rate import is_scheduled, leaf_optimizers
 from keras_lr._keras.scaled import Scaled
-from keras_lr._keras.training import TrainFunction, compile_anew
+from keras_lr._keras.train_function import TrainFunction
+from keras_lr._keras.training import compile_anew
 from keras_lr._keras.values import HOST, Access, as_numpy, read_variable
 
 
@@ -181,7 +182,7 @@ class DrivenRate(_ScheduleRate):
     def rescale(self, access: Access, scale: float) -> None:
         """Tell the driver what to multiply by from the next update on."""
         self._lag *= scale / self.scale
-        self.scale = self._function._state.scale = scale
+        self.scale = self._function.state.scale = scale
 
     def applied(self, access: Access) -> float:
         """Return the largest of the learning rates, with a scale the driver is yet to take over."""

@@ -1,7 +1,6 @@
 """Schedule-Free optimizers: the averaged weights in place of those that training goes on from."""
 
 import contextlib
-import weakref
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
@@ -9,7 +8,7 @@ import keras
 import numpy as np
 
 from keras_lr._keras.learning_rate import leaf_optimizers
-from keras_lr._keras.running_fit import running_fit
+from keras_lr._keras.running_fit import FitSession
 from keras_lr._keras.values import read_variable
 from keras_lr._keras.versions import is_optimizer
 
@@ -143,8 +142,8 @@ class AveragedView:
     def __init__(self, model: Any, weights: ScheduleFreeWeights, synced: Callable[[], Any]) -> None:
         self._model, self.weights, self._synced = model, weights, synced
         self._inside = False
-        run = running_fit(model)
-        self._run = None if run is None else weakref.ref(run)
+        self._session = FitSession(model)
+        self._session.when_over(self.remove)
         former = view_of(model)
         if former is not None:  # left behind by a fit that was cut off
             former.remove()
@@ -157,13 +156,13 @@ class AveragedView:
     @property
     def is_current(self) -> bool:
         """Whether the fit it was made in is running."""
-        run = self._run and self._run()
-        return run is not None and running_fit(self._model) is run
+        return self._session.is_fit and self._session.is_innermost
 
     def remove(self) -> None:
         """Give the model its own methods back."""
         for name in self._originals:
-            vars(self._model).pop(name, None)
+            if getattr(vars(self._model).get(name), "view", None) is self:
+                del vars(self._model)[name]
 
     def _method(self, name: str, around: Callable[[], Any]) -> Callable[..., Any]:
         original = self._originals[name]

@@ -118,6 +118,7 @@ FIT_ATTRIBUTES = frozenset(
         "stop_training",
         "train_function",
         "make_train_function",
+        "compile",
         "test_function",
         "_initial_epoch",
         "_eval_epoch_iterator",

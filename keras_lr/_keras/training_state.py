@@ -20,6 +20,7 @@ class TrainingState:
         self.scale = 1.0  # what a plateau makes of whatever learning rate is driven
         self._lists: tuple[list[Any], ...] | None = None
         self._handed: tuple[CarriedGroup, ...] | None = None
+        self._variables: tuple[list[Any], ...] = ()
         self._places: dict[int, list[tuple[int, int]]] = {}
         self._handles: dict[int, VariableHandle] = {}
         self._model = model
@@ -52,11 +53,33 @@ class TrainingState:
         """Take over the values that `fit` hands to the next step (JAX)."""
         if values is self._handed:
             return
-        if not self._places:
-            for group, variables in enumerate(state_variables(self._model)):
-                for index, variable in enumerate(variables):
-                    self._places.setdefault(id(variable), []).append((group, index))
+        # `fit` has collected them anew: layers may have been frozen since, or another optimizer set.
+        self._variables = state_variables(self._model)
+        self._places = {}
+        for group, variables in enumerate(self._variables):
+            for index, variable in enumerate(variables):
+                self._places.setdefault(id(variable), []).append((group, index))
+        self.update(values)
+
+    def update(self, values: Any) -> None:
+        """Take over the values that a step has returned (JAX)."""
         self._lists = tuple(list(group) for group in values)
+
+    @property
+    def is_carrying(self) -> bool:
+        """Whether the values are outside of the variables (JAX)."""
+        return self._lists is not None
+
+    def give_back(self) -> None:
+        """Hand the values back to the variables they were collected from (JAX)."""
+        for variables, values in zip(self._variables, self.carried(), strict=True):
+            for variable, value in zip(variables, values, strict=True):
+                variable.assign(value)
+        self.release()
+
+    def release(self) -> None:
+        """Go by the variables again, which have got their values back (JAX)."""
+        self._lists = self._handed = None
 
     def carried(self) -> tuple[list[Any], ...]:
         """Return the lists to hand to the compiled step (JAX)."""

@@ -15,7 +15,7 @@ from keras_lr._keras.evaluation import Batch, LossFunction
 from keras_lr._keras.learning_rate import LearningRates, held_learning_rates
 from keras_lr._keras.seeding import peeks_kept
 from keras_lr._keras.state import ModelSnapshot, RandomSnapshot, fit_effects_kept
-from keras_lr._keras.training import TrainFunction
+from keras_lr._keras.train_function import TrainFunction
 from keras_lr._keras.training_state import TrainingState, placed_like, state_variables
 from keras_lr._keras.values import as_constant, write_variable
 from keras_lr._keras.versions import record_shardings

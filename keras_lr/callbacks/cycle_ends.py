@@ -10,7 +10,7 @@ import numpy as np
 
 from keras_lr._checks import complaint
 from keras_lr._keras.optimizer_reset import OptimizerReset
-from keras_lr._keras.training import StepHook
+from keras_lr._keras.step import StepHook
 from keras_lr._keras.training_state import TrainingState
 from keras_lr.callbacks.fit_run import FitRun, Position
 from keras_lr.callbacks.snapshots import Snapshots

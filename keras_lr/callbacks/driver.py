@@ -14,7 +14,8 @@ from keras_lr._keras.learning_rate import (
 from keras_lr._keras.overlay import Overlay
 from keras_lr._keras.position import accumulation_steps, batches_seen
 from keras_lr._keras.restoring import RestoringCallback
-from keras_lr._keras.training import StepHook, attach, detach, tidy_up
+from keras_lr._keras.step import StepHook
+from keras_lr._keras.training import attach, detach, tidy_up
 from keras_lr._keras.training_state import TrainingState
 from keras_lr.callbacks.fit_run import FitRun, Position
 from keras_lr.callbacks.observed import Observed

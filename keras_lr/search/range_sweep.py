@@ -15,7 +15,8 @@ from keras_lr._keras.evaluation import Batch, LossFunction
 from keras_lr._keras.learning_rate import LearningRates, held_learning_rates
 from keras_lr._keras.position import accumulation_steps, micro_step
 from keras_lr._keras.state import ModelSnapshot, RandomSnapshot
-from keras_lr._keras.training import StepHook, attach, detach, is_attached
+from keras_lr._keras.step import StepHook
+from keras_lr._keras.training import attach, detach, is_attached
 from keras_lr._keras.training_state import TrainingState
 from keras_lr.search.loss_watch import LossWatch
 from keras_lr.search.progress import Progress, Verbosity, check_verbose

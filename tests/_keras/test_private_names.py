@@ -26,7 +26,7 @@ def trained():
 MODEL_METHODS = [
     "_compute_loss",
     "_flatten_layers",
-    "_should_eval",
+    "compile",
     "_symbolic_build",
     "make_train_function",
     "reset_metrics",

@@ -298,26 +298,29 @@ class Struck(keras.callbacks.Callback):
 
 def cut_off(model):
     both = LRScheduler(FALL, momentum=lambda step: 0.5)
-    with pytest.raises(RuntimeError, match="struck"):
+    with pytest.raises(RuntimeError, match="struck") as error:
         fit(model, data(), both, Struck())
     assert rate(model.optimizer) != pytest.approx(0.1)
+    return error  # which holds the fit, so that it is only the next use that cleans up
 
 
 @pytest.mark.parametrize("again", [lambda: LRScheduler(momentum=lambda step: 0.7), Spy])
 def test_the_next_fit_begins_with_the_optimizers_own_settings(again):
     model = network(keras.optimizers.SGD(0.1, momentum=0.9))
-    cut_off(model)
+    held = cut_off(model)
     rates = fit(model, data(), LRScheduler(), again(), epochs=1)["learning_rate"]
     np.testing.assert_allclose(rates, [0.1], rtol=1e-6)
+    assert held
     assert model.optimizer.momentum == 0.9
     assert len(model.optimizer.variables) == len(network_variables())
 
 
 def test_a_learning_rate_set_after_a_cut_off_fit_is_kept():
     model = network(keras.optimizers.SGD(0.1, momentum=0.9))
-    cut_off(model)
+    held = cut_off(model)
     model.optimizer.learning_rate = 0.03
     model.fit(*data(), epochs=1, verbose=0)
+    assert held
     assert rate(model.optimizer) == pytest.approx(0.03)
     assert model.optimizer.momentum == 0.9
 

@@ -8,7 +8,7 @@ import keras
 
 from keras_lr._checks import check_choice, check_integer, check_number, check_path, complaint
 from keras_lr._keras.learning_rate import named_leaves
-from keras_lr._keras.monitor import BATCH_LOSS, ValidationWatch
+from keras_lr._keras.monitor import BATCH_LOSS, has_validation_data
 from keras_lr._keras.rollback import Rollback
 from keras_lr._keras.training import attach, detach
 from keras_lr.callbacks.plateau.backup import PlateauBackup
@@ -191,7 +191,7 @@ class ReduceOnPlateauPlus(keras.callbacks.Callback):  # type: ignore[misc]
         self._strict = strict
         self._run: PlateauRun | None = None
         self._steps: PlateauSteps | None = None
-        self._validation: ValidationWatch | None = None
+        self._has_validation = False
         self._begun = False
         self._to_load: dict[str, Any] | None = None
 
@@ -231,7 +231,7 @@ class ReduceOnPlateauPlus(keras.callbacks.Callback):  # type: ignore[misc]
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Get ready. Called by `fit`."""
         self._clean_up()  # after a fit that was cut off
-        self._validation = ValidationWatch(self.model)
+        self._has_validation = has_validation_data(self.model)
         self._begun = False
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -251,7 +251,7 @@ class ReduceOnPlateauPlus(keras.callbacks.Callback):  # type: ignore[misc]
         for name, rate in run.last_applied().items():
             logs.setdefault(name, rate)  # what drives or observes the rate at each step goes first
         if self._steps is not None:
-            self._steps.end_epoch(logs, self._validation, strict=self._strict)
+            self._steps.end_epoch(logs, has_data=self._has_validation, strict=self._strict)
         if self._backup is not None:
             self._backup.save(epoch + 1, self.get_state(), run.restore_points.states)
 
@@ -302,8 +302,5 @@ class ReduceOnPlateauPlus(keras.callbacks.Callback):  # type: ignore[misc]
             attach(model, self._steps)
 
     def _clean_up(self) -> None:
-        if self._validation is not None:
-            self._validation.stop()
-            self._validation = None
         if self._steps is not None and self._begun:
             detach(self.model, self._steps)

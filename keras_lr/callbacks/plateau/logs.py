@@ -5,7 +5,6 @@ from typing import Any
 
 from keras_lr._checks import complaint
 from keras_lr._keras.batch_loss import as_float
-from keras_lr._keras.monitor import ValidationWatch
 from keras_lr._keras.values import as_numpy
 from keras_lr._warnings import warn
 from keras_lr.callbacks.plateau.state import OWNER
@@ -19,7 +18,7 @@ def loss_in(logs: dict[str, Any]) -> float | None:
 def is_evaluation(
     logs: dict[str, Any],
     monitor: str,
-    validation: ValidationWatch | None,
+    has_data: bool,
     *,
     watch_loss: bool,
     strict: bool,
@@ -29,14 +28,13 @@ def is_evaluation(
     Args:
         logs: What Keras hands to callbacks.
         monitor: The name of what is monitored.
-        validation: Tells whether the fit has validation data: then an epoch without is no error.
+        has_data: Whether the fit has validation data: then an epoch without is no error.
         watch_loss: Whether a loss that is not finite is judged in any case.
         strict: Whether a monitor that is not there is an error, which reading it will raise; else
             it is warned of.
     """
     if monitor in logs:
         return True
-    has_data = validation is not None and validation.has_data
     validated = any(name.startswith("val_") for name in logs)
     if monitor.startswith("val_") and has_data and not validated:
         return watch_loss and not math.isfinite(loss_in(logs) or 0.0)

@@ -4,9 +4,9 @@ import math
 from typing import Any
 
 from keras_lr._keras.batch_loss import as_float
-from keras_lr._keras.monitor import BATCH_LOSS, ExactLoss, ValidationWatch
+from keras_lr._keras.monitor import BATCH_LOSS, ExactLoss
 from keras_lr._keras.rollback import Rollback
-from keras_lr._keras.training import StepHook
+from keras_lr._keras.step import StepHook
 from keras_lr._keras.training_state import TrainingState
 from keras_lr.callbacks.plateau.logs import is_evaluation, loss_in, monitored
 from keras_lr.callbacks.plateau.restore_points import JUDGED
@@ -65,20 +65,18 @@ class PlateauSteps(StepHook):
         loss = loss_in(logs) if self._run.rescues else None
         self._run.evaluate(metric, state, self._begin_anew(), loss)
 
-    def end_epoch(
-        self, logs: dict[str, Any], validation: ValidationWatch | None, *, strict: bool
-    ) -> None:
+    def end_epoch(self, logs: dict[str, Any], *, has_data: bool, strict: bool) -> None:
         """Evaluate an epoch, or a loss that broke after the last step that was evaluated.
 
         Args:
             logs: The epoch's logs.
-            validation: Tells whether the fit has validation data.
+            has_data: Whether the fit has validation data.
             strict: Whether a monitor that is not there is an error.
         """
         watch = self._run.rescues
         loss = loss_in(logs) if watch else None
         if self._every is None:
-            if is_evaluation(logs, self._monitor, validation, watch_loss=watch, strict=strict):
+            if is_evaluation(logs, self._monitor, has_data, watch_loss=watch, strict=strict):
                 self._run.evaluate(monitored(logs, self._monitor, watch_loss=watch), loss=loss)
         elif self._count and loss is not None and not math.isfinite(loss):
             self._begin_anew()
