@@ -41,4 +41,4 @@ class StepHook:
         """Run when the step or a hook raised, Ctrl-C included, before the exception goes on."""
 
     def on_left_behind(self) -> None:
-        """Run when the fit is over, or at the next use of its model, where something else raised."""
+        """Run when the fit is over, or at its model's next use, where something else raised."""

@@ -53,7 +53,7 @@ class TrainingState:
         """Take over the values that `fit` hands to the next step (JAX)."""
         if values is self._handed:
             return
-        # `fit` has collected them anew: layers may have been frozen since, or another optimizer set.
+        # `fit` has collected them anew: layers may be frozen since, or another optimizer be set.
         self._variables = state_variables(self._model)
         self._places = {}
         for group, variables in enumerate(self._variables):

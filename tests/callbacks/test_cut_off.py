@@ -83,13 +83,13 @@ def sgd():
 
 
 @pytest.mark.filterwarnings("ignore:CosineWarmRestarts")
-@pytest.mark.parametrize("first", [True, False])
 @pytest.mark.parametrize("site", SITES)
 @pytest.mark.parametrize("kind", CALLBACKS)
-def test_nothing_is_left_behind(kind, site, first):
+def test_nothing_is_left_behind(kind, site):
     model, twin = sgd(), sgd()
     ours, strike = CALLBACKS[kind](), Strike(site)
-    cut_off(model, *([strike, ours] if first else [ours, strike]))
+    strikes_first = (list(CALLBACKS).index(kind) + SITES.index(site)) % 2
+    cut_off(model, *([strike, ours] if strikes_first else [ours, strike]))
     cut_off(twin, Strike(site))
     check_clean(model, twin)
 
