@@ -1,6 +1,6 @@
 """The weights that evaluation in a fit uses, where an optimizer keeps an average of them."""
 
-import inspect
+import sys
 from collections.abc import Mapping
 from types import FrameType
 from typing import Any
@@ -108,7 +108,7 @@ def weights_in_optimizer(model: Any) -> set[int]:
 
 def running_callbacks(model: Any) -> list[Any]:
     """Return all callbacks of the fit, or loop of one's own, that is calling one of them now."""
-    frame: FrameType | None = inspect.currentframe()
+    frame: FrameType | None = sys._getframe(1)  # its own locals would hold the frame: a cycle
     while frame is not None:
         caller = frame.f_locals.get("self")
         if isinstance(caller, keras.callbacks.CallbackList) and caller._model is model:
