@@ -9,7 +9,7 @@ import numpy as np
 from keras_lr._checks import complaint
 from keras_lr._keras.averaged import average_in_use
 from keras_lr._keras.learning_rate import known_leaves
-from keras_lr._keras.monitor import ValidationWatch
+from keras_lr._keras.monitor import has_validation_data
 from keras_lr._keras.position import accumulation_steps
 from keras_lr._keras.several_averages import SeveralAveragesView
 from keras_lr._keras.training import attach, detach
@@ -80,7 +80,7 @@ class AverageRun:
         self._epoch = 0
         self._training: dict[int, np.ndarray] | None = None
         self._left: dict[int, np.ndarray] = {}
-        self._validation = ValidationWatch(model)
+        self._has_validation = has_validation_data(model)
         self._view = SeveralAveragesView(
             model, self.averages, synced, lambda found: wishes.judge.best(model, found)
         )
@@ -139,7 +139,7 @@ class AverageRun:
             return
         on_validation = judge.monitor.startswith("val_")
         validated = any(name.startswith("val_") for name in logs)
-        if on_validation and self._validation.has_data and not validated:
+        if on_validation and self._has_validation and not validated:
             return  # only some epochs are validated
         value = judge.value(logs)
         if self._wishes.keep != "best" or averages.replaced:
@@ -178,7 +178,6 @@ class AverageRun:
             return
         self.over = True
         self._view.remove()
-        self._validation.stop()
         if self._steps is not None:
             detach(self._model, self._steps)
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from keras_lr._keras.learning_rate import leaf_optimizers
 from keras_lr._keras.position import batches_seen
-from keras_lr._keras.training import StepHook
+from keras_lr._keras.step import StepHook
 from keras_lr._keras.training_state import TrainingState
 from keras_lr.callbacks.fit_run import Position
 from keras_lr.callbacks.weight_average.averaging import OWNER, Timing
