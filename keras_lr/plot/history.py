@@ -5,12 +5,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import keras
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from keras_lr._checks import complaint
+from keras_lr.plot.given import items, name_list, several_axes
 
 _RATE = "learning_rate"
 _DRIVEN = (_RATE, "momentum", "weight_decay")
@@ -55,7 +57,7 @@ class HistoryMark:
     action: str
 
 
-def history_panels(history: Any, metrics: Sequence[str] | None = None) -> list[HistoryPanel]:
+def history_panels(history: Any, metrics: str | Sequence[str] | None = None) -> list[HistoryPanel]:
     """Compute what is to be drawn.
 
     Args:
@@ -80,6 +82,7 @@ def history_panels(history: Any, metrics: Sequence[str] | None = None) -> list[H
     if not logs:
         rule, fix = "there must be an epoch to draw", "Pass what fit returned"
         raise ValueError(complaint("plot_history", rule, fix, history=history))
+    metrics = name_list("plot_history", f"Pass some of {', '.join(known)}", metrics=metrics)
     if metrics is not None and len(metrics) == 0:
         rule, fix = "metrics must name at least one", "Leave it out for all of them"
         raise ValueError(complaint("plot_history", rule, fix, metrics=metrics))
@@ -123,7 +126,7 @@ def plot_history(
     history: Any,
     *,
     callbacks: Any = (),
-    metrics: Sequence[str] | None = None,
+    metrics: str | Sequence[str] | None = None,
     axes: Sequence[Axes] | None = None,
 ) -> np.ndarray[Any, np.dtype[np.object_]]:
     """Draw the loss, the metrics and the learning rate of a run, one above the other.
@@ -141,7 +144,8 @@ def plot_history(
     Args:
         history: What `fit` returned.
         callbacks: A callback of the run with `events`, such as `ReduceOnPlateauPlus`, or several.
-        metrics: The metrics to show, without `val_`. Default: the loss, then all others.
+        metrics: The metrics to show, one name or several, without `val_`. Default: the loss, then
+            all others.
         axes: Where to draw, one for each panel. Default: a new figure.
 
     Returns:
@@ -149,7 +153,8 @@ def plot_history(
         momentum and the weight decay, if they were logged.
 
     Raises:
-        TypeError: If `history` is not what `fit` returned.
+        TypeError: If `history` is not what `fit` returned, or `callbacks`, `metrics` or `axes` are
+            something else than these.
         ValueError: If nothing was logged, a metric was not, or `axes` are too few or too many.
 
     Example:
@@ -167,7 +172,12 @@ def plot_history(
     """
     panels = history_panels(history, metrics)
     steps = (getattr(history, "params", None) or {}).get("steps")
-    marks = history_marks(callbacks if isinstance(callbacks, Iterable) else [callbacks], steps)
+    listed = items(callbacks)
+    for each in listed:
+        if not (hasattr(each, "events") or isinstance(each, keras.callbacks.Callback)):
+            rule, fix = "callbacks must be callbacks of the run", "Pass those given to fit"
+            raise TypeError(complaint("plot_history", rule, fix, callbacks=each))
+    marks = history_marks(listed, steps)
     counts = Counter(mark.action for mark in marks)
     marks = [mark for mark in marks if counts[mark.action] <= _MOST_MARKS]
     if axes is None:
@@ -175,11 +185,10 @@ def plot_history(
         figure = plt.figure(figsize=(width, height * len(panels)), layout="constrained")
         drawn = figure.subplots(len(panels), sharex=True, squeeze=False)[:, 0]
     else:
-        drawn = np.array(list(axes), dtype=object)
-    if len(drawn) != len(panels):
+        fix = "Pass one for each panel, or name fewer metrics"
         rule = f"there must be one of axes for each of the {len(panels)} panels"
-        fix = "Pass as many, or name fewer metrics"
-        raise ValueError(complaint("plot_history", rule, fix, axes=len(drawn)))
+        listed_axes = several_axes("plot_history", axes, len(panels), rule, fix)
+        drawn = np.array(listed_axes, dtype=object)
     for ax, panel in zip(drawn, panels, strict=True):
         _draw(ax, panel, marks)
     drawn[-1].set_xlabel("epoch")
@@ -218,7 +227,11 @@ def _epochs_done(event: Any, steps: int | None) -> float:
 def _values(logged: Sequence[float], epochs: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
     """Return logged values as floats, NaN in the epochs that logged none."""
     values = np.full(len(epochs), np.nan)
-    values[_logging_epochs(len(logged), epochs)] = logged
+    try:
+        values[_logging_epochs(len(logged), epochs)] = np.asarray(logged, np.float64)
+    except (TypeError, ValueError) as error:
+        rule, fix = "the history must hold a number for each epoch", "Leave what is none out"
+        raise TypeError(complaint("plot_history", rule, fix, logged=logged)) from error
     return np.where(np.isfinite(values), values, np.nan)
 
 
@@ -228,6 +241,10 @@ def _last_fit(history: Any) -> tuple[dict[str, Sequence[float]], Any]:
     A History that the user passed to several fits has the values of all of them, but the epochs of
     the last only. Which values are of the last can be told where every epoch logged one.
     """
+    values = (*history.history.values(), getattr(history, "epoch", ()))
+    if not all(isinstance(each, list | tuple | np.ndarray) for each in values):
+        rule, fix = "the history must hold lists", "Pass what fit returned"
+        raise TypeError(complaint("plot_history", rule, fix, history=history.history))
     epochs = np.asarray(getattr(history, "epoch", ()), np.int64) + 1  # none before the first fit
     total = max(map(len, history.history.values()), default=0)
     if len(epochs) == 0 or total <= len(epochs):

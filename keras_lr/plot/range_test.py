@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from keras_lr._checks import check_choice, complaint
+from keras_lr.plot.given import check_axes, check_result, name_list
 from keras_lr.search.curve import Floats, capped, finite_steps, smooth
 from keras_lr.search.result import RangeTestResult
 from keras_lr.search.suggest import RULES
@@ -55,9 +56,7 @@ def picture(result: RangeTestResult, rules: Sequence[str] | None = None) -> Rang
     Returns:
         The smoothed line, the limits that leave the diverged part out, and the marks.
     """
-    if not isinstance(result, RangeTestResult):
-        rule, fix = "result must be a RangeTestResult", "Pass what lr_find returned"
-        raise TypeError(complaint("plot_range_test", rule, fix, result=type(result)))
+    check_result("plot_range_test", RangeTestResult, "lr_find", result)
     end = finite_steps(result.observed_losses)
     if end == 0:
         rule = "a record needs a finite loss to be drawn"
@@ -106,7 +105,7 @@ def plot_range_test(
         The Axes.
 
     Raises:
-        TypeError: If `result` is none.
+        TypeError: If `result` is none, or `ax` is no Axes.
         ValueError: If there is no such rule.
 
     Example:
@@ -119,12 +118,13 @@ def plot_range_test(
         >>> plot_range_test(result).get_xscale()
         'log'
     """
-    rules = [rules] if isinstance(rules, str) else rules
+    check_axes("plot_range_test", ax)
+    rules = name_list("plot_range_test", f"Pass some of {', '.join(RULES)}", rules=rules)
     for rule in rules or ():
         check_choice("plot_range_test", tuple(RULES), rules=rule)
+    drawn = picture(result, rules)
     if ax is None:
         _, ax = plt.subplots(layout="constrained")
-    drawn = picture(result, rules)
     ax.set_xscale("log")
     _draw_losses(ax, result, drawn)
     _draw_marks(ax, drawn)

@@ -9,8 +9,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
-from keras_lr._checks import check_integer, complaint
+from keras_lr._checks import check_integer, complaint, float_or_inf
+from keras_lr.plot.given import check_axes
 from keras_lr.schedules import FromCallable, Schedule
+from keras_lr.schedules.steps import LAST_STEP
 
 _POINTS = 2000  # more than a figure has pixels across
 _SAMPLES = 256  # at most, of each stretch that the lowest and the highest value are drawn of
@@ -39,11 +41,11 @@ class ScheduleLine:
     cycle_ends: tuple[int, ...]
 
 
-def schedule_lines(schedules: Schedules, steps: int | None = None) -> list[ScheduleLine]:
+def schedule_lines(*schedules: Schedules, steps: int | None = None) -> list[ScheduleLine]:
     """Compute what is to be drawn.
 
     Args:
-        schedules: One, several, or several by name.
+        *schedules: Each is one, several, or several by name.
         steps: How far to draw. Default: to the end of the longest.
 
     Returns:
@@ -57,15 +59,18 @@ def schedule_lines(schedules: Schedules, steps: int | None = None) -> list[Sched
         lengths = [schedule.steps for schedule in named.values() if schedule.steps]
         if not lengths:
             rule, fix = "an endless schedule has no last step to draw", "Pass steps"
-            raise ValueError(complaint("plot_schedule", rule, fix, schedules=schedules))
+            raise ValueError(complaint("plot_schedule", rule, fix, schedules=list(named)))
         steps = max(lengths)
     check_integer("plot_schedule", "Pass a number of steps", at_least=1, steps=steps)
+    if steps > LAST_STEP:
+        rule = f"steps must be at most {LAST_STEP}"
+        raise ValueError(complaint("plot_schedule", rule, "Draw a part of it", steps=steps))
     return [_line(label, schedule, steps) for label, schedule in named.items()]
 
 
 def plot_schedule(
     schedules: Schedules,
-    *,
+    *more: Schedules,
     steps: int | None = None,
     steps_per_epoch: int | None = None,
     ax: Axes | None = None,
@@ -74,6 +79,7 @@ def plot_schedule(
 
     Args:
         schedules: One schedule, a list, or a dictionary from names to schedules.
+        *more: Further ones, to be drawn into the same picture.
         steps: How many steps to draw. Default: to the end of the longest schedule.
         steps_per_epoch: Steps in an epoch, to count epochs on the axis. Default: count steps.
         ax: Where to draw. Default: a new figure.
@@ -82,6 +88,7 @@ def plot_schedule(
         The axes, not yet shown.
 
     Raises:
+        TypeError: If something else than a schedule is to be drawn, or `ax` is no Axes.
         ValueError: If there is no schedule, all are endless and `steps` is not given, or a number
             of steps is not positive.
 
@@ -93,12 +100,13 @@ def plot_schedule(
         >>> axes.get_xlabel()
         'epoch'
     """
-    lines = schedule_lines(schedules, steps)
-    unit = 1
+    check_axes("plot_schedule", ax)
+    lines = schedule_lines(schedules, *more, steps=steps)
+    unit = 1.0
     if steps_per_epoch is not None:
         fix = "Pass the number of batches in an epoch"
         check_integer("plot_schedule", fix, at_least=1, steps_per_epoch=steps_per_epoch)
-        unit = steps_per_epoch
+        unit = float_or_inf(steps_per_epoch)
     if ax is None:
         ax = plt.figure(layout="constrained").add_subplot()
     for line in lines:
@@ -113,21 +121,32 @@ def plot_schedule(
     return ax
 
 
-def _named(schedules: Schedules) -> dict[str, Schedule]:
-    if isinstance(schedules, Mapping):
-        named = dict(schedules)
-    else:
-        listed = list(schedules) if isinstance(schedules, Sequence) else [schedules]
-        named = {_label(schedule, number): schedule for number, schedule in enumerate(listed, 1)}
+def _named(schedules: Sequence[Schedules]) -> dict[str, Schedule]:
+    named: dict[str, Schedule] = {}
+    for given in schedules:
+        pairs = given.items() if isinstance(given, Mapping) else _labelled(given, len(named))
+        for name, schedule in pairs:
+            _check_schedule(schedule)
+            label = str(name)
+            while named.get(label, schedule) != schedule:  # two of one name
+                label += "'"
+            named[label] = schedule
     if not named:
         rule, fix = "there must be at least one schedule", "Pass one"
-        raise ValueError(complaint("plot_schedule", rule, fix, schedules=schedules))
-    for schedule in named.values():
-        if not isinstance(schedule, Schedule):
-            fix = "Wrap a function or a Keras schedule as schedules.FromCallable(function)"
-            rule = "only the schedules of this library can be drawn"
-            raise TypeError(complaint("plot_schedule", rule, fix, schedules=schedule))
+        raise ValueError(complaint("plot_schedule", rule, fix, schedules=list(schedules)))
     return named
+
+
+def _labelled(given: Any, before: int) -> list[tuple[str, Any]]:
+    listed = list(given) if isinstance(given, list | tuple) else [given]
+    return [(_label(each, number), each) for number, each in enumerate(listed, before + 1)]
+
+
+def _check_schedule(schedule: Any) -> None:
+    if not isinstance(schedule, Schedule):
+        fix = "Wrap a function or a Keras schedule as schedules.FromCallable(function)"
+        rule = "only the schedules of this library can be drawn"
+        raise TypeError(complaint("plot_schedule", rule, fix, schedules=schedule))
 
 
 def _label(schedule: Schedule, number: int) -> str:

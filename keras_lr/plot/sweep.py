@@ -9,6 +9,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm
 
 from keras_lr._checks import complaint
+from keras_lr.plot.given import check_result, several_axes
 from keras_lr.search.curve import Floats
 from keras_lr.search.sweep_result import SweepResult
 
@@ -40,6 +41,7 @@ def picture(result: SweepResult) -> SweepPicture:
     Raises:
         ValueError: If there is no finite loss to draw.
     """
+    check_result("plot_sweep", SweepResult, "lr_sweep", result)
     final = {name: result.final[name] for name in _NAMES if name in result.final}
     limits = _limits(result, np.concatenate(list(final.values())))
     beyond = result.diverged | ~(final["loss"] <= limits[1])
@@ -68,7 +70,8 @@ def plot_sweep(result: SweepResult, axes: tuple[Axes, Axes] | None = None) -> tu
         The two Axes, U-curve and fan.
 
     Raises:
-        ValueError: If there is no finite loss to draw.
+        TypeError: If `result` is none, or `axes` are no Axes.
+        ValueError: If there is no finite loss to draw, or `axes` are not two.
 
     Example:
         >>> from keras_lr.search.sweep_result import SweepResult
@@ -81,10 +84,14 @@ def plot_sweep(result: SweepResult, axes: tuple[Axes, Axes] | None = None) -> tu
         >>> [ax.get_xscale() for ax in plot_sweep(result)]
         ['log', 'linear']
     """
+    drawn = picture(result)
     if axes is None:
         _, made = plt.subplots(1, 2, figsize=(10, 4), layout="constrained", sharey=True)
         axes = made[0], made[1]
-    drawn = picture(result)
+    else:
+        fix = "Pass two, or None for a new figure"
+        first, second = several_axes("plot_sweep", axes, 2, "axes must be two", fix)
+        axes = first, second
     _draw_u_curve(axes[0], result, drawn)
     _draw_fan(axes[1], result, drawn)
     for ax in axes:

@@ -6,6 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
+from keras_lr.plot.given import check_axes, check_result
 from keras_lr.search.curve import Floats
 from keras_lr.search.tune_result import TuneResult
 
@@ -30,6 +31,7 @@ class TunePicture:
 
 def picture(result: TuneResult) -> TunePicture:
     """Compute what is to be drawn."""
+    check_result("plot_tune", TuneResult, "tune_lr", result)
     ordered = sorted(result.trials)
     x = np.array([trial.x for trial in ordered])
     raw = np.array([trial.score for trial in ordered])
@@ -54,6 +56,9 @@ def plot_tune(result: TuneResult, ax: Axes | None = None) -> Axes:
     Returns:
         The Axes.
 
+    Raises:
+        TypeError: If `result` is none, or `ax` is no Axes.
+
     Example:
         >>> from keras_lr.search.climb import Trial
         >>> result = TuneResult(
@@ -63,9 +68,10 @@ def plot_tune(result: TuneResult, ax: Axes | None = None) -> Axes:
         >>> plot_tune(result).get_xscale()
         'log'
     """
+    check_axes("plot_tune", ax)
+    drawn = picture(result)
     if ax is None:
         _, ax = plt.subplots(layout="constrained")
-    drawn = picture(result)
     ax.set_xscale("log")
     ax.axhline(result.untrained, color="0.6", lw=1, ls=":", label="untrained model")
     ax.plot(*drawn.parabola, color="C0", lw=1.5, label="parabola")

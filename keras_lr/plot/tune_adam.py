@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 
+from keras_lr.plot.given import check_axes, check_result
 from keras_lr.search.adam_tune_result import AdamTrial, AdamTuneResult
 from keras_lr.search.curve import Floats
 
@@ -52,6 +53,7 @@ def picture(result: AdamTuneResult) -> TuneAdamPicture:
     The map is the mean of the losses around, weighted by a Gaussian of the distance in the logs of
     learning rate and share. Pruned trials are not in it: they ended at another time of the run.
     """
+    check_result("plot_tune_adam", AdamTuneResult, "tune_adam", result)
     groups: dict[tuple[float, float, float | None, float | None], list[float]] = {}
     for trial in result.trials:
         if trial.state == "complete":
@@ -105,9 +107,10 @@ def plot_tune_adam(result: AdamTuneResult, ax: Axes | None = None) -> Axes:
         >>> plot_tune_adam(result).get_yscale()
         'log'
     """
+    check_axes("plot_tune_adam", ax)
+    drawn = picture(result)
     if ax is None:
         _, ax = plt.subplots(figsize=(7, 4.6), layout="constrained")
-    drawn = picture(result)
     colors: dict[str, Any] = {"norm": Normalize(*drawn.limits), "cmap": "viridis"}
     ax.pcolormesh(drawn.lr_edges, drawn.share_edges, drawn.map, rasterized=True, **colors)
     ax.scatter(drawn.pruned[0], drawn.pruned[1], s=14, color="0.55", label="pruned", zorder=3)

@@ -14,7 +14,6 @@ started again, may work on the same storage. Three rules hold them together:
 import contextlib
 import itertools
 import os
-import socket
 import threading
 import time
 import warnings
@@ -23,6 +22,7 @@ from types import ModuleType
 from typing import Any
 
 from keras_lr._checks import complaint
+from keras_lr.search.storage import storage_errors
 
 BEAT_SECONDS, GRACE_SECONDS, LOOK_SECONDS = 5.0, 60.0, 0.5
 MOST_TRIES = 3
@@ -97,7 +97,7 @@ class Slots:
             if any(trial.state == self._states.WAITING for trial in owners.values()):
                 trial = self._study.ask()
                 if self._is_owner(trial):
-                    trial.set_user_attr("worker", f"{socket.gethostname()}:{os.getpid()}")
+                    trial.set_user_attr("worker", f"process:{os.getpid()}")  # no machine's name
                     return trial
                 # Taken by another process in between: what Optuna gave is a trial without a slot,
                 # or a second one of a slot that has an owner.
@@ -171,13 +171,13 @@ class Slots:
 
 
 def _beat(trial: Any, over: threading.Event) -> None:
-    exceptions = import_optuna("tune_adam").exceptions
+    optuna = import_optuna("tune_adam")
     for count in itertools.count():
         try:
             trial.set_user_attr("beat", count)
-        except exceptions.UpdateFinishedTrialError:
+        except optuna.exceptions.UpdateFinishedTrialError:
             return  # another process thought this one dead
-        except exceptions.StorageInternalError:
+        except storage_errors(optuna):
             pass  # the storage is busy: the next beat will do
         if over.wait(BEAT_SECONDS):
             return

@@ -32,7 +32,9 @@ from keras_lr.search.adam_tune_result import AdamTuneResult
 from keras_lr.search.arguments import check_model, length_in_steps
 from keras_lr.search.batches import TrainingData
 from keras_lr.search.progress import Progress, Verbosity, check_verbose
+from keras_lr.search.storage import open_study, storage_watched
 from keras_lr.search.study import Slots, import_optuna, quiet
+from keras_lr.search.subject import check_subject
 from keras_lr.search.tune import tune_lr
 
 _TRIALS = 24
@@ -85,7 +87,8 @@ def tune_adam(
     interrupted. After Ctrl-C the best so far is returned, if a run has come to its end.
 
     With a `storage` a call that was killed goes on where it was when it is made again, and several
-    processes that make the same call share the trials. They must begin with the same weights. A
+    processes that make the same call share the trials. They must begin with the same model, weights
+    and data: a study keeps digests of these, and is refused for any other. A
     trial whose process has shown no life for a minute is put back into the queue.
 
     Args:
@@ -128,8 +131,9 @@ def tune_adam(
         ImportError: If Optuna is not installed.
         ValueError: If the model is not compiled or has a schedule, the data is empty or a one-shot
             generator, there is no validation data, neither or both of `steps` and `epochs` are
-            given, an argument is out of its range, the storage's study was begun with other
-            arguments, no short trial lowered the loss, or every run diverged or was pruned.
+            given, an argument is out of its range, the storage is damaged or locked, its study was
+            begun with other arguments, another model or other data, no short trial lowered the
+            loss, or every run diverged or was pruned.
         TypeError: If `model` is no Keras model, or a number is not a number.
         RuntimeError: If the same trial was abandoned by three processes.
 
@@ -174,10 +178,10 @@ def tune_adam(
     pruner, rungs = pruner_and_rungs(optuna, pruner)
     others = sum(asked[other] is not None for other in ("weight_decay", "momentum"))
     count = grid_size(others) if sampler == "grid" else n_trials or _TRIALS
-    with quiet(optuna):
-        study = optuna.create_study(
-            storage=storage, study_name=study_name, pruner=pruner, load_if_exists=True
-        )
+    with quiet(optuna), storage_watched(OWNER, optuna, storage):
+        study = open_study(OWNER, optuna, storage, study_name, pruner)
+        if storage is not None:
+            check_subject(OWNER, study, model, data, validation_data)
         check_same(study, {"steps": total, "seed": seed, **asked})
         slots = Slots(study, shared=storage is not None)
         known = "space" in study.user_attrs or lr is not None
