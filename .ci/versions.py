@@ -1,0 +1,41 @@
+"""Writes the README's table of tested versions: `python .ci/versions.py TRIED`, called by the gate.
+
+Each line of the file TRIED is one suite that passed: its name, the version of Keras, the backend and
+the backend's version, divided by tabs.
+"""
+
+import pathlib
+import re
+import sys
+
+README = pathlib.Path(__file__).parents[1] / "README.md"
+BACKENDS = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "torch"}
+
+
+def version_table(lines):
+    """Return the table in Markdown, a row for each version of Keras."""
+    rows = {}
+    for line in lines:
+        suite, keras, backend, version = line.split("\t")
+        row = rows.setdefault(keras, {"suite": suite})
+        row[backend] = f"{BACKENDS[backend]} {version}"
+    order = sorted(rows, key=lambda keras: [int(part) for part in re.findall(r"\d+", keras)])
+    head = ["| Keras | Suite | With |", "|---|---|---|"]
+    cells = (
+        (keras, rows[keras]["suite"], ", ".join(rows[keras][b] for b in BACKENDS if b in rows[keras]))
+        for keras in order
+    )
+    return "\n".join([*head, *(f"| {' | '.join(row)} |" for row in cells)])
+
+
+def main():
+    """Put the table between the README's two comments."""
+    table = version_table(pathlib.Path(sys.argv[1]).read_text().splitlines())
+    pattern = r"(<!-- versions -->\n).*(\n<!-- /versions -->)"
+    text = README.read_text()
+    README.write_text(re.sub(pattern, rf"\g<1>{table}\g<2>", text, flags=re.DOTALL))
+    print(table)
+
+
+if __name__ == "__main__":
+    main()
