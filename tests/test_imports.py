@@ -3,6 +3,7 @@
 import ast
 import json
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -108,6 +109,21 @@ def test_private_names_of_keras_stay_in_the_host():
     for path in PACKAGE.rglob("*.py"):
         if path.parent.name != "_keras":
             assert not [name for name in imports(path) if name.startswith("keras.src")], path
+
+
+def test_private_attributes_are_used_by_their_owners_and_the_host():
+    used = []
+    for path in PACKAGE.rglob("*.py"):
+        if path.parent.name in ("_keras", "optimizers"):  # subclasses may use what is made for them
+            continue
+        attributes = [
+            n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Attribute)
+        ]
+        own = {node.attr for node in attributes if ast.unparse(node.value) in ("self", "cls")}
+        for node in attributes:
+            if re.match(r"_[a-z]", node.attr) and node.attr not in own:
+                used.append(f"{path.relative_to(PACKAGE)}:{node.lineno} {ast.unparse(node)}")
+    assert used == []
 
 
 @pytest.mark.parametrize("file", NUMPY_ONLY)

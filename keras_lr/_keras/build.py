@@ -7,6 +7,11 @@ import keras
 from keras_lr._keras.backend import strategy_scope
 
 
+def layers_of(model: Any) -> list[Any]:
+    """Return a model and the layers in it, at any depth."""
+    return list(model._flatten_layers())
+
+
 def build(model: Any, batches: Any) -> None:
     """Create the variables that `fit`'s first step would create: the model's, then the optimizer's.
 
@@ -17,7 +22,7 @@ def build(model: Any, batches: Any) -> None:
         batches: The `tf.data` iterator that `fit` hands to the train function. No batch is taken
             from it.
     """
-    if not all(layer.built for layer in model._flatten_layers()):
+    if not all(layer.built for layer in layers_of(model)):
         model._symbolic_build(data_batch=_symbolic_batch(batches))
     if not model.optimizer.built:
         with strategy_scope(model):

@@ -76,6 +76,11 @@ def named_leaves(model: Any, wanted: Sequence[str] | None, owner: str) -> dict[s
     return {name: named[name] for name in wanted or named}
 
 
+def rate_of(optimizer: Any) -> Any:
+    """Return what holds a leaf optimizer's learning rate: a variable, or a schedule."""
+    return optimizer._learning_rate
+
+
 def is_scheduled(optimizer: Any) -> bool:
     """Return whether a leaf optimizer computes its learning rate in the graph."""
     return not isinstance(optimizer._learning_rate, keras.Variable)

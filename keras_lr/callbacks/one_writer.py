@@ -5,7 +5,7 @@ from typing import Any
 
 from keras_lr._checks import complaint
 from keras_lr._keras.in_graph import schedule_of
-from keras_lr._keras.learning_rate import current_learning_rates, leaf_optimizers
+from keras_lr._keras.learning_rate import current_learning_rates, leaf_optimizers, rate_of
 from keras_lr._keras.values import rounding
 from keras_lr._warnings import warn
 from keras_lr.callbacks.fit_run import FitRun
@@ -83,7 +83,7 @@ class WriterWatch:
         if self._warned:
             return
         present = max(current_learning_rates(model))
-        rate = leaf_optimizers(model.optimizer)[0]._learning_rate
+        rate = rate_of(leaf_optimizers(model.optimizer)[0])
         if abs(present - written) > rounding(rate, written):
             self._warned = True
             rule = "something else has set the learning rate; it is overwritten at every step"

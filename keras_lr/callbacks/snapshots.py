@@ -13,6 +13,7 @@ import numpy as np
 from keras_lr._checks import check_integer, check_path, complaint
 from keras_lr._keras.averaged import average_in_use, evaluated_values
 from keras_lr._keras.batch_norm import batch_norm_layers, recompute_batch_norm
+from keras_lr._keras.build import layers_of
 from keras_lr._keras.cloning import clone_uncompiled
 from keras_lr._keras.data import numpy_batches
 from keras_lr._keras.schedule_free import AveragedWeights
@@ -218,7 +219,7 @@ def _finalize(model: Any) -> None:
     # Normalization works with constants that it has made of its weights, and only `load_weights`
     # tells it to make them anew. Layers that hold what they have adapted to elsewhere got that
     # with their configuration, and would lose it.
-    for layer in model._flatten_layers():
+    for layer in layers_of(model):
         finalize = getattr(layer, "finalize_state", None)
         if callable(finalize) and layer.weights:
             finalize()
