@@ -1,7 +1,7 @@
-"""Writes the README's table of tested versions: `python .ci/versions.py TRIED`, called by the gate.
+"""Writes the README's table of tested versions: `python .ci/versions.py TRIED`.
 
-Each line of the file TRIED is one suite that passed: its name, the version of Keras, the backend and
-the backend's version, divided by tabs.
+The gate calls it. Each line of the file TRIED is one suite that passed: its name, the version of
+Keras, the backend and the backend's version, divided by tabs.
 """
 
 import pathlib
@@ -21,11 +21,10 @@ def version_table(lines):
         row[backend] = f"{BACKENDS[backend]} {version}"
     order = sorted(rows, key=lambda keras: [int(part) for part in re.findall(r"\d+", keras)])
     head = ["| Keras | Suite | With |", "|---|---|---|"]
-    cells = (
-        (keras, rows[keras]["suite"], ", ".join(rows[keras][b] for b in BACKENDS if b in rows[keras]))
-        for keras in order
-    )
-    return "\n".join([*head, *(f"| {' | '.join(row)} |" for row in cells)])
+    for keras in order:
+        backends = ", ".join(rows[keras][each] for each in BACKENDS if each in rows[keras])
+        head.append(f"| {keras} | {rows[keras]['suite']} | {backends} |")
+    return "\n".join(head)
 
 
 def main():
