@@ -1,16 +1,16 @@
-"""The learning rate that a step is about to use, where nothing outside of the optimizer sets it."""
+"""The learning rate that a step has used, where nothing outside of the optimizer sets it."""
 
 from typing import Any
 
 import keras
 
 from keras_lr._keras.learning_rate import is_scheduled
-from keras_lr._keras.training_state import TrainingState
-from keras_lr._keras.values import as_numpy
+from keras_lr._keras.scaled import Scaled
+from keras_lr._keras.values import Access
 
 
 class RateObservation:
-    """What a leaf optimizer will make of its learning rate in the coming step."""
+    """The learning rate that a leaf optimizer has applied in the last step."""
 
     def __init__(self, optimizer: Any) -> None:
         self._optimizer = optimizer
@@ -21,34 +21,29 @@ class RateObservation:
 
     @property
     def schedule(self) -> Any:
-        """What the optimizer computes it from in the graph; None if it holds it.
+        """What the optimizer computes it from in the graph, without `scale`; None if it holds it.
 
         A plateau may put another one in its place in mid-fit.
         """
-        return self._optimizer._learning_rate if is_scheduled(self._optimizer) else None
+        if not is_scheduled(self._optimizer):
+            return None
+        rate = self._optimizer._learning_rate
+        return rate.schedule if isinstance(rate, Scaled) else rate
 
-    def step(self, state: TrainingState) -> int:
-        """Return the step that a schedule is called with: under accumulation, the batch."""
-        return int(state.read(self._iterations))
+    @property
+    def scale(self) -> float:
+        """What a plateau multiplies the schedule by."""
+        rate = self._optimizer._learning_rate
+        return float(rate.scale) if isinstance(rate, Scaled) else 1.0
 
-    def held(self, state: TrainingState) -> float:
-        """Return the learning rate of an optimizer without a schedule, its decay included."""
-        return self._held_at(self.step(state), state)
+    def last_step(self, access: Access) -> int:
+        """Return the step that a schedule was last called with: under accumulation, the batch."""
+        return max(int(access.read(self._iterations)) - 1, 0)
 
-    def last(self, access: Any) -> float:
-        """Return the learning rate of the last update made.
-
-        Args:
-            access: What reads variables: a `TrainingState`, or the host's access between epochs.
-        """
-        step = max(self.step(access) - 1, 0)
-        if self.schedule is None:
-            return self._held_at(step, access)
-        return float(as_numpy(self.schedule(step)))
-
-    def _held_at(self, step: int, access: Any) -> float:
+    def last_held(self, access: Access) -> float:
+        """Return the last learning rate of an optimizer without a schedule, its decay included."""
         rate = float(access.read(self._optimizer._learning_rate))
         if self._decay is None:
             return rate
-        updates = step // self._accumulation
+        updates = self.last_step(access) // self._accumulation
         return rate / (1.0 + float(access.read(self._decay)) * updates)

@@ -12,11 +12,14 @@ class StepHook:
         owner: The public name of what the hook belongs to, for error messages.
         drives_learning_rate: Whether it writes the learning rate itself; only one hook of a `fit`
             may.
+        each_step: Whether it must run around each single step under `steps_per_execution`. If no
+            hook of a `fit` must, they run around the steps of one execution together.
         runner: What runs it, from `attach` on.
     """
 
     owner: str
     drives_learning_rate = False
+    each_step = True
     runner: Any = None
 
     def before_step(self, state: TrainingState) -> None:

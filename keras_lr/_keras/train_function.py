@@ -1,10 +1,11 @@
 """A model's train function with hooks around each step, for the length of one `fit`."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from keras_lr._keras.backend import ON_JAX, ON_TENSORFLOW
 from keras_lr._keras.build import build
+from keras_lr._keras.loggers import LoggedRates
 from keras_lr._keras.patch import Patch
 from keras_lr._keras.running_fit import FitSession
 from keras_lr._keras.step import StepHook
@@ -22,7 +23,7 @@ class TrainFunction:
 
     Under `steps_per_execution > 1` one call of the train function makes several steps. Here they
     are made one at a time by the same compiled step, so that the hooks see, and may change, each
-    of them.
+    of them, unless no hook asks for that.
 
     Whatever the model is compiled to in the middle of the fit gets the same hooks. Where something
     else has taken the place of the train function, and in a loop of the user's own that does
@@ -38,6 +39,7 @@ class TrainFunction:
         self._history = _history(model)
         self._compiled = _compilation(model)
         self._outer: TrainFunction | None = None
+        self.logged_rates = LoggedRates()
         self._patches: dict[str, Patch] = {}
         self._asked_aside = self._begun = self._pending = False
 
@@ -58,13 +60,15 @@ class TrainFunction:
             if not self._begun:
                 build(self._model, batches)
                 self._begun = True
-            several = self._model.steps_per_execution
-            logs = self._step(batches) if several == 1 else self._several_steps(batches)
+            several = self._model.steps_per_execution > 1
+            one_by_one = several and any(getattr(hook, "each_step", True) for hook in self.hooks)
+            logs = self._several_steps(batches) if one_by_one else self._step(batches)
         except END_OF_DATA:
             raise
         except BaseException:
             self._interrupted()
             raise
+        self.logged_rates.note(logs)
         return (logs, self.state.hand_on()) if ON_JAX else logs
 
     @property
@@ -85,6 +89,7 @@ class TrainFunction:
 
     def remove(self) -> None:
         """Give the model back the train function that was there before."""
+        self.logged_rates.leave()
         if self._model.train_function is self:
             self._model.train_function = self._outer or self.plain
         for patch in self._patches.values():
@@ -131,6 +136,7 @@ class TrainFunction:
         except BaseException:
             self._interrupted()
             raise
+        self.logged_rates.note(logs)
 
     def _make_train_function(self, force: bool = False) -> Any:
         if self.is_left_behind:
@@ -208,27 +214,28 @@ class TrainFunction:
 
     def _several_steps(self, batches: Any) -> dict[str, Any]:
         batches = iter(batches)  # on torch Keras hands over a list
-        logs = self._step(_one(batches))
+        logs = self._step(_one(batches), self._single_step)
         for _ in range(self._model.steps_per_execution - 1):
             if self._model.stop_training:
                 break
             try:
-                logs = self._step(_one(batches))
+                logs = self._step(_one(batches), self._single_step)
             except END_OF_DATA:
                 break
         return logs
 
-    def _step(self, batches: Any) -> dict[str, Any]:
+    def _step(self, batches: Any, function: Callable[..., Any] | None = None) -> dict[str, Any]:
+        function = function or self._made()
         if not self._pending:
             for hook in self.hooks:
                 hook.before_step(self.state)
         self._pending = False
         try:
             if ON_JAX:
-                logs, values = self._plain_step(self.state.carried(), batches)
+                logs, values = function(self.state.carried(), batches)
                 self.state.update(values)
             else:
-                logs = self._plain_step(batches)
+                logs = function(batches)
         except END_OF_DATA:  # which data of unknown length tell only when asked for a batch
             for hook in self.hooks:
                 hook.on_end_of_data(self.state)
@@ -238,11 +245,9 @@ class TrainFunction:
             hook.after_step(self.state, logs)
         return logs
 
-    def _plain_step(self, *arguments: Any) -> Any:
-        plain = self.plain or self._made()
+    def _single_step(self, *arguments: Any) -> Any:
+        plain = self._made()
         several = self._model.steps_per_execution
-        if several == 1:
-            return plain(*arguments)
         attributes = vars(self._model)  # through Keras' own tracking, setting one takes 20 us
         attributes["steps_per_execution"] = 1
         try:

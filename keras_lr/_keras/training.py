@@ -38,6 +38,7 @@ def attach(model: Any, hook: StepHook) -> TrainFunction:
         raise ValueError(complaint(hook.owner, rule, fix, also=drivers[0]))
     function.hooks.append(hook)
     hook.runner = function
+    function.logged_rates.show()
     return function
 
 

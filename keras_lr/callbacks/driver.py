@@ -18,7 +18,7 @@ from keras_lr._keras.step import StepHook
 from keras_lr._keras.training import attach, detach, tidy_up
 from keras_lr._keras.training_state import TrainingState
 from keras_lr.callbacks.fit_run import FitRun, Position
-from keras_lr.callbacks.observed import Observed
+from keras_lr.callbacks.observed import Observed, with_largest
 from keras_lr.callbacks.one_writer import WriterWatch, refuse_other_drivers
 from keras_lr.callbacks.reading import Reading
 
@@ -66,6 +66,7 @@ class StepDriver(StepHook):
     ) -> None:
         self.owner = owner
         self.drives_learning_rate = observed is None
+        self.each_step = bool(tracks)
         self.applied: dict[str, float] = {}
         self._position = position
         self._tracks = tracks
@@ -74,22 +75,20 @@ class StepDriver(StepHook):
 
     def before_step(self, state: TrainingState) -> None:
         """Set the values of the coming update."""
-        if self._observed is not None:
-            self.applied = self._observed.read(state)
         for name, reading, knob in self._tracks:
             self.applied[name] = knob.write(state, reading(self._position))
 
     def after_step(self, state: TrainingState, logs: dict[str, Any]) -> None:
         """Log them; move on."""
-        logs.update(self.applied)
-        if "learning_rate" not in self.applied:  # but one for each of several optimizers
-            logs["learning_rate"] = self.learning_rate
+        if self._observed is not None:
+            self.applied |= self._observed.last(state)
+        logs.update(with_largest(self.applied))
         self._position.advance()
 
     @property
     def learning_rate(self) -> float:
         """The largest learning rate of the last update."""
-        return max(rate for name, rate in self.applied.items() if name.startswith("learning_rate"))
+        return with_largest(self.applied)["learning_rate"]
 
     def on_interrupt(self) -> None:
         """Put the optimizers back: an exception is on its way out of `fit`."""

@@ -10,6 +10,7 @@ from keras_lr._checks import check_choice, check_integer, check_number, check_pa
 from keras_lr._keras.learning_rate import named_leaves
 from keras_lr._keras.monitor import BATCH_LOSS, has_validation_data
 from keras_lr._keras.rollback import Rollback
+from keras_lr._keras.running_fit import running_fit
 from keras_lr._keras.training import attach, detach
 from keras_lr.callbacks.plateau.backup import PlateauBackup
 from keras_lr.callbacks.plateau.controller import PlateauController
@@ -248,9 +249,9 @@ class ReduceOnPlateauPlus(keras.callbacks.Callback):  # type: ignore[misc]
         """Log the learning rate and evaluate. Called by `fit`."""
         logs = {} if logs is None else logs
         run = self._current
-        for name, rate in run.last_applied().items():
-            logs.setdefault(name, rate)  # what drives or observes the rate at each step goes first
         if self._steps is not None:
+            for name, rate in self._steps.applied().items():
+                logs.setdefault(name, rate)  # those of a training loop of the user's own lack it
             self._steps.end_epoch(logs, has_data=self._has_validation, strict=self._strict)
         if self._backup is not None:
             self._backup.save(epoch + 1, self.get_state(), run.restore_points.states)
@@ -298,7 +299,7 @@ class ReduceOnPlateauPlus(keras.callbacks.Callback):  # type: ignore[misc]
             self._steps.set_state(state["steps"])
         else:
             self._run.check_floor()
-        if self._every or self._run.driven or self._run.rescues:
+        if self._every or self._run.driven or self._run.rescues or running_fit(model) is not None:
             attach(model, self._steps)
 
     def _clean_up(self) -> None:

@@ -38,11 +38,12 @@ def is_evaluation(
     validated = any(name.startswith("val_") for name in logs)
     if monitor.startswith("val_") and has_data and not validated:
         return watch_loss and not math.isfinite(loss_in(logs) or 0.0)
-    if not strict:
+    if not strict:  # in the words of Keras, which logs the learning rate last
+        names = sorted(logs, key=lambda name: name.startswith("learning_rate"))
         warn(
             "Learning rate reduction is conditioned on metric "
             f"`{monitor}` which is not available. Available metrics "
-            f"are: {','.join(logs)}."
+            f"are: {','.join(names)}."
         )
     return strict
 

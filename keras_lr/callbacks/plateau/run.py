@@ -60,8 +60,7 @@ class PlateauRun:
         optimizers: dict[str, Any],
     ) -> None:
         self.driven = is_driven(model)
-        self._observations = {name: RateObservation(each) for name, each in optimizers.items()}
-        _check_choice(model, self._observations, driven=self.driven)
+        _check_choice(model, optimizers, driven=self.driven)
         self.events: list[PlateauEvent] = []
         self.epoch = 0
         self._model = model
@@ -71,7 +70,6 @@ class PlateauRun:
         self._policy = policy
         self._warned = False
         self._left: list[float] = []  # the rates at the last event, as their precision holds them
-        self._before_change: dict[str, float] = {}
         self.restore_points = RestorePoints(
             model,
             policy,
@@ -98,18 +96,6 @@ class PlateauRun:
             for name, rate in zip(self._names, self._rates, strict=True)
         }
 
-    def last_applied(self) -> dict[str, float]:
-        """Return the learning rates of the last update, by the names they are logged under."""
-        return self._before_change or self._last_applied(HOST)
-
-    def _last_applied(self, access: Access) -> dict[str, float]:
-        if self.driven:
-            return self.applied(access)
-        return {
-            f"learning_rate_{name}" if name else "learning_rate": observation.last(access)
-            for name, observation in self._observations.items()
-        }
-
     def check_floor(self) -> None:
         """Warn if the learning rate is below its lowest value already."""
         highest = max(self.applied().values())
@@ -133,7 +119,6 @@ class PlateauRun:
 
     def begin_step(self, access: Access) -> None:
         """Take note that a step begins."""
-        self._before_change = {}
         for rate in self._rates:
             rate.begin_step()
         self.restore_points.begin_step(access)
@@ -238,8 +223,6 @@ class PlateauRun:
                 warn(complaint(OWNER, rule, fix, **received))
 
     def _act(self, decision: Decision, access: Access) -> None:
-        if access is not HOST:  # within an epoch: its last step may be this one, to be logged later
-            self._before_change = self._last_applied(access)
         before = max(self.applied(access).values())
         for rate, old, new in zip(self._rates, decision.before, decision.after, strict=True):
             if new != old:
@@ -279,13 +262,13 @@ class PlateauRun:
                 print(f"{head} {doing} {whose} to {applied}.")
 
 
-def _check_choice(model: Any, chosen: Mapping[str, RateObservation], *, driven: bool) -> None:
+def _check_choice(model: Any, chosen: Mapping[str, Any], *, driven: bool) -> None:
     if driven and len(chosen) < len(leaf_optimizers(model.optimizer)):
         rule = "optimizers cannot be chosen where another callback drives the learning rate"
         fix = "Leave optimizers out, and all of them are scaled"
         raise ValueError(complaint(OWNER, rule, fix, optimizers=list(chosen)))
-    for observation in chosen.values():
-        rate = observation.schedule
+    for optimizer in chosen.values():
+        rate = RateObservation(optimizer).schedule
         if not isinstance(rate, keras.optimizers.schedules.LearningRateSchedule | None):
             rule = "the optimizer's learning rate must be a number or a schedule"
             fix = "Make a schedule of it, by keras_lr.schedules.FromCallable for example"

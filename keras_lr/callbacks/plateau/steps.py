@@ -8,6 +8,8 @@ from keras_lr._keras.monitor import BATCH_LOSS, ExactLoss
 from keras_lr._keras.rollback import Rollback
 from keras_lr._keras.step import StepHook
 from keras_lr._keras.training_state import TrainingState
+from keras_lr._keras.values import HOST
+from keras_lr.callbacks.observed import Observed, with_largest
 from keras_lr.callbacks.plateau.logs import is_evaluation, loss_in, monitored
 from keras_lr.callbacks.plateau.restore_points import JUDGED
 from keras_lr.callbacks.plateau.run import PlateauRun
@@ -31,6 +33,9 @@ class PlateauSteps(StepHook):
         self._run = run
         self._monitor = monitor
         self._every = every
+        self._observed = Observed(model)
+        self._logged: dict[str, float] = {}
+        self.each_step = every is not None or run.rescues
         self._exact = ExactLoss(model, OWNER) if every and monitor == BATCH_LOSS else None
         self._total, self._count = 0.0, 0
         self._epoch = -1
@@ -45,7 +50,12 @@ class PlateauSteps(StepHook):
             self._exact.before_step(state)
 
     def after_step(self, state: TrainingState, logs: dict[str, Any]) -> None:
-        """Take a driver's first rate of an epoch; evaluate if it is time to."""
+        """Log the learning rates of the step; evaluate if it is time to.
+
+        A callback that drives them has logged them by now, with a plateau's scale.
+        """
+        for name, rate in with_largest(self._observed.last(state)).items():
+            self._logged[name] = logs.setdefault(name, rate)
         if self._epoch != self._run.epoch:
             self._epoch = self._run.epoch
             self._run.observe(state)
@@ -64,6 +74,10 @@ class PlateauSteps(StepHook):
             metric = monitored(logs, self._monitor, watch_loss=self._run.rescues)
         loss = loss_in(logs) if self._run.rescues else None
         self._run.evaluate(metric, state, self._begin_anew(), loss)
+
+    def applied(self) -> dict[str, float]:
+        """Return the learning rates of the last update, between two epochs."""
+        return self._logged or with_largest(self._observed.last(HOST))
 
     def end_epoch(self, logs: dict[str, Any], *, has_data: bool, strict: bool) -> None:
         """Evaluate an epoch, or a loss that broke after the last step that was evaluated.
