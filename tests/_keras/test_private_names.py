@@ -219,3 +219,12 @@ def test_data_adapters():
 def test_schedule_free_keeps_its_averages_where_they_are_read():
     model = compiled(lambda: keras.optimizers.ScheduleFreeAdamW(0.01))
     assert len(model.optimizer._momentums) == len(model.trainable_variables)
+
+
+def test_tensorboard_asks_for_the_learning_rate_in_one_method(tmp_path):
+    board = keras.callbacks.TensorBoard(tmp_path, write_graph=False)
+    board.set_model(trained())
+    assert board._collect_learning_rate({"loss": 1.0}) == {
+        "loss": 1.0,
+        "learning_rate": pytest.approx(0.01),
+    }
