@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from keras_lr._keras.backend import ON_TORCH
-from keras_lr._keras.evaluation import Batch, batch_length
+from keras_lr._keras.data import Batch, batch_length
 from keras_lr._keras.state import RandomSnapshot, VariableSnapshot
 from keras_lr._keras.values import read_variable, write_variable
 

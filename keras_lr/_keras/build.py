@@ -4,7 +4,9 @@ from typing import Any
 
 import keras
 
-from keras_lr._keras.backend import strategy_scope
+from keras_lr._keras.backend import ON_TENSORFLOW, strategy_scope
+from keras_lr._keras.data import Batch
+from keras_lr._keras.kept import kept_with_step
 
 
 def layers_of(model: Any) -> list[Any]:
@@ -18,23 +20,41 @@ def build(model: Any, batches: Any) -> None:
     On JAX and torch `fit` has done so before any callback runs, and this finds nothing to do.
 
     Args:
-        model: A compiled model.
+        model: A compiled model with a train function.
         batches: The `tf.data` iterator that `fit` hands to the train function. No batch is taken
             from it.
     """
-    if not all(layer.built for layer in layers_of(model)):
-        model._symbolic_build(data_batch=_symbolic_batch(batches))
-    if not model.optimizer.built:
-        with strategy_scope(model):
-            model.optimizer.build(model.trainable_variables)
+    if ON_TENSORFLOW and not _is_built(model):
+        build_on(model, keras.tree.map_structure(_spec, batches.element_spec))
 
 
-def _symbolic_batch(batches: Any) -> Any:
+def build_on(model: Any, batch: Batch) -> None:
+    """Do the same for a batch, or a structure of `tf.TensorSpec`, as the step is given it.
+
+    As in `fit`, the training step itself says what there is to build: a model with a step of its
+    own need not have a `call`. The step is traced for that, and not run.
+    """
+    if not ON_TENSORFLOW or _is_built(model):
+        return
     import tensorflow as tf
 
-    def symbolic(spec: Any) -> Any:
-        if isinstance(spec, tf.OptionalSpec):
-            return None  # stands for a None in the data
-        return keras.KerasTensor(tuple(spec.shape), dtype=spec.dtype.name)
+    step = tf.autograph.experimental.do_not_convert(lambda data: model.train_step(data))
+    tf.function(step).get_concrete_function(batch)
+    if not model.optimizer.built:  # the step has updates of its own
+        with strategy_scope(model):
+            model.optimizer.build(model.trainable_variables)
+    # Without a `call` a model never counts as built.
+    kept_with_step(model)["traced"] = True
 
-    return keras.tree.map_structure(symbolic, batches.element_spec)
+
+def _is_built(model: Any) -> bool:
+    metrics = model._compile_metrics
+    parts = [*layers_of(model), model.optimizer, *([metrics] if metrics is not None else [])]
+    return all(part.built for part in parts) or "traced" in kept_with_step(model)
+
+
+def _spec(spec: Any) -> Any:
+    import tensorflow as tf
+
+    # An empty optional stands for a None in the data.
+    return None if isinstance(spec, tf.OptionalSpec) else spec

@@ -7,10 +7,9 @@ import keras
 
 from keras_lr._checks import complaint
 from keras_lr._keras.backend import ON_JAX, ON_TENSORFLOW, ON_TORCH
+from keras_lr._keras.data import Batch, batch_length
 from keras_lr._keras.training_state import TrainingState
 from keras_lr._keras.values import as_numpy
-
-Batch = tuple[Any, Any, Any]  # x, y, sample weights
 
 
 class LossFunction:
@@ -38,9 +37,8 @@ class LossFunction:
     def _batch_loss(self, state: TrainingState, batch: Batch) -> float:
         if self._compiled is None:
             self._compiled = self._compile()
-        batch = keras.tree.map_structure(_to_tensor, batch)
         values = state.carried() if ON_JAX else ()
-        loss = float(as_numpy(self._compiled(values, *batch)))
+        loss = float(as_numpy(self._compiled(values, batch)))
         if not self._is_known:
             rule = "the loss of data that is not trained on must be known outside of train_step"
             alone = "leave out the probe and the validation data"
@@ -70,8 +68,9 @@ class LossFunction:
         with torch.no_grad(), torch.random.fork_rng(range(torch.cuda.device_count())):
             return self._loss(*arguments)
 
-    def _loss(self, values: Any, x: Any, y: Any, sample_weight: Any) -> Any:
+    def _loss(self, values: Any, batch: Batch) -> Any:
         model = self._model
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(batch)
         variables = [
             *model.metrics_variables,
             *model.trainable_variables,
@@ -95,12 +94,3 @@ class LossFunction:
         model = self._model
         own = type(model).compute_loss is not keras.Model.compute_loss
         return own or model._compile_loss is not None or bool(model.losses)
-
-
-def batch_length(batch: Batch) -> int:
-    """Return the number of samples in a batch."""
-    return len(keras.tree.flatten(batch[0])[0])
-
-
-def _to_tensor(value: Any) -> Any:
-    return None if value is None else keras.ops.convert_to_tensor(value)

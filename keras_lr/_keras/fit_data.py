@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras.src.trainers import data_adapters
 
-from keras_lr._keras.evaluation import Batch
+from keras_lr._keras.data import Batch
 from keras_lr._keras.running_fit import running_fit
 
 

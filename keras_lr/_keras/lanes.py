@@ -10,12 +10,12 @@ import numpy as np
 
 from keras_lr._keras.backend import ON_JAX
 from keras_lr._keras.batch_loss import has_custom_train_step, loss_in
-from keras_lr._keras.evaluation import Batch
+from keras_lr._keras.data import Batch
+from keras_lr._keras.kept import kept_with_step
 from keras_lr._keras.learning_rate import current_learning_rates, leaf_optimizers, proportions
 from keras_lr._keras.trials import Trials
 
 _BYTES_AT_MOST = 2**30
-_KEPT_AS = "keras_lr_lanes"
 
 
 @dataclass
@@ -35,8 +35,7 @@ class CompiledLanes:
 
 def compiled_lanes(model: Any, count: int) -> CompiledLanes | None:
     """Return the step of so many lanes of this model, if it has been compiled before."""
-    kept = vars(model.train_function).get(_KEPT_AS, {})
-    compiled: CompiledLanes | None = kept.get((count, _shares(model)))
+    compiled: CompiledLanes | None = kept_with_step(model).get(("lanes", count, _shares(model)))
     return compiled
 
 
@@ -104,8 +103,7 @@ def _compiled_step(model: Any, trials: Trials, count: int) -> CompiledLanes:
 
     A new `compile` drops both.
     """
-    kept = vars(model.train_function).setdefault(_KEPT_AS, {})
-    key = count, _shares(model)
+    kept, key = kept_with_step(model), ("lanes", count, _shares(model))
     if key not in kept:
         kept[key] = CompiledLanes(_compile(model, trials))
     compiled: CompiledLanes = kept[key]

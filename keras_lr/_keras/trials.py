@@ -3,21 +3,22 @@
 import contextlib
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-import keras
 import numpy as np
 
 from keras_lr._keras.backend import ON_JAX, ON_TENSORFLOW, ON_TORCH
 from keras_lr._keras.batch_loss import BatchLoss, as_float, loss_in
-from keras_lr._keras.evaluation import Batch, LossFunction
+from keras_lr._keras.build import build_on
+from keras_lr._keras.data import Batch, FitData
+from keras_lr._keras.evaluation import LossFunction
 from keras_lr._keras.learning_rate import LearningRates, held_learning_rates
 from keras_lr._keras.seeding import peeks_kept
 from keras_lr._keras.state import ModelSnapshot, RandomSnapshot, fit_effects_kept
 from keras_lr._keras.train_function import TrainFunction
 from keras_lr._keras.training_state import TrainingState, placed_like, state_variables
-from keras_lr._keras.values import as_constant, write_variable
+from keras_lr._keras.values import write_variable
 from keras_lr._keras.versions import record_shardings
 
 
@@ -58,29 +59,29 @@ class Trials:
         """Make one training step and return the loss of its batch, for `as_float` to read."""
         self._batch_loss.before_step(self.state)
         self.rates.write(self.state, learning_rate)
-        data = keras.tree.map_structure(as_constant, batch)
         if ON_JAX:
-            self._logs, values = self._train(self.state.carried(), iter([data]))
+            self._logs, values = self._train(self.state.carried(), iter([batch]))
             self.state.carry(values)
         else:
-            self._logs = self._train(iter([data]) if ON_TENSORFLOW else [data])
+            self._logs = self._train(iter([batch]) if ON_TENSORFLOW else [batch])
         return loss_in(self._logs, self.owner)
 
     def logs(self) -> dict[str, float]:
         """Return the metrics of the steps since they were last emptied."""
         return {name: as_float(value) for name, value in self._logs.items()}
 
-    def probe(self, batch: Batch) -> float:
-        """Return the loss of a batch in training mode, without training on it."""
-        return self._probe_loss(self.state, [batch])
+    def probe(self, batches: Iterable[Batch]) -> float:
+        """Return the mean loss of batches in training mode, without training on them."""
+        return self._probe_loss(self.state, batches)
 
-    def evaluate(self, validation_data: Any) -> dict[str, float]:
+    def evaluate(self, validation_data: FitData) -> dict[str, float]:
         """Return `Model.evaluate` of the present weights, the names with `val_` before them."""
         if ON_JAX:
             self.load(self.state.carried())
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(validation_data)
-        options = {"sample_weight": sample_weight, "verbose": 0, "return_dict": True}
-        logs = self._model.evaluate(x, y, **options)
+        given = validation_data.arguments
+        names = ("x", "y", "sample_weight", "batch_size")
+        options = {name: given[name] for name in names} | {"steps": given["steps_per_epoch"]}
+        logs = self._model.evaluate(**options, verbose=0, return_dict=True)
         record_shardings(self._model)
         if ON_TORCH:
             self._model.train()
@@ -99,13 +100,13 @@ class Trials:
 
 
 @contextlib.contextmanager
-def trials(model: Any, data: Any, batch: Batch, owner: str) -> Iterator[Trials]:
+def trials(model: Any, data: FitData, batch: Batch, owner: str) -> Iterator[Trials]:
     """Open trials on a compiled model; whatever happens, leave it as it was.
 
     Args:
         model: A compiled model; an unbuilt one is built as `fit` would, and stays built.
-        data: What `fit` would be given, by argument.
-        batch: One batch of it.
+        data: What `fit` would be given.
+        batch: One batch of it, as a step is given it.
         owner: The public name the user called, for error messages.
     """
     with fit_effects_kept(model), peeks_kept():
@@ -113,9 +114,10 @@ def trials(model: Any, data: Any, batch: Batch, owner: str) -> Iterator[Trials]:
         # the next fit will not.
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="`shuffle=True` was passed")
-            model.fit(**data, epochs=0, verbose=0)
-        model._symbolic_build(data_batch=batch)
+            warnings.filterwarnings("ignore", message="Calling `PipelineModel`")
+            model.fit(**data.arguments, epochs=0, verbose=0)
         model.make_train_function()
+        build_on(model, batch)
         with held_learning_rates(model):
             if ON_TORCH:
                 model.train()

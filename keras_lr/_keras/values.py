@@ -1,5 +1,6 @@
 """A variable's value, read and written from the host, between steps."""
 
+import math
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -112,12 +113,12 @@ def as_constant(value: Any) -> Any:
     return value if ON_JAX else keras.ops.convert_to_tensor(value)
 
 
-class Constants(Sequence[Any]):
-    """Batches for several runs through them, each converted by `as_constant` when first asked for.
+class Remembered(Sequence[Any]):
+    """Batches for several runs through them, each made when first asked for, and then kept.
 
     Args:
-        batches: Batches of arrays.
-        room: How many bytes to keep; what does not fit is converted each time.
+        batches: Batches of tensors.
+        room: How many bytes to keep; what does not fit is made each time.
     """
 
     def __init__(self, batches: Sequence[Any], room: int = 2**28) -> None:
@@ -131,13 +132,17 @@ class Constants(Sequence[Any]):
         if index in self._kept:
             return self._kept[index]
         batch = self._batches[index]
-        leaves = keras.tree.flatten(batch)
-        size = sum(np.asarray(leaf).nbytes for leaf in leaves if leaf is not None)
-        converted = keras.tree.map_structure(as_constant, batch)
+        size = sum(map(_bytes, keras.tree.flatten(batch)))
         if size <= self._room:
             self._room -= size
-            self._kept[index] = converted
-        return converted
+            self._kept[index] = batch
+        return batch
+
+
+def _bytes(tensor: Any) -> int:
+    """Return how many bytes a tensor takes, at 8 an element, which is the most there is."""
+    shape = getattr(tensor, "shape", None) or ()
+    return 8 * math.prod(int(dimension or 1) for dimension in shape)
 
 
 def _is_distributed(value: Any) -> bool:

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 
 from keras_lr._checks import check_integer, check_number, complaint
+from keras_lr._keras.data import FitData
 from keras_lr._keras.learning_rate import is_scheduled, leaf_optimizers
 from keras_lr.search.adam_space import Range
 
@@ -32,11 +33,12 @@ def check_unscheduled(model: keras.Model) -> None:
         raise ValueError(complaint(OWNER, rule, fix, optimizer=name))
 
 
-def check_validation_data(validation_data: Any) -> None:
-    """Raise if there is none."""
+def required(validation_data: FitData | None) -> FitData:
+    """Return the validation data, or raise if there is none."""
     if validation_data is None:
         rule = "there must be validation data: decay shows in the loss after the run"
         raise ValueError(complaint(OWNER, rule, "Hold some data back", validation_data=None))
+    return validation_data
 
 
 def check_search(optuna: Any, sampler: Any, pruner: Any, n_trials: int | None) -> None:

@@ -4,13 +4,13 @@ import contextlib
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import keras
 import numpy as np
 
 from keras_lr._keras.batch_loss import as_float
-from keras_lr._keras.evaluation import Batch
+from keras_lr._keras.data import Batch, FitData
 from keras_lr._keras.overlay import Overlay
 from keras_lr._keras.position import accumulation_steps
 from keras_lr._keras.seeding import generators_kept, seed_generators
@@ -50,7 +50,7 @@ class AdamRun:
         opened: Trials,
         overlay: Overlay,
         data: TrainingData,
-        validation_data: Any,
+        validation_data: FitData,
         steps: int,
     ) -> None:
         self._trials, self._data, self._validation_data = opened, data, validation_data
@@ -127,7 +127,7 @@ class AdamRun:
 def adam_runs(
     model: keras.Model,
     data: TrainingData,
-    validation_data: Any,
+    validation_data: FitData,
     steps: int,
     space: AdamSpace,
     owner: str,

@@ -1,4 +1,4 @@
-"""The batches that every trial is trained on: drawn once, the same for all."""
+"""The batches that every trial is trained on: drawn once, the same for all, as `fit` makes them."""
 
 import itertools
 from collections.abc import Iterator, Sequence
@@ -7,18 +7,21 @@ from typing import Any, overload
 import keras
 import numpy as np
 
-from keras_lr._checks import check_integer, complaint
-from keras_lr._keras.data import is_arrays, numpy_batches, pick_samples, sample_count
-from keras_lr._keras.evaluation import Batch
+from keras_lr._checks import complaint
+from keras_lr._keras.data import Batch, FitData, Rows, batch_length, is_arrays
+from keras_lr._keras.own_fit import batches_of_own_fit, has_own_fit
 from keras_lr._keras.seeding import generators_kept
+from keras_lr.search.feeding import check_feeding
 
 _PROBE_SEED = 2**31 - 1  # away from the seeds of the batches
+_PROBE_SAMPLES, _PROBE_BATCHES = 256, 8
 
 
 class TrainingData:
     """Data as `Model.fit` takes it, from which fixed batches and a probe are drawn.
 
-    The global random generators are not touched.
+    Each batch has the structure, the dtypes and the size that `fit` would give it. The global
+    random generators are not touched.
 
     Args:
         owner: The public name the user called, for error messages.
@@ -26,10 +29,13 @@ class TrainingData:
         y: As `Model.fit` takes it.
         sample_weight: As `Model.fit` takes it.
         class_weight: As `Model.fit` takes it.
-        batch_size: Samples per batch of arrays; None for Keras' 32.
+        batch_size: As `Model.fit` takes it.
+        steps_per_epoch: As `Model.fit` takes it.
+        shuffle: As `Model.fit` takes it. Batches of a dataset, too, come in another order in each
+            epoch, unless it is False.
+        model: The model the data is for. It matters where its `fit` is not Keras' own.
 
     Raises:
-        TypeError: If samples cannot be picked from `x`, as from a sparse matrix.
         ValueError: If there is no data, or it is a one-shot generator.
     """
 
@@ -42,105 +48,118 @@ class TrainingData:
         sample_weight: Any = None,
         class_weight: dict[int, float] | None = None,
         batch_size: int | None = None,
+        steps_per_epoch: int | None = None,
+        shuffle: bool | str = True,
+        model: Any = None,
     ) -> None:
         if isinstance(x, Iterator):
             rule = "every trial needs the same batches, and a generator gives them only once"
             fix = "Pass arrays, a tf.data.Dataset, a keras.utils.PyDataset or a DataLoader"
             raise ValueError(complaint(owner, rule, fix, x=x))
-        self._owner, self._source = owner, (x, y, sample_weight)
-        self._class_weight = class_weight
-        self._arrays = x is not None and is_arrays(self._source)
-        self._length = sample_count(owner, x) if self._arrays else None
-        if x is None or self._length == 0:
+        check_feeding(owner, batch_size, steps_per_epoch, shuffle)
+        self._owner, self.model, self._shuffle = owner, model, shuffle
+        self.for_fit = FitData(
+            x=x,
+            y=y,
+            sample_weight=sample_weight,
+            class_weight=class_weight,
+            batch_size=batch_size,
+            steps_per_epoch=steps_per_epoch,
+            shuffle=shuffle,
+        )
+        empty = x is None or (is_arrays(x) and _is_empty(x))
+        if empty:
             rule = "x must hold at least one batch"
             raise ValueError(complaint(owner, rule, "Pass the data to train on", x=x))
-        if batch_size is not None:
-            check_integer(owner, "32 is Keras' default", at_least=1, batch_size=batch_size)
-        self._batch_size = batch_size or 32
+        self._own_fit = has_own_fit(model)
+        self._rows: Rows | None = None if self._own_fit else self.for_fit.rows
         self._held: list[Batch] = []  # of one epoch, the first ones or all
         self._held_all = False
+        self._own_length: int | None = None
 
     @property
     def steps_per_epoch(self) -> int:
         """How many batches one epoch has."""
-        if self._length is not None:
-            return -(-self._length // self._batch_size)
-        epochs = self.epochs_in(1)
-        if epochs is None:
+        length = self.for_fit.steps_per_epoch or self._length
+        if length is None:
             rule = "the number of steps of an epoch must be known"
-            raise ValueError(complaint(self._owner, rule, "Pass steps instead", epochs="given"))
-        return round(1 / epochs)
-
-    @property
-    def for_fit(self) -> dict[str, Any]:
-        """The data as the arguments of `Model.fit`."""
-        x, y, sample_weight = self._source
-        given = {"x": x, "y": y, "sample_weight": sample_weight, "class_weight": self._class_weight}
-        return given | {"batch_size": self._batch_size if self._arrays else None}
+            fix = "Pass steps_per_epoch too, or steps instead"
+            raise ValueError(complaint(self._owner, rule, fix, epochs="given"))
+        return length
 
     def epochs_in(self, steps: int) -> float | None:
         """Return how often so many steps see every sample; None if the data's size is unknown."""
-        if self._length is not None:
-            return steps * self._batch_size / self._length
-        try:
-            length = len(self._source[0])
-        except TypeError:  # tf.data says so of an infinite or unknown length
-            length = 0
-        return steps / length if length > 0 else None
+        if self._rows is not None:
+            return steps * self._rows.batch_size / self._rows.count
+        return steps / self._length if self._length else None
 
     def batches(self, count: int, seed: int) -> Sequence[Batch]:
         """Return `count` batches, over as many epochs as that takes.
 
-        Arrays are shuffled afresh for each epoch, and an incomplete last batch is left out, since
-        a step would be compiled for it alone. Of other sources one epoch at most is read, and held
-        in memory: its batches come back in every epoch, in another order each time.
+        Arrays are shuffled afresh for each epoch. Of other sources one epoch at most is read, and
+        held in memory: its batches come back in every epoch, in another order each time.
         """
-        if self._arrays:
-            return self._shuffled(count, seed)
+        if self._rows is not None:
+            return _Drawn(self._rows, count, seed, self._shuffle)
         held = self._read(count)
         generator = np.random.default_rng(seed)
-        epochs = -(-count // len(held))
-        order = np.concatenate([generator.permutation(len(held)) for _ in range(epochs)])
-        return _Ordered(held, order[:count])
+        order = np.arange(count) % len(held)
+        if self._shuffle:
+            epochs = -(-count // len(held))
+            orders = [generator.permutation(len(held)) for _ in range(epochs)]
+            order = np.concatenate(orders)[:count]
+        return _Ordered(held, order)
 
-    def probe(self, size: int) -> Batch:
-        """Return one batch of `size` samples: from arrays at random, else the first ones."""
-        options: dict[str, Any] = {"size": size, "seed": _PROBE_SEED}
-        with generators_kept():  # data may draw random numbers as it is read
-            return pick_samples(
-                self._owner, *self._source, class_weight=self._class_weight, **options
-            )
+    def probe(self, samples: int | None = None) -> list[Batch]:
+        """Return whole batches that are not for training: of arrays at random, else the first ones.
 
-    def _shuffled(self, count: int, seed: int) -> "_Slices":
-        samples = self._length or 0
-        size = min(self._batch_size, samples)
-        per_epoch = samples // size
-        generator = np.random.default_rng(seed)
-        epochs = -(-count // per_epoch)
-        orders = [generator.permutation(samples)[: per_epoch * size] for _ in range(epochs)]
-        order = np.concatenate(orders)[: count * size]
-        needed, places = np.unique(order, return_inverse=True)
+        Args:
+            samples: How many samples they hold at least, if there are so many; None for about 256,
+                in 8 batches at most.
+        """
+        most = _PROBE_BATCHES if samples is None else samples
+        wanted, found = samples or _PROBE_SAMPLES, []
+        if self._rows is not None:
+            whole = max(1, self._rows.count // self._rows.batch_size)
+            most = min(most, whole, -(-wanted // self._rows.batch_size))
+            return list(_Drawn(self._rows, most, _PROBE_SEED, shuffle=True))
+        for batch in self._read(most):
+            found.append(batch)
+            wanted -= batch_length(batch)
+            if wanted <= 0:
+                break
+        return found
 
-        def pick(leaf: Any) -> Any:
-            return None if leaf is None else np.asarray(leaf)[needed]
-
-        data = keras.tree.map_structure(pick, self._source)
-        # Through Keras, which casts and folds in the class weights, as for a fit.
-        whole = numpy_batches(*data, batch_size=len(needed), class_weight=self._class_weight)
-        return _Slices(next(whole), places.reshape(count, size))
+    @property
+    def _length(self) -> int | None:
+        """The number of batches in one pass over the data, if it can be known beforehand."""
+        if not self._own_fit:
+            length: int | None = self.for_fit.adapter.num_batches
+        else:
+            self._read(1)
+            length = self._own_length
+        return length if length and length < 2**40 else None
 
     def _read(self, count: int) -> list[Batch]:
         """Return the first `count` batches of an epoch, or all where there are fewer."""
         if len(self._held) < count and not self._held_all:
-            source = numpy_batches(*self._source, class_weight=self._class_weight)
-            with generators_kept():  # data may draw random numbers as it is read
-                self._held = list(itertools.islice(source, count))
+            if self._own_fit:
+                arguments = self.model, self.for_fit, count, 0
+                self._held, self._own_length = batches_of_own_fit(*arguments)
+            else:
+                with generators_kept():  # data may draw random numbers as it is read
+                    self._held = list(itertools.islice(self.for_fit.batches(), count))
             self._held_all = len(self._held) < count
         if not self._held:
             rule = "the data must hold at least one batch"
             fix = "Pass arrays or a dataset that starts again"
             raise ValueError(complaint(self._owner, rule, fix, batches=0))
         return self._held[:count]
+
+
+def _is_empty(x: Any) -> bool:
+    shapes = [leaf.shape for leaf in keras.tree.flatten(x) if hasattr(leaf, "shape")]
+    return not shapes or any(shape[:1] == (0,) for shape in shapes)
 
 
 class _Ordered(Sequence[Batch]):
@@ -159,18 +178,19 @@ class _Ordered(Sequence[Batch]):
     def __getitem__(self, index: int | slice) -> Batch | Sequence[Batch]:
         if isinstance(index, slice):
             return _Ordered(self._batches, self._order[index])
-        batch: Batch = self._batches[int(self._order[index])]
-        return batch
+        return self._batches[int(self._order[index])]
 
 
-class _Slices(Sequence[Batch]):
-    """Batches picked from arrays only when they are asked for."""
+class _Drawn(Sequence[Batch]):
+    """Batches picked from arrays, in the order of a seed, only when they are asked for."""
 
-    def __init__(self, data: Batch, places: np.ndarray) -> None:
-        self._data, self._places = data, places
+    def __init__(self, rows: Rows, count: int, seed: int, shuffle: bool | str) -> None:
+        self._rows, self._count, self._seed, self._shuffle = rows, count, seed, shuffle
+        self._per_epoch = -(-rows.count // rows.batch_size)
+        self._order: tuple[int, np.ndarray] = (-1, np.empty(0))
 
     def __len__(self) -> int:
-        return len(self._places)
+        return self._count
 
     @overload
     def __getitem__(self, index: int) -> Batch: ...
@@ -178,9 +198,23 @@ class _Slices(Sequence[Batch]):
     def __getitem__(self, index: slice) -> Sequence[Batch]: ...
     def __getitem__(self, index: int | slice) -> Batch | Sequence[Batch]:
         if isinstance(index, slice):
-            return _Slices(self._data, self._places[index])
-        chosen = self._places[index]
-        picked: Batch = keras.tree.map_structure(
-            lambda leaf: None if leaf is None else leaf[chosen], self._data
-        )
-        return picked
+            return _Ordered(self, np.arange(self._count)[index])
+        if not -self._count <= index < self._count:
+            raise IndexError(index)
+        epoch, place = divmod(index % self._count, self._per_epoch)
+        size = self._rows.batch_size
+        return self._rows.pick(self._epoch(epoch)[place * size : (place + 1) * size])
+
+    def _epoch(self, epoch: int) -> np.ndarray:
+        """Return the order of the samples in an epoch."""
+        if self._order[0] != epoch:
+            generator = np.random.default_rng([self._seed, epoch])
+            order = np.arange(self._rows.count)
+            if self._shuffle == "batch":
+                size = self._rows.batch_size
+                parts = [order[first : first + size] for first in range(0, len(order), size)]
+                order = np.concatenate([generator.permutation(part) for part in parts])
+            elif self._shuffle:
+                order = generator.permutation(order)
+            self._order = (epoch, order)
+        return self._order[1]

@@ -2,25 +2,24 @@
 
 import operator
 import warnings
-from collections.abc import Sequence
 from types import GeneratorType
 from typing import Any, Literal
 
 import keras
 import numpy as np
 
-from keras_lr._checks import check_integer, complaining_as, complaint
-from keras_lr._keras.data import is_arrays, pick_samples
-from keras_lr._keras.evaluation import Batch
+from keras_lr._checks import complaining_as, complaint
+from keras_lr._keras.data import is_arrays
+from keras_lr._keras.own_fit import prepared_by_own_fit
 from keras_lr._keras.position import accumulation_steps
-from keras_lr._keras.seeding import generators_kept, peeks_kept
+from keras_lr._keras.seeding import peeks_kept
 from keras_lr._keras.state import fit_effects_kept
 from keras_lr.search.arguments import check_model
+from keras_lr.search.feeding import check_feeding, with_validation
+from keras_lr.search.probe import check_probe, drawn_probe, is_drawn
 from keras_lr.search.progress import Verbosity
 from keras_lr.search.range_test import LRRangeTest
 from keras_lr.search.result import RangeTestResult
-
-PROBE_SEED = 0
 
 
 def lr_find(
@@ -36,12 +35,15 @@ def lr_find(
     smoothing: float = 0.98,
     stop_factor: float | None = 4.0,
     repeats: int = 1,
-    probe: int | Sequence[Any] | None = None,
+    probe: Any = None,
     validation_data: Any = None,
+    validation_split: float = 0.0,
+    validation_batch_size: int | None = None,
+    validation_steps: int | None = None,
     validation_every_steps: int = 10,
     sample_weight: Any = None,
     class_weight: dict[int, float] | None = None,
-    shuffle: bool = True,
+    shuffle: bool | str = True,
     steps_per_epoch: int | None = None,
     verbose: Verbosity = "auto",
 ) -> RangeTestResult:
@@ -68,9 +70,12 @@ def lr_find(
         smoothing: See `LRRangeTest`.
         stop_factor: See `LRRangeTest`.
         repeats: See `LRRangeTest`.
-        probe: As in `LRRangeTest`, or a number of training samples to make the probe of: drawn at
-            random from arrays, the first ones of other sources.
+        probe: See `LRRangeTest`.
         validation_data: See `LRRangeTest`.
+        validation_split: As `Model.fit` takes it: the share of arrays that is held out at their
+            end, where there is no `validation_data`.
+        validation_batch_size: As `Model.fit` takes it; None for `batch_size`.
+        validation_steps: As `Model.fit` takes it.
         validation_every_steps: See `LRRangeTest`.
         sample_weight: As `Model.fit` takes it.
         class_weight: As `Model.fit` takes it.
@@ -101,11 +106,25 @@ def lr_find(
     """
     check_model("lr_find", model)
     _check_data(x)
-    if isinstance(probe, bool):
-        rule = "probe must be a number of samples, or a batch (x, y)"
-        raise TypeError(complaint("lr_find", rule, "256 is a good number", probe=probe))
-    if isinstance(probe, int | np.integer):
-        probe = _probe_batch(x, y, sample_weight, class_weight, int(probe))
+    check_feeding("lr_find", batch_size, steps_per_epoch, shuffle)
+    (x, y, sample_weight), validation = with_validation(
+        "lr_find",
+        (x, y, sample_weight),
+        validation_data,
+        split=validation_split,
+        batch_size=batch_size,
+        validation_batch_size=validation_batch_size,
+        steps=validation_steps,
+    )
+    check_probe("lr_find", probe)
+    if not is_drawn(probe):
+        probe = drawn_probe("lr_find", probe, None, model)
+    elif isinstance(x, GeneratorType):
+        rule = "a probe cannot be taken from a generator without losing its data"
+        fix = "Pass probe=(x, y), a batch of your own"
+        raise ValueError(complaint("lr_find", rule, fix, probe=probe))
+    if validation is not None:
+        validation = prepared_by_own_fit(model, validation)
     settings: dict[str, Any] = {
         "min_lr": min_lr,
         "max_lr": max_lr,
@@ -118,7 +137,7 @@ def lr_find(
         "verbose": verbose,
     }
     with complaining_as("lr_find", "LRRangeTest"):
-        finder = LRRangeTest(**settings, probe=probe, validation_data=validation_data)
+        finder = LRRangeTest(**settings, probe=probe, validation_data=validation)
     epochs = steps * repeats * accumulation_steps(model) + 1
     if isinstance(x, GeneratorType):
         # In every further epoch Keras would give its first two batches again.
@@ -164,15 +183,3 @@ def _summary(x: Any) -> object:
     if x is None or not is_arrays(x):
         return x
     return keras.tree.map_structure(lambda leaf: f"array of shape {leaf.shape}", x)
-
-
-def _probe_batch(x: Any, y: Any, sample_weight: Any, class_weight: Any, size: int) -> Batch:
-    fix = "Pass probe=(x, y), a batch of your own"
-    check_integer("lr_find", fix, at_least=1, probe=size)
-    if isinstance(x, GeneratorType):
-        rule = "a probe cannot be taken from a generator without losing its data"
-        raise ValueError(complaint("lr_find", rule, fix, probe=size))
-    with generators_kept():  # data may draw random numbers as it is read
-        return pick_samples(
-            "lr_find", x, y, sample_weight, size=size, seed=PROBE_SEED, class_weight=class_weight
-        )

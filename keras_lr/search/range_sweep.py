@@ -11,7 +11,8 @@ import numpy as np
 from keras_lr._checks import check_choice, check_integer, check_number, complaint
 from keras_lr._keras.backend import ON_JAX
 from keras_lr._keras.batch_loss import BatchLoss, as_float, loss_in
-from keras_lr._keras.evaluation import Batch, LossFunction
+from keras_lr._keras.data import Batch
+from keras_lr._keras.evaluation import LossFunction
 from keras_lr._keras.learning_rate import LearningRates, held_learning_rates
 from keras_lr._keras.position import accumulation_steps, micro_step
 from keras_lr._keras.state import ModelSnapshot, RandomSnapshot
@@ -84,7 +85,7 @@ class RangeSweep(StepHook):
     Args:
         model: The model `fit` is running on.
         settings: What to do.
-        probe: One batch whose loss is taken after every update, or None.
+        probe: Batches whose loss is taken after every update, or None.
         validation: Batches whose loss is taken every `validation_every_steps` updates, or None.
     """
 
@@ -95,7 +96,7 @@ class RangeSweep(StepHook):
         self,
         model: Any,
         settings: RangeTestSettings,
-        probe: Batch | None,
+        probe: Sequence[Batch] | None,
         validation: Sequence[Batch] | None,
     ) -> None:
         self._model = model
@@ -241,7 +242,7 @@ class RangeSweep(StepHook):
 
     def _look(self, state: TrainingState, record: Record, point: int) -> None:
         if self._probe:
-            record.probe_losses.append(self._probe_loss(state, [self._probe]))
+            record.probe_losses.append(self._probe_loss(state, self._probe))
         if self._validation:
             due = (point + 1) % self._settings.validation_every_steps == 0
             loss = self._validation_loss(state, self._validation) if due else math.nan

@@ -1,18 +1,19 @@
 """The learning-rate range test inside a running `fit`."""
 
-from collections.abc import Sequence
-from types import GeneratorType
 from typing import Any, Literal
 
 from keras_lr._checks import complaint
-from keras_lr._keras.data import numpy_batches
-from keras_lr._keras.evaluation import Batch
 from keras_lr._keras.restoring import RestoringCallback
+from keras_lr._keras.running_fit import running_fit
 from keras_lr._keras.seeding import generators_kept
 from keras_lr._warnings import warn
+from keras_lr.search.feeding import validation_batches, with_validation
+from keras_lr.search.probe import check_probe, drawn_probe
 from keras_lr.search.progress import Verbosity
 from keras_lr.search.range_sweep import RangeSweep, RangeTestSettings
 from keras_lr.search.result import RangeTestResult
+
+_OWNER = "LRRangeTest"
 
 
 class LRRangeTest(RestoringCallback):
@@ -57,12 +58,16 @@ class LRRangeTest(RestoringCallback):
             best; above 1, None to stop only where the loss is not finite.
         repeats: Run the sweep so many times, each from the same weights on the batches that come
             next; the result holds median and spread.
-        probe: A batch `(x, y)` or `(x, y, sample_weight)` whose loss is taken after every update,
+        probe: Training data whose loss is taken after every update: a batch `(x, y)` or
+            `(x, y, sample_weight)`, a list of batches, a number of samples to draw from the data of
+            the fit in whole batches, or `"auto"` for about 256 in 8 batches at most. It is taken
             in training mode but without side effects: the loss given to `compile`, even if
             `train_step` has another. This removes batch-to-batch noise at the
             cost of one extra forward pass per step.
         validation_data: Data for the validation loss, as `Model.fit` takes it; finite, and held in
             memory while the sweep runs.
+        validation_batch_size: As `Model.fit` takes it; None for the batch size of the fit.
+        validation_steps: As `Model.fit` takes it.
         validation_every_steps: Take the validation loss after every so many updates.
         verbose: 0, 1, 2 or `"auto"`: a progress bar of the sweep's own. Off by default, since
             `fit` shows one.
@@ -102,8 +107,10 @@ class LRRangeTest(RestoringCallback):
         smoothing: float = 0.98,
         stop_factor: float | None = 4.0,
         repeats: int = 1,
-        probe: Sequence[Any] | None = None,
+        probe: Any = None,
         validation_data: Any = None,
+        validation_batch_size: int | None = None,
+        validation_steps: int | None = None,
         validation_every_steps: int = 10,
         verbose: Verbosity = 0,
     ) -> None:
@@ -119,12 +126,15 @@ class LRRangeTest(RestoringCallback):
             validation_every_steps=validation_every_steps,
             verbose=verbose,
         )
-        self._probe = None if probe is None else _as_batch(probe)
-        if isinstance(validation_data, GeneratorType):
-            rule = "validation_data is iterated several times, which a generator cannot be"
-            fix = "Pass arrays, a dataset, or list(generator)"
-            raise TypeError(complaint("LRRangeTest", rule, fix, validation_data=validation_data))
-        self._validation_data = validation_data
+        check_probe(_OWNER, probe)
+        self._probe = probe
+        _, self._validation = with_validation(
+            _OWNER,
+            (None, None, None),
+            validation_data,
+            validation_batch_size=validation_batch_size,
+            steps=validation_steps,
+        )
         self._sweep: RangeSweep | None = None
         self._batches_before_epoch = 0
         self.result: RangeTestResult | None = None
@@ -137,14 +147,12 @@ class LRRangeTest(RestoringCallback):
             else:
                 self._sweep.abandon()
         self.result = None
-        validation = None
-        if self._validation_data is not None:
-            with generators_kept():  # data may draw random numbers as it is read
-                validation = list(numpy_batches(*_unpacked(self._validation_data)))
-            if not validation:
-                rule, fix = "validation_data must hold at least one batch", "Pass data, or None"
-                raise ValueError(complaint("LRRangeTest", rule, fix, batches=0))
-        self._sweep = RangeSweep(self.model, self._settings, self._probe, validation)
+        # What the running fit has made of its data; there is none in a loop of the user's own.
+        adapter = getattr(running_fit(self.model), "data_adapter", None)
+        with generators_kept():  # data may draw random numbers as it is read
+            probe = drawn_probe(_OWNER, self._probe, adapter)
+            validation = validation_batches(_OWNER, self._validation, adapter)
+        self._sweep = RangeSweep(self.model, self._settings, probe, validation)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Note where the epoch starts. Called by `fit`."""
@@ -180,15 +188,3 @@ class LRRangeTest(RestoringCallback):
             self._sweep.restore()
             self.result = self._sweep.result()
             self._sweep = None
-
-
-def _as_batch(probe: Any) -> Batch:
-    if not isinstance(probe, tuple | list) or not 2 <= len(probe) <= 3:
-        rule = "probe must be (x, y) or (x, y, sample_weight)"
-        fix = "Pass one batch of training data"
-        raise TypeError(complaint("LRRangeTest", rule, fix, probe=type(probe)))
-    return (*probe, None)[:3]
-
-
-def _unpacked(data: Any) -> tuple[Any, ...]:
-    return tuple(data) if isinstance(data, tuple | list) else (data,)

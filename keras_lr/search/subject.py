@@ -1,13 +1,12 @@
 """What a study is about, as digests: a study of one task must not answer for another."""
 
-from collections.abc import Mapping
 from itertools import islice
 from typing import Any
 
 import keras
 
 from keras_lr._checks import complaint
-from keras_lr._keras.data import is_arrays, numpy_batches
+from keras_lr._keras.data import FitData, is_rows, numpy_batches
 from keras_lr._keras.digest import digest, training_digests
 from keras_lr._keras.seeding import generators_kept, seed_generators
 from keras_lr._keras.trials import trials
@@ -15,7 +14,7 @@ from keras_lr.search.batches import TrainingData
 
 
 def check_subject(
-    owner: str, study: Any, model: Any, data: TrainingData, validation_data: Any
+    owner: str, study: Any, model: Any, data: TrainingData, validation_data: FitData
 ) -> None:
     """Hold that a study is about what it was begun with; if it is new, note that.
 
@@ -27,18 +26,17 @@ def check_subject(
         study: An Optuna study.
         model: A compiled model; it is built.
         data: What it is trained on.
-        validation_data: What it is judged on, as `Model.fit` takes it.
+        validation_data: What it is judged on.
 
     Raises:
         ValueError: If the study is about something else, or does not say.
     """
     with trials(model, data.for_fit, data.batches(1, 0)[0], owner):
         pass  # builds the model and its optimizer
-    x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(validation_data)
     about = {
         **training_digests(model),
         "training data": _data_digest(data.for_fit),
-        "validation data": _data_digest({"x": x, "y": y, "sample_weight": sample_weight}),
+        "validation data": _data_digest(validation_data),
     }
     begun = study.user_attrs.get("about")
     if begun is None and "space" not in study.user_attrs:
@@ -51,10 +49,11 @@ def check_subject(
         raise ValueError(complaint(owner, rule, fix, study_name=study.study_name))
 
 
-def _data_digest(given: Mapping[str, Any]) -> str:
-    x, y, sample_weight = (given.get(name) for name in ("x", "y", "sample_weight"))
+def _data_digest(data: FitData) -> str:
+    given = data.arguments
+    x, y, sample_weight = (given[name] for name in ("x", "y", "sample_weight"))
     rest = [given[name] for name in sorted(given) if name not in ("x", "y", "sample_weight")]
-    if is_arrays((x, y, sample_weight)):
+    if is_rows((x, y, sample_weight)):
         return digest([x, y, sample_weight, rest])
     return digest([_sample(x, y), rest])
 

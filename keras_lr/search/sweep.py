@@ -14,6 +14,7 @@ from keras_lr._keras.position import accumulation_steps, batches_seen
 from keras_lr._keras.trials import Trials, trials
 from keras_lr.search.arguments import check_model, length_in_steps
 from keras_lr.search.batches import TrainingData
+from keras_lr.search.feeding import with_validation
 from keras_lr.search.progress import Progress, Verbosity, check_verbose
 from keras_lr.search.sweep_result import SweepResult
 from keras_lr.search.sweep_run import Lane, Method, Sweeper
@@ -32,11 +33,16 @@ def lr_sweep(
     *,
     batch_size: int | None = None,
     validation_data: Any = None,
+    validation_split: float = 0.0,
+    validation_batch_size: int | None = None,
+    validation_steps: int | None = None,
     scale: bool = False,
     repeats: int = 1,
     method: Method = "auto",
     sample_weight: Any = None,
     class_weight: dict[int, float] | None = None,
+    shuffle: bool | str = True,
+    steps_per_epoch: int | None = None,
     seed: int = 0,
     verbose: Verbosity = "auto",
 ) -> SweepResult:
@@ -64,6 +70,10 @@ def lr_sweep(
         batch_size: Samples per step for arrays; None for Keras' 32. Use the one you will train
             with.
         validation_data: Evaluated at the end of every lane, as `Model.fit` takes it.
+        validation_split: As `Model.fit` takes it: the share of arrays that is held out at their
+            end, where there is no `validation_data`.
+        validation_batch_size: As `Model.fit` takes it; None for `batch_size`.
+        validation_steps: As `Model.fit` takes it.
         scale: Treat `learning_rates` as factors on the optimizer's schedule, instead of as
             constant learning rates.
         repeats: Repeat the sweep over other batches; the result holds medians. Of a dataset they
@@ -71,6 +81,9 @@ def lr_sweep(
         method: `"auto"`, `"sequential"` or `"lanes"` (JAX only).
         sample_weight: As `Model.fit` takes it.
         class_weight: As `Model.fit` takes it.
+        shuffle: As `Model.fit` takes it. Unless it is False, the batches of a dataset come in
+            another order in each epoch.
+        steps_per_epoch: As `Model.fit` takes it: the length of an epoch for `epochs`.
         seed: Which batches are drawn from arrays, and in which order those of datasets come, >= 0.
         verbose: `"auto"` or 1 shows a progress bar, 2 one line at the end, 0 nothing.
 
@@ -99,6 +112,15 @@ def lr_sweep(
     check_integer(_OWNER, "Any seed will do", at_least=0, seed=seed)
     check_choice(_OWNER, ("auto", "sequential", "lanes"), method=method)
     check_verbose(_OWNER, verbose)
+    (x, y, sample_weight), validation = with_validation(
+        _OWNER,
+        (x, y, sample_weight),
+        validation_data,
+        split=validation_split,
+        batch_size=batch_size,
+        validation_batch_size=validation_batch_size,
+        steps=validation_steps,
+    )
     data = TrainingData(
         _OWNER,
         x,
@@ -106,6 +128,9 @@ def lr_sweep(
         sample_weight=sample_weight,
         class_weight=class_weight,
         batch_size=batch_size,
+        steps_per_epoch=steps_per_epoch,
+        shuffle=shuffle,
+        model=model,
     )
     updates = length_in_steps(_OWNER, data, steps, epochs)
     accumulated = accumulation_steps(model)
@@ -116,7 +141,7 @@ def lr_sweep(
     runs = []
     with trials(model, data.for_fit, data.batches(1, seed)[0], _OWNER) as opened:
         _check_lanes(model, opened, method, len(rates))
-        sweeper = Sweeper(model, opened, validation_data, progress)
+        sweeper = Sweeper(model, opened, validation, progress)
         with contextlib.ExitStack() as end:
             end.callback(progress.finish)
             for repeat in range(repeats):

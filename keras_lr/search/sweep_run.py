@@ -17,10 +17,10 @@ import numpy as np
 
 from keras_lr._keras.backend import ON_JAX
 from keras_lr._keras.batch_loss import as_float
-from keras_lr._keras.evaluation import Batch
+from keras_lr._keras.data import Batch, FitData
 from keras_lr._keras.lanes import Lanes, can_stack, compiled_lanes
 from keras_lr._keras.trials import Trials, is_bounded
-from keras_lr._keras.values import Constants
+from keras_lr._keras.values import Remembered
 from keras_lr.search.progress import Progress
 
 Method = Literal["auto", "sequential", "lanes"]
@@ -65,7 +65,11 @@ class Sweeper:
     """
 
     def __init__(
-        self, model: keras.Model, trials: Trials, validation_data: Any, progress: Progress
+        self,
+        model: keras.Model,
+        trials: Trials,
+        validation_data: FitData | None,
+        progress: Progress,
     ) -> None:
         self._model, self._trials = model, trials
         self._validation_data, self._progress = validation_data, progress
@@ -86,8 +90,8 @@ class Sweeper:
             return self._at_once(batches, rates) or []
         if method == "auto" and len(rates) > 1 and can_stack(self._model, self._trials, len(rates)):
             return self._quicker(batches, rates)
-        if not ON_JAX:  # where a step takes arrays as they are
-            batches = Constants(batches)
+        if not ON_JAX:  # where picking is quick, and a step takes arrays as they are
+            batches = Remembered(batches)
         return [self.alone(batches, row) for row in rates]
 
     def alone(self, batches: Sequence[Batch], rates: np.ndarray) -> Lane:
@@ -96,10 +100,8 @@ class Sweeper:
         trials.begin()
         losses = np.full(len(batches), np.nan)
         unread: list[Any] = []
-        first = begun = time.perf_counter()
+        times = [time.perf_counter()]
         for index, rate in enumerate(rates):
-            if index == 1:  # the first one may compile
-                begun = time.perf_counter()
             if index == _last_quarter(len(batches)):
                 trials.reset_metrics()
             unread.append(trials.step(batches[index], float(rate)))
@@ -112,8 +114,8 @@ class Sweeper:
                 self._count(1, losses[seen], rates[seen])
                 if not is_bounded(losses[seen], losses[0], STOP_FACTOR):
                     return Lane(losses, seen + 1, {})
-        self._compiling = begun - first
-        self._step_seconds = (time.perf_counter() - begun) / max(len(batches) - 1, 1)
+            times.append(time.perf_counter())
+        self._compiling, self._step_seconds = times[1] - times[0], _typical_step(times)
         return Lane(losses, len(batches), self._final(trials.logs()))
 
     def _quicker(self, batches: Sequence[Batch], rates: np.ndarray) -> list[Lane]:
@@ -158,12 +160,11 @@ class Sweeper:
         lanes = Lanes(self._model, self._trials, len(rates))
         losses = np.full(rates.shape, np.nan)
         going = np.full(len(rates), len(batches))
-        made_before, begun = self.steps_made, 0.0
+        made_before, times = self.steps_made, []
         for index, batch in enumerate(batches):
-            if index == 1:  # the first one may compile
-                begun = time.perf_counter()
+            times.append(time.perf_counter())
             if 2 <= index <= 1 + _TIMED_STEPS:
-                each = (time.perf_counter() - begun) / (index - 1)
+                each = _typical_step(times)
                 lanes.compiled.step_seconds = each
                 allowed = longest(lanes.compiled.compiling) / len(batches)
                 if each > (allowed if index > _TIMED_STEPS else 2 * allowed):
@@ -210,6 +211,11 @@ def _is_dense_and_small(model: keras.Model) -> bool:
     weights = model.trainable_variables
     small = sum(math.prod(variable.shape) for variable in weights) <= _SMALL
     return small and all(len(variable.shape) <= 2 for variable in weights)
+
+
+def _typical_step(times: list[float]) -> float:
+    """Return how long a step takes, by when each began: the first may compile, and some others."""
+    return float(np.median(np.diff(times)[1:])) if len(times) > 2 else 0.0
 
 
 def _last_quarter(count: int) -> int:

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from keras_lr._checks import check_integer, check_number, complaining_as, complaint
+from keras_lr._keras.data import Batch, FitData
 from keras_lr._keras.in_graph import in_graph_schedule, schedule_values
 from keras_lr._keras.learning_rate import (
     current_learning_rates,
@@ -24,6 +25,7 @@ from keras_lr.search.climb import ProbeClimb, horizon_correction
 from keras_lr.search.curve import SuggestionError
 from keras_lr.search.families import family_of
 from keras_lr.search.find import lr_find
+from keras_lr.search.probe import check_probe, drawn_probe
 from keras_lr.search.progress import Progress, Verbosity, check_verbose
 from keras_lr.search.sweep_run import Lane, Sweeper
 from keras_lr.search.tune_result import TuneResult
@@ -34,7 +36,6 @@ _RANGE_TEST_STEPS = 100
 # Short trials are best well above the learning rate that people start from: this is where the
 # first one stands, so that the second one usually brackets the best.
 _ABOVE_START = 0.6
-_PROBE_SAMPLES = 256
 _SCHEDULE_EXPONENT = 1 / 3
 
 
@@ -49,10 +50,13 @@ def tune_lr(
     start: str | float = "default",
     schedule: Any = None,
     quick: bool = False,
+    probe: Any = "auto",
     max_cost: int | float | None = None,
     apply: bool = False,
     sample_weight: Any = None,
     class_weight: dict[int, float] | None = None,
+    shuffle: bool | str = True,
+    steps_per_epoch: int | None = None,
     seed: int = 0,
     verbose: Verbosity = "auto",
 ) -> TuneResult:
@@ -91,11 +95,17 @@ def tune_lr(
             function of the step in `keras.ops`. None for the one the optimizer was built with, or
             else a constant learning rate.
         quick: Trials of 50 steps: half the cost, a little less certain.
+        probe: What the trials are scored on: `"auto"`, about 256 samples of the training data in
+            8 batches at most; another number of samples; a batch `(x, y)`; or a list of batches.
+            They are whole batches, as `fit` makes them.
         max_cost: The most training steps to spend, or below 1 the share of the run; None for four
             trials (and the range test). Trials become shorter to keep it.
         apply: Set the optimizer's learning rate to what was found.
         sample_weight: As `Model.fit` takes it.
         class_weight: As `Model.fit` takes it.
+        shuffle: As `Model.fit` takes it. Unless it is False, the batches of a dataset come in
+            another order in each epoch.
+        steps_per_epoch: As `Model.fit` takes it: the length of an epoch for `epochs`.
         seed: Which batches are drawn from arrays, and in which order those of datasets come, >= 0.
         verbose: `"auto"` or 1 says the cost and shows a progress bar, 2 one line at the end, 0
             nothing.
@@ -129,8 +139,12 @@ def tune_lr(
         sample_weight=sample_weight,
         class_weight=class_weight,
         batch_size=batch_size,
+        steps_per_epoch=steps_per_epoch,
+        shuffle=shuffle,
+        model=model,
     )
     check_integer(_OWNER, "Any seed will do", at_least=0, seed=seed)
+    check_probe(_OWNER, probe)
     check_verbose(_OWNER, verbose)
     total = length_in_steps(_OWNER, data, steps, epochs)
     ranged = _RANGE_TEST_STEPS if start == "range_test" else 0
@@ -142,7 +156,8 @@ def tune_lr(
         print(f"tune_lr: at most {most} training steps, {most / total:.0%} of the run's {total}.")
     if usual is None:
         usual = _range_tested(model, data.for_fit, ranged, verbose)
-    climb, cost = _climb(model, data, length, usual, seed, verbose)
+    looks = drawn_probe(_OWNER, probe, data, model) or data.probe()
+    climb, cost = _climb(model, data, looks, length, usual, seed, verbose)
     short = 10 ** climb.vertex()
     epochs_in_all = data.epochs_in(total * accumulation_steps(model)) or 1.0
     choice = horizon_correction(
@@ -171,12 +186,17 @@ def tune_lr(
 
 
 def _climb(
-    model: keras.Model, data: TrainingData, length: int, usual: float, seed: int, verbose: Verbosity
+    model: keras.Model,
+    data: TrainingData,
+    probe: list[Batch],
+    length: int,
+    usual: float,
+    seed: int,
+    verbose: Verbosity,
 ) -> tuple[ProbeClimb, int]:
     """Run the trials and return the finished climb and the updates it cost."""
     accumulated = accumulation_steps(model)
     batches = data.batches(length * accumulated, seed)
-    probe = data.probe(_PROBE_SAMPLES)
     most = ProbeClimb.max_trials * len(batches)
     with contextlib.ExitStack() as stack:
         opened = stack.enter_context(trials(model, data.for_fit, batches[0], _OWNER))
@@ -230,12 +250,10 @@ def _checked_start(start: str | float, usual: float) -> float | None:
     return float(start)
 
 
-def _range_tested(
-    model: keras.Model, data: dict[str, Any], steps: int, verbose: Verbosity
-) -> float:
+def _range_tested(model: keras.Model, data: FitData, steps: int, verbose: Verbosity) -> float:
     """Return the learning rate to start from by a range test."""
     with complaining_as(_OWNER, "lr_find"):
-        found = lr_find(model, **data, steps=steps, probe=_PROBE_SAMPLES, verbose=verbose)
+        found = lr_find(model, **data.arguments, steps=steps, probe="auto", verbose=verbose)
     try:
         valley = found.suggest("valley")
     except SuggestionError as error:

@@ -16,7 +16,7 @@ from keras_lr.search.adam_arguments import (
     check_same,
     check_search,
     check_unscheduled,
-    check_validation_data,
+    required,
 )
 from keras_lr.search.adam_run import adam_runs
 from keras_lr.search.adam_search import (
@@ -31,6 +31,7 @@ from keras_lr.search.adam_space import AdamSpace, Range, grid_size
 from keras_lr.search.adam_tune_result import AdamTuneResult
 from keras_lr.search.arguments import check_model, length_in_steps
 from keras_lr.search.batches import TrainingData
+from keras_lr.search.feeding import with_validation
 from keras_lr.search.progress import Progress, Verbosity, check_verbose
 from keras_lr.search.storage import open_study, storage_watched
 from keras_lr.search.study import Slots, import_optuna, quiet
@@ -63,6 +64,11 @@ def tune_adam(
     study_name: str = "tune_adam",
     sample_weight: Any = None,
     class_weight: dict[int, float] | None = None,
+    shuffle: bool | str = True,
+    steps_per_epoch: int | None = None,
+    validation_split: float = 0.0,
+    validation_batch_size: int | None = None,
+    validation_steps: int | None = None,
     seed: int = 0,
     verbose: Verbosity = "auto",
 ) -> AdamTuneResult:
@@ -99,7 +105,8 @@ def tune_adam(
             end is read for the length of a run: give it an end.
         y: Targets, as `Model.fit` takes them.
         epochs: Length of the run to tune for. Give this or `steps`.
-        validation_data: What the runs are judged on, as `Model.fit` takes it. Needed.
+        validation_data: What the runs are judged on, as `Model.fit` takes it. Needed, unless
+            `validation_split` is given.
         steps: Length of the run in updates, >= 2.
         batch_size: Samples per step for arrays; None for Keras' 32.
         n_trials: Trials of the search, >= 1, of all processes together; None for 24. An existing
@@ -120,6 +127,13 @@ def tune_adam(
         study_name: Its name in the storage.
         sample_weight: As `Model.fit` takes it.
         class_weight: As `Model.fit` takes it.
+        shuffle: As `Model.fit` takes it. Unless it is False, the batches of a dataset come in
+            another order in each epoch.
+        steps_per_epoch: As `Model.fit` takes it: the length of an epoch for `epochs`.
+        validation_split: As `Model.fit` takes it: the share of arrays that is held out at their
+            end, where there is no `validation_data`.
+        validation_batch_size: As `Model.fit` takes it; None for `batch_size`.
+        validation_steps: As `Model.fit` takes it.
         seed: Of batches, proposals and the global random generators, >= 0.
         verbose: `"auto"` or 1 says the cost and shows a progress bar, 2 one line at the end, 0
             nothing.
@@ -154,6 +168,15 @@ def tune_adam(
     optuna = import_optuna(OWNER)
     check_model(OWNER, model)
     check_unscheduled(model)
+    (x, y, sample_weight), validation = with_validation(
+        OWNER,
+        (x, y, sample_weight),
+        validation_data,
+        split=validation_split,
+        batch_size=batch_size,
+        validation_batch_size=validation_batch_size,
+        steps=validation_steps,
+    )
     data = TrainingData(
         OWNER,
         x,
@@ -161,6 +184,9 @@ def tune_adam(
         sample_weight=sample_weight,
         class_weight=class_weight,
         batch_size=batch_size,
+        steps_per_epoch=steps_per_epoch,
+        shuffle=shuffle,
+        model=model,
     )
     total = length_in_steps(OWNER, data, steps, epochs)
     check_integer(OWNER, "Decay takes two updates", at_least=2, **{"steps of the run": total})
@@ -171,7 +197,7 @@ def tune_adam(
         fix = "Pass lr=(lowest, highest) for so short a run"
         least = _SHORTEST_CLIMB_TRIAL
         check_integer(OWNER, fix, at_least=least, **{"steps of the run": total})
-    check_validation_data(validation_data)
+    judge = required(validation)
     check_search(optuna, sampler, pruner, n_trials)
     asked = asked_ranges(lr=lr, weight_decay=weight_decay, momentum=momentum)
     name = momentum_name(leaf_optimizers(model.optimizer)[0], OWNER) if momentum else None
@@ -181,7 +207,7 @@ def tune_adam(
     with quiet(optuna), storage_watched(OWNER, optuna, storage):
         study = open_study(OWNER, optuna, storage, study_name, pruner)
         if storage is not None:
-            check_subject(OWNER, study, model, data, validation_data)
+            check_subject(OWNER, study, model, data, judge)
         check_same(study, {"steps": total, "seed": seed, **asked})
         slots = Slots(study, shared=storage is not None)
         known = "space" in study.user_attrs or lr is not None
@@ -211,7 +237,7 @@ def tune_adam(
         try:
             with contextlib.ExitStack() as end:
                 end.callback(progress.finish)
-                opened = adam_runs(model, data, validation_data, total, space, OWNER)
+                opened = adam_runs(model, data, judge, total, space, OWNER)
                 search.carry_out(end.enter_context(opened), progress)
         except KeyboardInterrupt:
             if not search.has_finalists():
@@ -275,8 +301,9 @@ def _begin(
         start = math.sqrt(limits[0] * limits[1])
     else:
         most = _CLIMB_TRIALS * _climb_trial_steps(total)
+        given = data.for_fit.arguments
         with complaining_as(OWNER, "tune_lr"):
-            best = tune_lr(model, **data.for_fit, steps=total, max_cost=most, seed=seed, verbose=0)
+            best = tune_lr(model, **given, steps=total, max_cost=most, seed=seed, verbose=0)
         start, cost = best.learning_rate, best.cost_steps
         limits = start / 10**_DECADES_BELOW, start * 10**_DECADES_ABOVE
     study.set_user_attr("climb_steps", cost)

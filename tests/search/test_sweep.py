@@ -212,7 +212,7 @@ def test_a_dataset_serves_as_well_as_arrays():
     result = lr_sweep(light(), Batches(), learning_rates=RATES, steps=7, verbose=0)
     model = light()
     losses = []
-    for x, y, _ in TrainingData("test", Batches()).batches(7, 0):
+    for x, y in TrainingData("test", Batches()).batches(7, 0):
         model.optimizer.learning_rate = RATES[1]
         losses.append(loss_of_step(model, x, y))
     np.testing.assert_allclose(result.losses[1], losses, rtol=1e-5)

@@ -25,10 +25,15 @@ def light(optimizer=None, jit_compile=JIT):
     return model
 
 
+def arrays(batch):
+    return [keras.ops.convert_to_numpy(part) for part in batch]
+
+
 def test_each_trial_is_what_a_fresh_model_would_do():
     result = tune_lr(light(jit_compile="auto"), X, Y, epochs=100, max_cost=80, verbose=0)
     data = TrainingData("test", X, Y)
-    probe_x, probe_y, _ = data.probe(256)
+    probe_x, probe_y = map(np.concatenate, zip(*map(arrays, data.probe()), strict=True))
+    assert len(probe_x) == 256
     assert result.trial_steps == 20
     assert result.untrained == pytest.approx(light().evaluate(probe_x, probe_y, verbose=0))
     for trial in result.trials:
