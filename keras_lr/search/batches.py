@@ -187,7 +187,8 @@ class _Drawn(Sequence[Batch]):
     def __init__(self, rows: Rows, count: int, seed: int, shuffle: bool | str) -> None:
         self._rows, self._count, self._seed, self._shuffle = rows, count, seed, shuffle
         self._per_epoch = -(-rows.count // rows.batch_size)
-        self._order: tuple[int, np.ndarray] = (-1, np.empty(0))
+        self._generator, self._drawn = np.random.default_rng(seed), -1  # the last epoch drawn
+        self._order = np.empty(0, dtype=int)
 
     def __len__(self) -> int:
         return self._count
@@ -207,14 +208,15 @@ class _Drawn(Sequence[Batch]):
 
     def _epoch(self, epoch: int) -> np.ndarray:
         """Return the order of the samples in an epoch."""
-        if self._order[0] != epoch:
-            generator = np.random.default_rng([self._seed, epoch])
-            order = np.arange(self._rows.count)
-            if self._shuffle == "batch":
-                size = self._rows.batch_size
-                parts = [order[first : first + size] for first in range(0, len(order), size)]
-                order = np.concatenate([generator.permutation(part) for part in parts])
-            elif self._shuffle:
-                order = generator.permutation(order)
-            self._order = (epoch, order)
-        return self._order[1]
+        if epoch < self._drawn:
+            self._generator, self._drawn = np.random.default_rng(self._seed), -1
+        while self._drawn < epoch:
+            self._order, self._drawn = self._next_order(), self._drawn + 1
+        return self._order
+
+    def _next_order(self) -> np.ndarray:
+        order, size = np.arange(self._rows.count), self._rows.batch_size
+        if self._shuffle == "batch":
+            parts = [order[first : first + size] for first in range(0, len(order), size)]
+            return np.concatenate([self._generator.permutation(part) for part in parts])
+        return self._generator.permutation(order) if self._shuffle else order
