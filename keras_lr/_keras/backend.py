@@ -1,4 +1,4 @@
-"""Which backend Keras runs on, and the scope in which a model's variables are made there."""
+"""The backend Keras runs on, and the scope in which a model's variables are created."""
 
 import contextlib
 from typing import Any

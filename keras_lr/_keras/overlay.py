@@ -1,4 +1,4 @@
-"""What a run puts over the settings of a model's optimizers: read by every step, saved by none."""
+"""Temporary overrides of a model's optimizer settings: used by every step, never saved."""
 
 import contextlib
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""Where training stands: how many batches an optimizer has seen, and how many updates it made."""
+"""The position of training: batches an optimizer has seen and updates it has made."""
 
 from typing import Any
 

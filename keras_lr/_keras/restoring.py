@@ -1,4 +1,4 @@
-"""What callbacks share that change a model for the length of a fit and put it back."""
+"""Base class of callbacks that change a model during a fit and restore it afterwards."""
 
 from abc import abstractmethod
 from types import TracebackType

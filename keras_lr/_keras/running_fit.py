@@ -1,4 +1,4 @@
-"""Which call of `fit` is running, and when it is over.
+"""Detection of the running call of `fit`, and of its end.
 
 Keras has no signal for a `fit` that was cut off by an exception, so the call stack is inspected:
 every call of `fit` has an iterator over epochs of its own, in a local variable.

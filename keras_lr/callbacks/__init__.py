@@ -1,4 +1,4 @@
-"""What drives a learning rate during `fit`: callbacks, and the controller that needs no Keras."""
+"""Callbacks that drive the learning rate during `fit`, and a plateau controller without Keras."""
 
 from keras_lr.callbacks.cyclical import CyclicLR, OneCycle
 from keras_lr.callbacks.plateau import ReduceOnPlateauPlus

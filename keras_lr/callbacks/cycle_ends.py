@@ -1,4 +1,4 @@
-"""What is to happen when a cycle ends and the next one begins."""
+"""Actions at the end of a cycle: snapshots, an optimizer reset, a function of the user's."""
 
 import inspect
 import math

@@ -1,4 +1,4 @@
-"""What the callbacks that drive a schedule through a fit have in common."""
+"""Base class of the callbacks that drive a schedule through a fit."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence

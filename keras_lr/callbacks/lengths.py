@@ -1,4 +1,4 @@
-"""Whether a schedule's length is what was meant: epochs are easily taken for steps."""
+"""Warnings about a schedule's length, which is easily given in epochs instead of steps."""
 
 import numpy as np
 

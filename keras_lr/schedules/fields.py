@@ -1,4 +1,4 @@
-"""What makes a schedule a value: it is checked, saved, compared and printed by its fields."""
+"""Base class of values that are checked, saved, compared and printed by their fields."""
 
 from __future__ import annotations
 

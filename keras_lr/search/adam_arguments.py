@@ -1,4 +1,4 @@
-"""What `tune_adam` may be asked: its arguments, refused or brought into one form."""
+"""Checks of the arguments of `tune_adam`, and their normal form."""
 
 import json
 from typing import Any

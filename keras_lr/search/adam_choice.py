@@ -1,4 +1,4 @@
-"""Which of several settings to take, when their losses are only known up to noise."""
+"""Choice among settings whose losses are known only up to noise."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

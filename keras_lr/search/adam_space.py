@@ -1,4 +1,4 @@
-"""What `tune_adam` searches: learning rate and decay, and what else is asked for."""
+"""The search space of `tune_adam`: learning rate, decay and further hyperparameters."""
 
 import itertools
 from dataclasses import dataclass

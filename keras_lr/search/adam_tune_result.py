@@ -1,4 +1,4 @@
-"""What `tune_adam` found: a learning rate and its decay, and every trial it was chosen from."""
+"""The result of `tune_adam`: a learning rate, its decay, and every trial."""
 
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any

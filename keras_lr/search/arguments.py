@@ -1,4 +1,4 @@
-"""What all searches are asked for alike: a compiled model, and the length of a run."""
+"""Checks of the arguments that all searches share: a compiled model and the length of a run."""
 
 from typing import Any
 

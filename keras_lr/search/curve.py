@@ -1,4 +1,4 @@
-"""What can be read in a range-test record: smoothing without lag, and the test against noise."""
+"""Analysis of a range-test record: smoothing without lag, and a test against noise."""
 
 from dataclasses import dataclass
 

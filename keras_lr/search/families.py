@@ -1,4 +1,4 @@
-"""What is known of an optimizer before anything is tried, by the family its class belongs to."""
+"""Prior knowledge about optimizers, by families whose learning rates are on the same scale."""
 
 from dataclasses import dataclass
 from typing import Any

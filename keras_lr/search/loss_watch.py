@@ -1,4 +1,4 @@
-"""When a range test has seen enough: the smoothed loss and the stop rule, without a model."""
+"""The smoothed loss and the stop rule of a range test, without a model."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""What a range test found: a frozen record that can be asked for a learning rate."""
+"""The result of a range test: a frozen record with suggestion rules."""
 
 import re
 from collections.abc import Iterator, Mapping

@@ -1,4 +1,4 @@
-"""What a study is about, as digests: a study of one task must not answer for another."""
+"""Digests of a study's task, by which a study of another task is refused."""
 
 from itertools import islice
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a sweep of learning rates found: a frozen record of every lane."""
+"""The result of a sweep of learning rates: a frozen record of every lane."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields

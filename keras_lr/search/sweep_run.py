@@ -1,4 +1,4 @@
-"""How the lanes of a sweep are trained: one after the other, or all at once where that is quicker.
+"""Training of a sweep's lanes: one after the other, or all at once where that is quicker.
 
 Both ways make the same steps, and which one is quicker is measured on the first of them. Compiling
 takes most of the time of a small sweep, so that it matters which way is tried first: for small

@@ -1,4 +1,4 @@
-"""What tuning found: a learning rate for the whole run, and how it came about."""
+"""The result of `tune_lr`: a learning rate for the whole run, and the trials behind it."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""When a metric stops improving: explicit state and one metric in, new state and a decision out.
+"""Plateau control as a pure function: state and a metric in, new state and a decision out.
 
 NumPy and the standard library only: it serves any training loop, with or without Keras.
 """

@@ -1,4 +1,4 @@
-"""What a plateau reads in the logs that Keras hands to callbacks."""
+"""Reading of the monitored metric in the logs that Keras hands to callbacks."""
 
 import math
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a plateau controller is made with, and what that must satisfy."""
+"""Parameters of a plateau controller and their checks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Where a plateau goes back to: the best weights so far, or those the fit began with."""
+"""Weights that a plateau restores: the best so far, or those the fit began with."""
 
 import math
 from collections.abc import Mapping

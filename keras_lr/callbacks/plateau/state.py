@@ -1,4 +1,4 @@
-"""What a plateau controller remembers, what it decides, and what came of it: plain values."""
+"""State, decisions and events of a plateau controller, as plain values."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace

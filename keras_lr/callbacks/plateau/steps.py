@@ -1,4 +1,4 @@
-"""When a plateau evaluates, at single training steps or at the ends of epochs; and what."""
+"""Evaluation of a plateau at training steps or at the ends of epochs."""
 
 import math
 from typing import Any

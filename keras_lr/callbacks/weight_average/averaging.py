@@ -1,4 +1,4 @@
-"""How weights are averaged and when: plain numbers, for any training loop."""
+"""The arithmetic and the timing of weight averages, for any training loop."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

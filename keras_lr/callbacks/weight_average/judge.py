@@ -1,4 +1,4 @@
-"""Which of several values of a monitored metric is the best."""
+"""Choice of the best of several values of a monitored metric."""
 
 import math
 from collections.abc import Mapping, Sequence

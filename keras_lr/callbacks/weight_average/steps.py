@@ -1,4 +1,4 @@
-"""When a fit's weights are averaged: the hook around each training step."""
+"""The hook around each training step that averages a fit's weights."""
 
 from typing import Any
 
