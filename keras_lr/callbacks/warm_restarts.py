@@ -15,6 +15,7 @@ from keras_lr._checks import (
 )
 from keras_lr._keras.optimizer_reset import OptimizerReset
 from keras_lr._keras.training import attach, detach
+from keras_lr._keras.weight_sets import Weights
 from keras_lr._warnings import warn
 from keras_lr.callbacks.cycle_ends import (
     CycleHook,
@@ -24,9 +25,10 @@ from keras_lr.callbacks.cycle_ends import (
     in_words,
 )
 from keras_lr.callbacks.driver import Plan, ScheduleCallback
+from keras_lr.callbacks.ensembles import average, copies, ensemble
 from keras_lr.callbacks.fit_run import FitRun
 from keras_lr.callbacks.reading import Reading
-from keras_lr.callbacks.snapshots import Snapshots, average, check_snapshots, ensemble
+from keras_lr.callbacks.snapshots import Snapshots, check_snapshots
 from keras_lr.schedules import CosineRestarts
 
 FAR = 10**6
@@ -238,11 +240,8 @@ class CosineWarmRestarts(ScheduleCallback):
 
     @property
     def snapshots(self) -> list[keras.Model]:
-        """Copies of the model with the weights of the last cycle ends, the oldest first.
-
-        They are made at each access.
-        """
-        return self._snapshots.models(self.model) if len(self._snapshots) else []
+        """Copies of the model with the weights of the last cycle ends, made at each access."""
+        return copies(self.model, self._sets()) if len(self._snapshots) else []
 
     def ensemble(self) -> keras.Model:
         """Return a model that averages the predictions of all snapshots.
@@ -251,13 +250,14 @@ class CosineWarmRestarts(ScheduleCallback):
         is what the model puts out. It is an ordinary model, not compiled; compile it to evaluate.
 
         Returns:
-            A functional model, which can be saved and loaded without this library.
+            A functional model, which can be saved and loaded without this library, where the
+            model's configuration tells all of it; else an `Ensemble` with `members`, each of which
+            predicts, is evaluated and saved as the model is.
 
         Raises:
             RuntimeError: If there is no snapshot yet.
         """
-        self._check_snapped()
-        return ensemble(self.snapshots, self.model)
+        return ensemble(self.model, self._sets())
 
     def average(self, x: Any = None, *, batch_size: int | None = None) -> keras.Model:
         """Return a model with the mean of all snapshots' weights (SWA).
@@ -274,14 +274,14 @@ class CosineWarmRestarts(ScheduleCallback):
             RuntimeError: If there is no snapshot yet.
             ValueError: If the model has BatchNorm layers and `x` is None.
         """
-        self._check_snapped()
-        return average(self.snapshots, self.model, x, batch_size, self.owner)
+        return average(self.model, self._sets(), x, batch_size, self.owner)
 
-    def _check_snapped(self) -> None:
+    def _sets(self) -> list[Weights]:
         if len(self._snapshots) == 0:
             rule = "there is no snapshot"
             fix = "Pass snapshots=5 or so, and fit to the end of a cycle"
             raise RuntimeError(complaint(self.owner, rule, fix, snapshots=self._snapshots.keep))
+        return self._snapshots.weights(self.model)
 
     def _speak_of_ends(self, logs: dict[str, Any] | None) -> None:
         if self._hook is None:

@@ -16,10 +16,12 @@ from keras.src.trainers import data_adapters
 from tiny import compiled, regression
 
 import keras_lr
+from keras_lr._keras.averaged import running_callbacks
 from keras_lr._keras.running_fit import running_fit
 from keras_lr._keras.versions import GLOBAL_SEED_GENERATOR
 
 X, Y = regression()
+EMA = {"use_ema": True, "ema_momentum": 0.9}
 BACKEND = keras.backend.backend()
 
 
@@ -59,6 +61,7 @@ SLOTS = {
     "_velocities": "RMSprop",
 }
 ELSEWHERE = [  # each with a test below
+    "_call_has_training_arg",
     "_direction",
     "_ema_weights_in_model",
     "_record_training_state_sharding_spec",
@@ -162,6 +165,27 @@ def test_attributes_of_a_trained_model_and_its_optimizer():
     assert [id(variable) for variable in optimizer._trainable_variables] == trainable
     assert len(optimizer._u_product.shape) == 0
     assert optimizer._learning_rate._value is not None
+
+
+def test_moving_averages_and_who_swaps_them():
+    seen = []
+
+    class Look(keras.callbacks.Callback):
+        def on_test_batch_begin(self, batch, logs=None):
+            seen.append(swap._ema_weights_in_model)
+
+        def on_epoch_end(self, epoch, logs=None):
+            seen.append(swap._ema_weights_in_model)
+            seen.append(set(running_callbacks(self.model)) >= {self, swap})
+
+    swap, model = keras.callbacks.SwapEMAWeights(), compiled(lambda: keras.optimizers.SGD(**EMA))
+    model.fit(X, Y, validation_data=(X[:8], Y[:8]), callbacks=[Look(), swap], verbose=0)
+    assert seen == [True, False, True]
+    assert running_callbacks(model) == []
+    averages = model.optimizer._model_variables_moving_average
+    shapes = [variable.shape for variable in model.optimizer._trainable_variables]
+    assert [average.shape for average in averages] == shapes
+    assert model._call_has_training_arg
 
 
 def test_a_running_fit_is_known_by_its_iterator():
