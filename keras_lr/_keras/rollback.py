@@ -135,7 +135,8 @@ class Rollback:
     @classmethod
     def load(cls, path: Path) -> Self:
         """Read what `save` wrote."""
-        with np.load(path) as arrays:
+        # Opened here: NumPy leaves a file open that it cannot read.
+        with path.open("rb") as file, np.load(file) as arrays:
             groups: dict[str, dict[int, np.ndarray]] = {"weight": {}, "slot": {}, "average": {}}
             for name in arrays.files:
                 group, _, index = name.partition("_")

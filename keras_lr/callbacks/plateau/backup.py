@@ -1,23 +1,34 @@
 """A plateau's memory on disk, beside the backup that Keras makes of the weights."""
 
+import contextlib
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from keras_lr._checks import complaint
 from keras_lr._keras.rollback import Rollback
 from keras_lr._warnings import warn
-from keras_lr.callbacks.plateau.state import OWNER
+from keras_lr.callbacks.plateau.state import OWNER, check_state
 
 KEPT_EPOCHS = 2
 """A run may be killed between Keras' backup and this one, so one epoch more than the last."""
 
+# What reading a file raises that is damaged, cut short, of another kind, or not there.
+_UNREADABLE = (
+    *(AttributeError, EOFError, LookupError, OSError, TypeError, ValueError),
+    zipfile.BadZipFile,
+)
+
 
 class PlateauBackup:
     """The states that the last epochs began with, by epoch.
+
+    A run is not ended by its backup: what cannot be written or read is warned of, and training
+    goes on without it.
 
     Args:
         directory: The `backup_dir` of `keras.callbacks.BackupAndRestore`, or any other one.
@@ -31,70 +42,129 @@ class PlateauBackup:
         self._files: dict[str, tuple[Rollback, str]] = {}
 
     def save(self, epoch: int, state: dict[str, Any], weights: Mapping[str, Rollback]) -> None:
-        """Write the state that an epoch will begin with.
+        """Write the state that an epoch will begin with; warn if the disk does not take it.
+
+        The files of the epochs before then stay as they are.
 
         Args:
             epoch: The coming epoch, counted from 0.
             state: Plain values.
             weights: What to go back to, by name; written only when it is other than before.
         """
-        self._directory.mkdir(parents=True, exist_ok=True)
-        files = {label: self._write(epoch, label, one) for label, one in weights.items()}
-        entries = {**self._read(), str(epoch): {"state": state, "weights": files}}
-        past = sorted((key for key in entries if int(key) <= epoch), key=int)
-        kept = {key: entries[key] for key in past[-KEPT_EPOCHS:]}
-        draft = self._path.with_suffix(".draft")
-        draft.write_text(json.dumps(kept))
-        os.replace(draft, self._path)  # a kill leaves the old file or the new one, never half of it
-        used = {file for entry in kept.values() for file in entry["weights"].values()}
-        for path in self._directory.glob(f"{self._stem}-*.npz"):
-            if path.name not in used:
-                path.unlink()
+        try:
+            self._save(epoch, state, weights)
+        except OSError as error:
+            rule = "the state could not be saved; a run that is killed now resumes without it"
+            fix = "Make room, or pass a backup_dir that can be written to"
+            received = {"backup_dir": str(self._directory), "error": error.strerror or str(error)}
+            warn(complaint(OWNER, rule, fix, **received))
 
-    def load(self, epoch: int) -> tuple[dict[str, Any], dict[str, Rollback]] | None:
+    def load(
+        self, epoch: int, *, expected: bool = True
+    ) -> tuple[dict[str, Any], dict[str, Rollback]] | None:
         """Return the state that an epoch is to begin with, and the weights to go back to.
 
         Args:
             epoch: The epoch that `fit` begins with.
+            expected: Whether to warn if nothing was saved.
 
         Returns:
-            State and weights; None if nothing was saved.
+            State and weights; None, with a warning, if there is nothing that can be used.
         """
-        entries = self._read()
-        past = sorted((key for key in entries if int(key) <= epoch), key=int)
-        if not past:
+        try:
+            entries = self._read()
+        except _UNREADABLE as error:
+            rule = "the saved state is damaged; the plateau begins anew, at the present rate"
+            fix = "Put back an undamaged copy, or go on"
+            warn(complaint(OWNER, rule, fix, file=self._path.name, error=str(error)))
             return None
-        if int(past[-1]) < epoch:
+        past = [saved for saved in sorted(entries) if saved <= epoch]
+        if not past:
+            if expected:
+                rule = "no state was saved for this epoch; the plateau begins anew"
+                fix = "To go on, pass the former run's backup_dir, also to BackupAndRestore"
+                received = {"epoch": epoch, "backup_dir": str(self._directory)}
+                warn(complaint(OWNER, rule, fix, **received))
+            return None
+        if past[-1] < epoch:
             rule = "the saved state should be that of the epoch to begin with"
             fix = "List the callback before BackupAndRestore, so that it is saved first"
-            received = {"saved": int(past[-1]), "epoch": epoch}
-            warn(complaint(OWNER, rule, fix, **received))
+            warn(complaint(OWNER, rule, fix, saved=past[-1], epoch=epoch))
         entry = entries[past[-1]]
-        self._files = {
-            label: (Rollback.load(self._directory / file), file)
-            for label, file in entry["weights"].items()
-        }
+        self._files = {}
+        for label, file in entry["weights"].items():
+            try:
+                self._files[label] = Rollback.load(self._directory / file), file
+            except _UNREADABLE as error:
+                rule = f"the saved {label} weights cannot be read; they are sought anew"
+                fix = "Put back an undamaged copy, or go on"
+                warn(complaint(OWNER, rule, fix, file=file, error=str(error)))
         return entry["state"], {label: one for label, (one, _) in self._files.items()}
 
     def remove(self) -> None:
         """Delete what was written."""
-        for path in [self._path, *self._directory.glob(f"{self._stem}-*.npz")]:
+        for path in [self._path, *self._directory.glob(f"{self._stem}*.draft"), *self._weights()]:
             path.unlink(missing_ok=True)
         if self._directory.is_dir() and not any(self._directory.iterdir()):
             self._directory.rmdir()
+
+    def _save(self, epoch: int, state: dict[str, Any], weights: Mapping[str, Rollback]) -> None:
+        self._directory.mkdir(parents=True, exist_ok=True)
+        files = {label: self._write(epoch, label, one) for label, one in weights.items()}
+        try:
+            entries = self._read()
+        except _UNREADABLE:  # which `load` has warned of
+            entries = {}
+        entries[epoch] = {"state": state, "weights": files}
+        past = [saved for saved in sorted(entries) if saved <= epoch]
+        kept = {saved: entries[saved] for saved in past[-KEPT_EPOCHS:]}
+        with _replacing(self._path) as draft:
+            draft.write_text(json.dumps(kept))
+        used = {file for entry in kept.values() for file in entry["weights"].values()}
+        for path in self._weights():
+            if path.name not in used:
+                path.unlink()
 
     def _write(self, epoch: int, label: str, weights: Rollback) -> str:
         """Write weights once, under a name of their own, and return the name."""
         if label not in self._files or self._files[label][0] is not weights:
             file = f"{self._stem}-{label}-{epoch}.npz"
-            draft = self._directory / f"{file}.draft"
-            weights.save(draft)
-            os.replace(draft, self._directory / file)
+            with _replacing(self._directory / file) as draft:
+                weights.save(draft)
             self._files[label] = weights, file
         return self._files[label][1]
 
-    def _read(self) -> dict[str, Any]:
+    def _weights(self) -> list[Path]:
+        return list(self._directory.glob(f"{self._stem}-*.npz"))
+
+    def _read(self) -> dict[int, dict[str, Any]]:
+        """Return the entries by epoch.
+
+        Raises:
+            TypeError: If the file is not what `_save` writes, or
+            ValueError: if it is damaged.
+        """
         if not self._path.exists():
             return {}
-        entries: dict[str, Any] = json.loads(self._path.read_text())
-        return entries
+        entries = json.loads(self._path.read_text())
+        for entry in entries.values():
+            check_state(entry["state"])
+            if not all(isinstance(file, str) for file in entry["weights"].values()):
+                raise TypeError("weights must be names of files")
+        return {int(epoch): entry for epoch, entry in entries.items()}
+
+
+@contextlib.contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """Hand out a draft that takes a file's place once it is whole, and is gone if it is not.
+
+    A kill leaves the old file or the new one, never half of it.
+    """
+    draft = path.with_name(f"{path.name}.draft")
+    try:
+        yield draft
+        with draft.open("rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)

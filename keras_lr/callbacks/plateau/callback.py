@@ -4,8 +4,6 @@ import os
 from collections.abc import Sequence
 from typing import Any, Literal
 
-import keras
-
 from keras_lr._checks import check_choice, check_integer, check_number, check_path, complaint
 from keras_lr._keras.learning_rate import named_leaves
 from keras_lr._keras.monitor import BATCH_LOSS, has_validation_data
@@ -14,6 +12,7 @@ from keras_lr._keras.running_fit import running_fit
 from keras_lr._keras.training import attach, detach
 from keras_lr.callbacks.plateau.backup import PlateauBackup
 from keras_lr.callbacks.plateau.controller import PlateauController
+from keras_lr.callbacks.plateau.keras_attributes import KerasAttributes
 from keras_lr.callbacks.plateau.parameters import check_names, check_switches
 from keras_lr.callbacks.plateau.restore_points import Policy
 from keras_lr.callbacks.plateau.run import PlateauRun
@@ -21,7 +20,7 @@ from keras_lr.callbacks.plateau.state import OWNER, PlateauEvent, check_state
 from keras_lr.callbacks.plateau.steps import PlateauSteps
 
 
-class ReduceOnPlateauPlus(keras.callbacks.Callback):  # type: ignore[misc]
+class ReduceOnPlateauPlus(KerasAttributes):
     """Lower the learning rate when a metric stops improving; recover when training breaks.
 
     Takes the place of `keras.callbacks.ReduceLROnPlateau`: the same arguments give the same
@@ -84,6 +83,8 @@ class ReduceOnPlateauPlus(keras.callbacks.Callback):  # type: ignore[misc]
 
     Attributes:
         events: What happened, in order: a list of `PlateauEvent`.
+        best, wait, cooldown_counter, monitor_op: As Keras has them, with `in_cooldown()`. They can
+            be set in a fit, and so can Keras' arguments: that counts from the next evaluation on.
 
     Raises:
         TypeError: At construction if an argument is not of the kind asked for.
@@ -140,7 +141,6 @@ class ReduceOnPlateauPlus(keras.callbacks.Callback):  # type: ignore[misc]
         reset: bool = True,
         strict: bool = True,
     ) -> None:
-        super().__init__()
         check_names(OWNER, monitor, optimizers)
         check_choice(OWNER, ("auto", "min", "max"), mode=mode)
         check_switches(
@@ -159,8 +159,7 @@ class ReduceOnPlateauPlus(keras.callbacks.Callback):  # type: ignore[misc]
         elif monitor == BATCH_LOSS:
             rule, fix = "batch_loss needs a frequency in steps", "Pass frequency=100, for example"
             raise ValueError(complaint(OWNER, rule, fix, frequency=frequency))
-        self.monitor = monitor
-        self.mode = mode
+        super().__init__(monitor, mode, verbose)
         self.controller = PlateauController(
             factor=factor,
             patience=patience,
@@ -193,7 +192,7 @@ class ReduceOnPlateauPlus(keras.callbacks.Callback):  # type: ignore[misc]
         self._run: PlateauRun | None = None
         self._steps: PlateauSteps | None = None
         self._has_validation = False
-        self._begun = False
+        self._begun = self._unfinished = False
         self._to_load: dict[str, Any] | None = None
 
     @property
@@ -227,8 +226,6 @@ class ReduceOnPlateauPlus(keras.callbacks.Callback):  # type: ignore[misc]
         check_state(state)
         self._to_load = state
 
-    # --- what fit calls -------------------------------------------------------------------------
-
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Get ready. Called by `fit`."""
         self._clean_up()  # after a fit that was cut off
@@ -259,12 +256,11 @@ class ReduceOnPlateauPlus(keras.callbacks.Callback):  # type: ignore[misc]
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Leave the best weights, if asked to, and the learning rate. Called by `fit`."""
         self._clean_up()
+        self._unfinished = False
         if self._begun:
             self._current.restore_points.leave_best()
         if self._backup is not None:
             self._backup.remove()
-
-    # --------------------------------------------------------------------------------------------
 
     @property
     def _current(self) -> PlateauRun:
@@ -283,7 +279,7 @@ class ReduceOnPlateauPlus(keras.callbacks.Callback):  # type: ignore[misc]
             model,
             self.monitor,
             self.controller,
-            self.mode != "auto",
+            self._direction,
             self._policy,
             named_leaves(model, self._optimizers, OWNER),
         )
@@ -291,7 +287,10 @@ class ReduceOnPlateauPlus(keras.callbacks.Callback):  # type: ignore[misc]
         if self._to_load is not None:
             kept, self._to_load = (self._to_load, {}), None
         if self._backup is not None and epoch > 0:
-            kept = self._backup.load(epoch) or kept
+            # A fit that goes on after one of this process, which ended, asks for no backup.
+            expected = kept is None and (earlier is None or self._unfinished)
+            kept = self._backup.load(epoch, expected=expected) or kept
+        self._unfinished = True
         if kept is not None:
             state, weights = kept
             check_state(state)

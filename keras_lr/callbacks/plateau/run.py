@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, replace
-from typing import Any
+from typing import Any, Literal
 
 import keras
 
@@ -33,7 +33,7 @@ class PlateauRun:
         model: The model in `fit`.
         monitor: The name of the metric.
         controller: What decides.
-        direction_known: Whether the controller's mode is meant, or to be inferred.
+        direction: The controller's mode; None to infer it from the metric.
         policy: What else is done.
         optimizers: The optimizers whose learning rates are scaled, by the ending of their names in
             logs. A driver's rates are scaled as one.
@@ -43,6 +43,10 @@ class PlateauRun:
             or if one has a learning rate that cannot be scaled.
 
     Attributes:
+        monitor: As above; like the next three it may be changed between two evaluations.
+        controller: As above.
+        direction: As above.
+        policy: As above.
         driven: Whether another callback of the fit drives the learning rate.
         state: The controller's state.
         events: What happened, in order.
@@ -55,7 +59,7 @@ class PlateauRun:
         model: Any,
         monitor: str,
         controller: PlateauController,
-        direction_known: bool,
+        direction: Literal["min", "max"] | None,
         policy: Policy,
         optimizers: dict[str, Any],
     ) -> None:
@@ -64,10 +68,10 @@ class PlateauRun:
         self.events: list[PlateauEvent] = []
         self.epoch = 0
         self._model = model
-        self._monitor = monitor
-        self._controller = controller
-        self._direction_known = direction_known
-        self._policy = policy
+        self.monitor = monitor
+        self.controller = controller
+        self.direction = direction
+        self.policy = policy
         self._warned = False
         self._left: list[float] = []  # the rates at the last event, as their precision holds them
         self.restore_points = RestorePoints(
@@ -99,7 +103,7 @@ class PlateauRun:
     def check_floor(self) -> None:
         """Warn if the learning rate is below its lowest value already."""
         highest = max(self.applied().values())
-        lowest = self._controller.min_lr
+        lowest = self.controller.min_lr
         if not self.driven and 0 < highest < lowest:
             rule = "min_lr should be below the learning rate, or nothing is ever reduced"
             fix = "Lower min_lr, or use min_scale, which is relative"
@@ -146,17 +150,17 @@ class PlateauRun:
         present = [rate.read(access) for rate in self._rates]
         self._watch_for_other_writers(present)
         state = self.state.moved(present, [rate.start for rate in self._rates])
-        self.state, decision = self._controller.update(state, metric)
+        self.state, decision = self.controller.update(state, metric)
         if decision.record and self.restore_points.keeps_best:
             judged = weights or self.restore_points.take(access)
             if self.restore_points.keep_best(judged, loss):
-                if self._controller.restart:
-                    sign = 1.0 if self._controller.mode == "max" else -1.0
+                if self.controller.restart:
+                    sign = 1.0 if self.controller.mode == "max" else -1.0
                     self.restore_points.keep_best_of_all(sign * metric)
             else:
                 self.state = replace(self.state, record=state.record)
                 if self.rescues:
-                    self.state, decision = self._controller.update(state, math.nan)
+                    self.state, decision = self.controller.update(state, math.nan)
                     decision = replace(decision, reason="the weights are not finite any more")
         if decision.action != "keep":
             self._act(decision, access)
@@ -196,19 +200,21 @@ class PlateauRun:
         for rate, saved, present in zip(self._rates, state["rates"], self.state.rates, strict=True):
             rate.set_state(saved, HOST, present)
         self._left = [rate.read(HOST) for rate in self._rates] if self.events else []
-        self.restore_points.set_state(state, weights, self.events[-1] if self.events else None)
+        points = self.restore_points
+        points.set_state(state, weights, self.events[-1] if self.events else None)
+        if points.keeps_best and "best" not in points.states:
+            self.state = replace(self.state, record=None)  # the best from now on is kept
 
     def _find_direction(self) -> None:
         """Infer from the metric which way is better, which cannot be done before it is built."""
-        if self._direction_known:
-            return
-        mode = metric_direction(self._model, self._monitor)
-        if mode is None:
+        if self.direction is None:
+            self.direction = metric_direction(self._model, self.monitor)
+        if self.direction is None:
             rule = "the direction of this metric is not known"
             fix = 'Pass mode="min" or mode="max"'
-            raise ValueError(complaint(OWNER, rule, fix, monitor=self._monitor, mode="auto"))
-        self._controller = replace(self._controller, mode=mode)
-        self._direction_known = True
+            raise ValueError(complaint(OWNER, rule, fix, monitor=self.monitor, mode="auto"))
+        if self.controller.mode != self.direction:
+            self.controller = replace(self.controller, mode=self.direction)
 
     def _watch_for_other_writers(self, present: list[float]) -> None:
         """Warn, once, if a learning rate that has been changed here was set by something else."""
@@ -249,7 +255,7 @@ class PlateauRun:
             rule = "the metric must become finite again after max_rescues cuts of the learning rate"
             fix = "Training stops at the last sound weights. Begin with a lower learning rate"
             warn(complaint(OWNER, rule, fix, metric=event.metric))
-        if not self._policy.verbose:
+        if not self.policy.verbose:
             return
         head = f"\nEpoch {event.epoch + 1}: {OWNER}"
         if event.action == "stop":

@@ -36,9 +36,16 @@ class PlateauSteps(StepHook):
         self._observed = Observed(model)
         self._logged: dict[str, float] = {}
         self.each_step = every is not None or run.rescues
-        self._exact = ExactLoss(model, OWNER) if every and monitor == BATCH_LOSS else None
+        self._exact: ExactLoss | None = None
+        self.set_monitor(monitor)
         self._total, self._count = 0.0, 0
         self._epoch = -1
+
+    def set_monitor(self, monitor: str) -> None:
+        """Monitor another metric from the next step on."""
+        self._monitor = monitor
+        exact = self._every is not None and monitor == BATCH_LOSS
+        self._exact = ExactLoss(self._model, OWNER) if exact else None
 
     def before_step(self, state: TrainingState) -> None:
         """Keep the weights that are about to be judged; set aside the running loss."""
