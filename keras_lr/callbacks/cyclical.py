@@ -79,14 +79,7 @@ class OneCycle(ScheduleCallback):
         # What is wrong whatever the fit: the schedule's own checks find it.
         OneCycleSchedule(steps=10**9 if steps is None else steps, **self._shape)
         if momentum is not None:
-            fix = "Pass (low, high), such as (0.85, 0.95), or None"
-            rule = "momentum must be a low and a high value"
-            if not isinstance(momentum, tuple | list) or len(momentum) != 2:
-                raise ValueError(complaint("OneCycle", rule, fix, momentum=momentum))
-            for value in momentum:
-                check_number("OneCycle", fix, at_least=0.0, below=1.0, momentum=value)
-            if momentum[0] > momentum[1]:
-                raise ValueError(complaint("OneCycle", rule, fix, momentum=momentum))
+            _check_momentum("OneCycle", momentum)
         self._steps = steps
         self._momentum = momentum
 
@@ -126,10 +119,14 @@ class CyclicLR(ScheduleCallback):
         mode: `"triangular"`, all tops alike; `"triangular2"`, each half as high as the one before;
             `"exp_range"`, lower by `gamma` at every update.
         gamma: See `mode`; above 0 and at most 1.
+        momentum: The low and the high momentum, such as torch's `(0.8, 0.9)`: it falls while the
+            learning rate rises, in the same mode. To drive it, the training step is compiled once
+            more. Default: None, which leaves it alone.
 
     Raises:
         ValueError: At construction if an argument is out of its range, or both lengths are given.
-            In `fit` if data of unknown length meets a length in epochs, and as `LRScheduler`.
+            In `fit` if data of unknown length meets a length in epochs, if the optimizer has no
+            momentum and one is asked for, and as `LRScheduler`.
 
     Example:
         >>> import keras, numpy as np
@@ -142,7 +139,7 @@ class CyclicLR(ScheduleCallback):
         [0.025 0.075 0.075 0.025]
 
     Reference:
-        Smith 2017, arXiv 1506.01186.
+        Smith 2017, arXiv 1506.01186; values of the momentum as `torch.optim.lr_scheduler.CyclicLR`.
     """
 
     def __init__(
@@ -154,6 +151,7 @@ class CyclicLR(ScheduleCallback):
         step_size_steps: int | None = None,
         mode: str = "triangular",
         gamma: float = 1.0,
+        momentum: tuple[float, float] | None = None,
     ) -> None:
         super().__init__()
         if step_size_epochs is not None and step_size_steps is not None:
@@ -174,10 +172,13 @@ class CyclicLR(ScheduleCallback):
             "mode": mode,
             "gamma": gamma,
         }
+        if momentum is not None:
+            _check_momentum("CyclicLR", momentum)
+        self._momentum = momentum
         self._triangular(1, 1)  # finds what is wrong whatever the fit
 
     def plan(self, run: FitRun) -> Plan:
-        """Return the reading of the learning rate."""
+        """Return the readings of the learning rate and the momentum."""
         if self._steps is not None:
             up_steps, down_steps = self._steps, self._steps
         else:  # rounded as a whole: half an epoch of 57 updates has 28, and the other half 29
@@ -188,9 +189,25 @@ class CyclicLR(ScheduleCallback):
             fix = "If epochs are meant, pass step_size_epochs; or raise epochs in fit"
             received = {"step_size_epochs": self._epochs, "step_size_steps": self._steps}
             warn(complaint("CyclicLR", rule, fix, **received))
-        return Plan(Reading(run, "the schedule", self._triangular(up_steps, down_steps)))
+        schedule = self._triangular(up_steps, down_steps)
+        momentum = None
+        if self._momentum is not None:
+            momentum = Reading(run, "momentum", schedule.momentum(*self._momentum))
+        return Plan(Reading(run, "the schedule", schedule), momentum)
 
     def _triangular(self, up_steps: int, down_steps: int) -> Triangular:
         with complaining_as("CyclicLR", "Triangular"):
             down = None if down_steps == up_steps else down_steps
             return Triangular(up_steps=up_steps, down_steps=down, **self._shape)
+
+
+def _check_momentum(owner: str, momentum: Any) -> None:
+    """Raise unless it is a low and a high momentum."""
+    fix = "Pass (low, high), such as (0.85, 0.95), or None"
+    rule = "momentum must be a low and a high value"
+    if not isinstance(momentum, tuple | list) or len(momentum) != 2:
+        raise ValueError(complaint(owner, rule, fix, momentum=momentum))
+    for value in momentum:
+        check_number(owner, fix, at_least=0.0, below=1.0, momentum=value)
+    if momentum[0] > momentum[1]:
+        raise ValueError(complaint(owner, rule, fix, momentum=momentum))

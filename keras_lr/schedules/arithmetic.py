@@ -45,6 +45,29 @@ class Clip(Modified):
 
 
 @schedule
+class Mirror(Modified):
+    """A schedule turned upside down between bounds: `schedule.mirror(low, high)`."""
+
+    _method = "mirror"
+
+    low: float
+    high: float
+
+    def __post_init__(self) -> None:
+        check_schedules(self._owner, schedule=self.schedule)
+        self._check_rates("low", "high")
+        fix = "Pass the lowest and the highest value"
+        check_number(self._owner, fix, at_least=self.low, high=self.high)
+
+    def value(self, step: Any) -> Any:
+        """Measure from the other bound."""
+        return (self.low + self.high) - self.schedule(step)
+
+    def __repr__(self) -> str:
+        return f"{operand(self.schedule)}.mirror(low={self.low}, high={self.high})"
+
+
+@schedule
 class Noise(Modified):
     """A schedule with relative noise: `schedule.noise(amount, seed=0)`."""
 

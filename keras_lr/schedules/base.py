@@ -239,6 +239,18 @@ class Schedule(Fields, keras.optimizers.schedules.LearningRateSchedule):  # type
         """
         return arithmetic.Clip(self, low, high)
 
+    def mirror(self, low: float, high: float) -> Schedule:
+        """Turn the values upside down between two bounds: `low + high - value`.
+
+        Args:
+            low: What `high` becomes.
+            high: What `low` becomes.
+
+        Returns:
+            The mirrored schedule, such as a momentum that goes against a learning rate.
+        """
+        return arithmetic.Mirror(self, low, high)
+
     def noise(self, amount: float, *, seed: int = 0) -> Schedule:
         """Multiply by `1 + amount * u`, with `u` uniform in [-1, 1) and drawn anew at each step.
 

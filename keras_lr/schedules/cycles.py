@@ -6,7 +6,7 @@ import decimal
 import itertools
 import math
 from collections.abc import Iterator
-from dataclasses import KW_ONLY
+from dataclasses import KW_ONLY, replace
 from decimal import Decimal
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -184,6 +184,21 @@ class Triangular(Schedule):
         elif self.mode == "exp_range":
             height = height * ops.exp(math.log(self.gamma) * real(step))
         return self.max_lr * height + self.min_lr * (1.0 - height)
+
+    def momentum(self, low: float = 0.8, high: float = 0.9) -> Schedule:
+        """Return the momentum that goes with it: low where the learning rate is high.
+
+        Args:
+            low: Momentum (or `beta_1`) at the top of the first triangle.
+            high: Momentum at the bottom of each.
+
+        Returns:
+            A schedule of the same triangles: `high - (high - low) * x * scale`.
+
+        Reference:
+            `torch.optim.lr_scheduler.CyclicLR`, in all three modes.
+        """
+        return replace(self, min_lr=low, max_lr=high).mirror(low, high)
 
     def cycle_ends(self, last: int = LAST_STEP) -> list[int]:
         """Return the steps at which a new triangle begins."""

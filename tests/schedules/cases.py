@@ -295,4 +295,11 @@ CASES = [
         20,
         (20,),
     ),
+    Case(
+        "mirror",
+        s.Linear(0.9, 0.2, steps=20).mirror(low=0.2, high=0.9),
+        lambda t: 0.2 + 0.7 * part(t, 20),
+        20,
+        (20,),
+    ),
 ]

@@ -184,3 +184,21 @@ def test_a_schedule_of_the_user_s_own_may_change():
     first = float(schedule(0))
     held.rate = 0.2
     assert (first, float(schedule(0))) == pytest.approx((0.1, 0.2))
+
+
+@pytest.mark.parametrize(
+    ("mode", "values"),  # torch 2.13: CyclicLR(SGD(momentum=0.9), ..., 3, 5, mode, gamma=0.97)
+    [
+        ("triangular", [0.86667, 0.83333, 0.8, 0.82, 0.84, 0.86, 0.88, 0.9, 0.86667, 0.83333]),
+        ("triangular2", [0.86667, 0.83333, 0.8, 0.82, 0.84, 0.86, 0.88, 0.9, 0.88333, 0.86667]),
+        (
+            "exp_range",
+            [0.86767, 0.83727, 0.80873, 0.82918, 0.84848, 0.86668, 0.88384, 0.9, 0.87466],
+        ),
+    ],
+)
+def test_momentum_of_triangles_is_that_of_torch(mode, values):
+    triangles = schedules.Triangular(0.01, 0.1, 3, 5, mode=mode, gamma=0.97)
+    momentum = triangles.momentum()
+    np.testing.assert_allclose(momentum.values(range(1, 1 + len(values))), values, atol=6e-6)
+    assert momentum.cycle_ends(16) == [8, 16]

@@ -4,20 +4,20 @@ import os
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from keras_lr._checks import check_choice, check_integer, check_number, check_path, complaint
+from keras_lr._checks import check_path, complaint
 from keras_lr._keras.learning_rate import named_leaves
-from keras_lr._keras.monitor import BATCH_LOSS, has_validation_data
+from keras_lr._keras.monitor import has_validation_data
 from keras_lr._keras.rollback import Rollback
 from keras_lr._keras.running_fit import running_fit
 from keras_lr._keras.training import attach, detach
 from keras_lr.callbacks.plateau.backup import PlateauBackup
 from keras_lr.callbacks.plateau.controller import PlateauController
-from keras_lr.callbacks.plateau.keras_attributes import KerasAttributes
+from keras_lr.callbacks.plateau.keras_attributes import KerasAttributes, size_of
 from keras_lr.callbacks.plateau.parameters import check_names, check_switches
 from keras_lr.callbacks.plateau.restore_points import Policy
 from keras_lr.callbacks.plateau.run import PlateauRun
 from keras_lr.callbacks.plateau.state import OWNER, PlateauEvent, check_state
-from keras_lr.callbacks.plateau.steps import PlateauSteps
+from keras_lr.callbacks.plateau.steps import PlateauSteps, steps_between
 
 
 class ReduceOnPlateauPlus(KerasAttributes):
@@ -142,7 +142,6 @@ class ReduceOnPlateauPlus(KerasAttributes):
         strict: bool = True,
     ) -> None:
         check_names(OWNER, monitor, optimizers)
-        check_choice(OWNER, ("auto", "min", "max"), mode=mode)
         check_switches(
             OWNER,
             verbose,
@@ -153,18 +152,13 @@ class ReduceOnPlateauPlus(KerasAttributes):
         )
         if backup_dir is not None:
             check_path(OWNER, "Pass the path of a folder, or None", backup_dir=backup_dir)
-        check_number(OWNER, "1e-4 is Keras' default", min_delta=min_delta)
-        if not (isinstance(frequency, str) and frequency == "epoch"):
-            check_integer(OWNER, 'Pass "epoch" or steps', at_least=1, frequency=frequency)
-        elif monitor == BATCH_LOSS:
-            rule, fix = "batch_loss needs a frequency in steps", "Pass frequency=100, for example"
-            raise ValueError(complaint(OWNER, rule, fix, frequency=frequency))
         super().__init__(monitor, mode, verbose)
+        self._every = steps_between(frequency, monitor)
         self.controller = PlateauController(
             factor=factor,
             patience=patience,
             mode="min" if mode == "auto" else mode,
-            min_delta=abs(min_delta),  # as Keras does
+            min_delta=size_of(min_delta),
             threshold_mode=threshold_mode,
             cooldown=cooldown,
             min_lr=min_lr,
@@ -183,7 +177,6 @@ class ReduceOnPlateauPlus(KerasAttributes):
             name=OWNER,
         )
         self._policy = Policy(restore_best_weights, restore_optimizer, bool(verbose))
-        self._every = None if isinstance(frequency, str) else int(frequency)
         self._optimizers = [optimizers] if isinstance(optimizers, str) else optimizers
         labels = [monitor, *(self._optimizers or [])]
         self._backup = None if backup_dir is None else PlateauBackup(backup_dir, labels)

@@ -67,6 +67,12 @@ def _count(name: str, value: Any) -> int:
     return int(value)
 
 
+def size_of(min_delta: Any) -> float:
+    """Return `min_delta` without its sign, as Keras takes it."""
+    check_number(OWNER, "1e-4 is Keras' default", min_delta=min_delta)
+    return abs(float(min_delta))
+
+
 class KerasAttributes(keras.callbacks.Callback):  # type: ignore[misc]
     """Monitor, parameters and memory of a plateau callback under Keras' names."""
 
@@ -85,6 +91,7 @@ class KerasAttributes(keras.callbacks.Callback):  # type: ignore[misc]
 
     def __init__(self, monitor: str, mode: str, verbose: int) -> None:
         super().__init__()
+        check_choice(OWNER, ("auto", "min", "max"), mode=mode)
         self._monitor, self._mode, self._verbose = monitor, mode, verbose
         self._operator: Literal["min", "max"] | None = None
         self._before_fit: dict[str, Any] = {"best": None, "wait": 0, "cooldown_counter": 0}
@@ -100,8 +107,7 @@ class KerasAttributes(keras.callbacks.Callback):  # type: ignore[misc]
 
     @min_delta.setter
     def min_delta(self, value: float) -> None:
-        check_number(OWNER, "1e-4 is Keras' default", min_delta=value)
-        self._change(min_delta=abs(value))
+        self._change(min_delta=size_of(value))
 
     @property
     def monitor(self) -> str:

@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+from keras_lr._checks import check_integer, complaint
 from keras_lr._keras.batch_loss import as_float
 from keras_lr._keras.monitor import BATCH_LOSS, ExactLoss
 from keras_lr._keras.rollback import Rollback
@@ -121,3 +122,19 @@ class PlateauSteps(StepHook):
     def set_state(self, state: dict[str, float]) -> None:
         """Go on from `get_state()`."""
         self._total, self._count = state["total"], int(state["count"])
+
+
+def steps_between(frequency: Any, monitor: str) -> int | None:
+    """Return how many steps there are from one evaluation to the next; None for an epoch.
+
+    Raises:
+        TypeError: If `frequency` is neither `"epoch"` nor an integer.
+        ValueError: If it is not positive, or an epoch, which is too long for `"batch_loss"`.
+    """
+    if not (isinstance(frequency, str) and frequency == "epoch"):
+        check_integer(OWNER, 'Pass "epoch" or steps', at_least=1, frequency=frequency)
+        return int(frequency)
+    if monitor == BATCH_LOSS:
+        rule, fix = "batch_loss needs a frequency in steps", "Pass frequency=100, for example"
+        raise ValueError(complaint(OWNER, rule, fix, frequency=frequency))
+    return None
