@@ -34,6 +34,7 @@ def trained():
 MODEL = [
     "_compile_config",
     "_compile_loss",
+    "_compile_metrics",
     "_compute_loss",
     "_eval_epoch_iterator",
     "_flatten_layers",
@@ -62,14 +63,18 @@ SLOTS = {
 }
 ELSEWHERE = [  # each with a test below
     "_call_has_training_arg",
+    "_collect_learning_rate",
     "_direction",
     "_ema_weights_in_model",
+    "_finite_generator",
+    "_infinite_generator",
+    "_num_samples",
     "_record_training_state_sharding_spec",
     "_use_cached_eval_dataset",
     "_value",
 ]
 KNOWN = {*MODEL, *ON_JAX, *OPTIMIZER, *SLOTS, *ELSEWHERE}
-OF_OTHERS = {"_current_frames", "_foreach_lerp_", "_getframe"}  # the standard library's, torch's
+OF_OTHERS = {"_current_frames", "_foreach_lerp_", "_get_lr", "_getframe"}  # Python, torch, W&B
 
 
 def names_of_others(tree, own):
@@ -237,6 +242,22 @@ def test_data_adapters():
     adapter = data_adapters.get_data_adapter(X, Y, batch_size=50, shuffle=False)
     assert [len(batch[0]) for batch in adapter.get_numpy_iterator()] == [50] * 4
     assert data_adapters.array_data_adapter.can_convert_arrays((X, Y, None))
+
+
+def test_names_of_data_adapters():
+    class Batches(keras.utils.PyDataset):
+        def __len__(self):
+            return 2
+
+        def __getitem__(self, index):
+            return X, Y
+
+    adapters = data_adapters.array_data_adapter, data_adapters.py_dataset_adapter
+    arrays = adapters[0].ArrayDataAdapter(X, Y, batch_size=50)
+    batches = adapters[1].PyDatasetAdapter(Batches(), shuffle=False)
+    assert arrays._num_samples == len(X)
+    assert len(list(batches._finite_generator())) == 2
+    assert next(batches._infinite_generator())[0] is X
 
 
 @pytest.mark.needs("optimizers.ScheduleFreeAdamW")
