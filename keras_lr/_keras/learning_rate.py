@@ -132,6 +132,11 @@ class LearningRates:
         decays = [getattr(leaf, "_decay", None) for leaf in leaves]
         self._decays = [decay for decay in decays if isinstance(decay, keras.Variable)]
 
+    @property
+    def written(self) -> dict[int, float]:
+        """What was last written to each variable, by its `id`."""
+        return dict(self._knob.written)
+
     def write(self, state: TrainingState, learning_rate: float) -> None:
         """Make `learning_rate`, times a plateau's scale, the one of the next update."""
         self._knob.write(state, learning_rate)

@@ -3,7 +3,7 @@
 import contextlib
 import random
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import keras
@@ -11,10 +11,13 @@ import numpy as np
 from keras.src.backend.common import global_state  # where Keras keeps its global seed generator
 from keras.src.random.seed_generator import make_default_seed
 
+from keras_lr._checks import complaint
 from keras_lr._keras.backend import ON_JAX, ON_TORCH
+from keras_lr._keras.patch import Patch
 from keras_lr._keras.training_state import TrainingState
-from keras_lr._keras.values import read_variable, write_variable
+from keras_lr._keras.values import read_variable, rounding, write_variable
 from keras_lr._keras.versions import GLOBAL_SEED_GENERATOR
+from keras_lr._warnings import warn
 
 
 class VariableSnapshot:
@@ -23,6 +26,9 @@ class VariableSnapshot:
     def __init__(self, variables: Iterable[Any], read: Callable[[Any], np.ndarray]) -> None:
         unique = {id(variable): variable for variable in variables}
         self._values = [(variable, read(variable)) for variable in unique.values()]
+
+    def __iter__(self) -> Iterator[tuple[Any, np.ndarray]]:
+        return iter(self._values)
 
     def restore(self, write: Callable[[Any, np.ndarray], None]) -> None:
         """Hand every variable and its old value to `write`."""
@@ -90,11 +96,49 @@ class ModelSnapshot:
         held = [variable for each in others if each.built for variable in each.variables]
         self._not_built = [each for each in others if not each.built]
         self._variables = VariableSnapshot([*model_variables(model), *held], state.read)
-        self._attributes = {k: v for k, v in vars(model).items() if k not in FIT_ATTRIBUTES}
+        self._attributes = {
+            name: value
+            for name, value in vars(model).items()
+            if name not in FIT_ATTRIBUTES and not isinstance(value, Patch)
+        }
 
     def restore_values(self, state: TrainingState) -> None:
         """Put the variables back in the middle of `fit`."""
         self._variables.restore(state.write)
+
+    def present(self, state: TrainingState) -> dict[int, np.ndarray]:
+        """Return what the variables hold now, by their `id`."""
+        return {id(variable): state.read(variable) for variable, _ in self._variables}
+
+    def restore_unchanged(
+        self, owner: str, rates: Mapping[int, float], left: Mapping[int, np.ndarray] | None
+    ) -> None:
+        """Put back, some time after a run was cut off, what has not been changed since.
+
+        Warn of what was. The attributes of the model are left as they are.
+
+        Args:
+            owner: The public name the user called.
+            rates: The learning rates that the run wrote last, by the `id` of the variable.
+            left: The values that the run has left, if they are known.
+        """
+        kept = set()
+        if vars(self._model).get("optimizer") is not self._attributes.get("optimizer"):
+            kept.add("optimizer")
+        for variable, value in self._variables:
+            if variable._value is not None:  # else a `fit` on JAX has taken it along
+                present = read_variable(variable)
+                rate = rates.get(id(variable))
+                ours = present if left is None else left.get(id(variable), present)
+                set_since = rate is not None and abs(present - rate) > rounding(variable, rate)
+                if set_since or not np.array_equal(present, ours, equal_nan=_has_nan(present)):
+                    kept.add("learning rate" if set_since else variable.name)
+                    continue
+            write_variable(variable, value)
+        if kept:
+            rule = "a run that was cut off has been undone, but for what was changed since"
+            fix = f"To have all of it undone at once, run it in `with {owner}(...)`"
+            warn(complaint(owner, rule, fix, kept=", ".join(sorted(kept))))
 
     def restore(self) -> None:
         """Put everything back, after `fit` or after whatever cut it off."""
@@ -109,6 +153,10 @@ class ModelSnapshot:
         for name, value in self._attributes.items():
             if present.get(name) is not value:
                 present[name] = value
+
+
+def _has_nan(value: np.ndarray) -> bool:
+    return value.dtype.kind in "fc"
 
 
 # What `fit` itself sets on a model. These follow their own rules: see `fit_effects_kept`.

@@ -5,6 +5,7 @@ from typing import Any
 
 from keras_lr._keras.backend import ON_JAX, ON_TENSORFLOW
 from keras_lr._keras.build import build
+from keras_lr._keras.cut_off import FitWatch
 from keras_lr._keras.loggers import LoggedRates
 from keras_lr._keras.patch import Patch
 from keras_lr._keras.running_fit import FitSession
@@ -41,6 +42,7 @@ class TrainFunction:
         self._outer: TrainFunction | None = None
         self.logged_rates = LoggedRates()
         self._patches: dict[str, Patch] = {}
+        self._watch: FitWatch | None = None
         self._asked_aside = self._begun = self._pending = False
 
     def __call__(self, *arguments: Any) -> Any:
@@ -85,6 +87,7 @@ class TrainFunction:
         # takes the variables' values into its hands: the time to see what has been left behind.
         ours = {"make_train_function": self._make_train_function, "compile": self._compile}
         self._patches = {name: Patch(model, name, method) for name, method in ours.items()}
+        self._watch = FitWatch(model, self._cut_off)
         self.session.when_over(self.end)
 
     def remove(self) -> None:
@@ -94,6 +97,8 @@ class TrainFunction:
             self._model.train_function = self._outer or self.plain
         for patch in self._patches.values():
             patch.remove()
+        if self._watch is not None:
+            self._watch.remove()
 
     def end(self) -> None:
         """Take all hooks off, and let them tidy up."""
@@ -197,6 +202,10 @@ class TrainFunction:
     def _interrupted(self) -> None:
         if ON_JAX and self.state.is_carrying:
             self._hand_over()
+        self._cut_off()
+
+    def _cut_off(self) -> None:
+        """Take all hooks off: an exception is on its way out of the fit."""
         hooks, self.hooks = self.hooks, []
         for hook in hooks:
             hook.on_interrupt()

@@ -51,15 +51,6 @@ def detach(model: Any, hook: StepHook) -> None:
             function.remove()
 
 
-def is_attached(model: Any, hook: StepHook) -> bool:
-    """Return whether a hook is still around the model's training steps.
-
-    After a fit that was cut off, it is until another fit has trained.
-    """
-    function = model.train_function
-    return isinstance(function, TrainFunction) and hook in function.hooks
-
-
 def compile_anew(model: Any) -> None:
     """Make the training step be traced again, also in the middle of `fit`; hooks stay around it."""
     wrapper = model.train_function

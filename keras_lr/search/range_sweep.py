@@ -11,13 +11,14 @@ import numpy as np
 from keras_lr._checks import check_choice, check_integer, check_number, complaint
 from keras_lr._keras.backend import ON_JAX
 from keras_lr._keras.batch_loss import BatchLoss, as_float, loss_in
+from keras_lr._keras.cut_off import spare_weights
 from keras_lr._keras.data import Batch
 from keras_lr._keras.evaluation import LossFunction
 from keras_lr._keras.learning_rate import LearningRates, held_learning_rates
 from keras_lr._keras.position import accumulation_steps, micro_step
 from keras_lr._keras.state import ModelSnapshot, RandomSnapshot
 from keras_lr._keras.step import StepHook
-from keras_lr._keras.training import attach, detach, is_attached
+from keras_lr._keras.training import attach, detach
 from keras_lr._keras.training_state import TrainingState
 from keras_lr.search.loss_watch import LossWatch
 from keras_lr.search.progress import Progress, Verbosity, check_verbose
@@ -121,9 +122,10 @@ class RangeSweep(StepHook):
         self._undo = contextlib.ExitStack()
         self._undo.enter_context(held_learning_rates(model))
         self._rates = LearningRates(model)
-        attach(model, self)
+        self._session = attach(model, self).session
         self._undo.callback(detach, model, self)
-        self.done = False
+        self._left: dict[int, np.ndarray] | None = None
+        self.done = self.is_over = False
         self.batches = 0
 
     @property
@@ -152,6 +154,9 @@ class RangeSweep(StepHook):
         self.batches += 1
         if self.done:
             return
+        if not self._session.is_fit and self._snapshot is not None:
+            # Nobody says when a loop of the user's own is over.
+            self._left = self._snapshot.present(state)
         logs["learning_rate"] = float(self._learning_rates[self._point])
         self._unread.append(loss_in(logs, self.owner))
         pending = 1 if self._reads_late and self._point < self._settings.steps else 0
@@ -161,27 +166,35 @@ class RangeSweep(StepHook):
     def on_interrupt(self) -> None:
         """Put everything back at once: an exception is on its way out of `fit`."""
         self.restore()
+        spare_weights(self._model, self._session)
 
     def on_left_behind(self) -> None:
-        """Put everything back: nothing has been trained since, and another `fit` begins."""
-        self.restore()
+        """Put back what nobody has changed since: the fit was cut off unnoticed."""
+        if self.is_over:
+            return
+        self.is_over = self.done = True
+        written = self._rates.written
+        self._undo.close()
+        if self._snapshot is not None:
+            self._snapshot.restore_unchanged(self.owner, written, self._left)
+
+    def on_compile(self) -> None:
+        """Refuse it in the middle of a sweep, which could not be undone any more."""
+        if self._session.is_fit and not self.done:
+            rule = "the model cannot be compiled during a sweep, which ends by putting it back"
+            fix = "Compile before the sweep or after it"
+            raise ValueError(complaint(self.owner, rule, fix, steps_made=self.updates))
+        self.on_left_behind()
 
     def restore(self) -> None:
-        """Put the model, its optimizer and the random generators back. Can be called again."""
-        self.abandon()
+        """Put the model, its optimizer and the random generators back, once."""
+        if self.is_over:
+            return
+        self.is_over = self.done = True
+        self._undo.close()
         if self._snapshot is not None:
             self._snapshot.restore()
         self._random.restore()
-
-    def abandon(self) -> None:
-        """End the sweep and take the hooks off, leaving all values as they are."""
-        self.done = True
-        self._undo.close()
-
-    @property
-    def is_attached(self) -> bool:
-        """Return whether nothing has been trained since the sweep, so that restoring is safe."""
-        return is_attached(self._model, self)
 
     def finish(self) -> None:
         """End the progress line."""

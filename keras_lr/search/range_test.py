@@ -32,12 +32,15 @@ class LRRangeTest(RestoringCallback):
     Weights, batch-norm statistics, optimizer (slots, iterations, learning rate, schedule), random
     states and compiled functions are then as they were: training goes on bit for bit as if there
     had been no sweep, on data that begins again with each `fit`. That holds too when another
-    callback stops the fit, and when an exception or Ctrl-C strikes during a training step. Keras
-    tells callbacks nothing of exceptions elsewhere (in the data, in another callback). To be safe
-    from those, run `fit` inside the callback's context, or call `restore()` afterwards:
+    callback stops the fit, and when an exception or Ctrl-C ends it, in a training step, the data,
+    the validation or another callback; `result` is then the curve so far. The model has been put
+    back by the time the exception leaves `fit`: nothing that you do afterwards is undone. Only
+    where nobody can see the end, in a loop of your own over `train_on_batch` that is left without
+    `on_train_end`, is it put back later, when the next `fit` begins, except for what has been
+    changed since, which a warning names. Run such a loop inside the callback's context:
 
         with LRRangeTest() as finder:
-            model.fit(x, y, callbacks=[finder])
+            ...
 
     A callback that puts weights of its own in at the end of a fit, as `EarlyStopping` does with
     `restore_best_weights`, would put in those of the sweep: leave it to the next `fit`.
@@ -137,16 +140,20 @@ class LRRangeTest(RestoringCallback):
         )
         self._sweep: RangeSweep | None = None
         self._batches_before_epoch = 0
-        self.result: RangeTestResult | None = None
+        self._result: RangeTestResult | None = None
+
+    @property
+    def result(self) -> RangeTestResult | None:
+        """What was found; None until the fit ends, and after a sweep of fewer than two updates."""
+        if self._sweep is not None and self._sweep.is_over:  # an exception has ended it
+            self._result, self._sweep = self._sweep.result(), None
+        return self._result
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Begin the sweep. Called by `fit`."""
-        if self._sweep is not None:  # left behind by a fit that was cut off
-            if self._sweep.is_attached:
-                self._sweep.restore()
-            else:
-                self._sweep.abandon()
-        self.result = None
+        if self._sweep is not None:  # of a fit that was cut off
+            self._sweep.on_left_behind()
+        self._sweep = self._result = None
         # What the running fit has made of its data; there is none in a loop of the user's own.
         adapter = getattr(running_fit(self.model), "data_adapter", None)
         with generators_kept():  # data may draw random numbers as it is read
@@ -182,9 +189,8 @@ class LRRangeTest(RestoringCallback):
         """Put the model back as it was before the sweep.
 
         Does nothing where this has been done already, which is so after every `fit` that ended by
-        itself.
+        itself or by an exception: what you have done since stays.
         """
         if self._sweep is not None:
             self._sweep.restore()
-            self.result = self._sweep.result()
-            self._sweep = None
+            self._result, self._sweep = self._sweep.result(), None
