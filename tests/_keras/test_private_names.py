@@ -68,6 +68,7 @@ ELSEWHERE = [  # each with a test below
     "_ema_weights_in_model",
     "_finite_generator",
     "_infinite_generator",
+    "_inputs",
     "_num_samples",
     "_record_training_state_sharding_spec",
     "_use_cached_eval_dataset",
@@ -256,6 +257,7 @@ def test_names_of_data_adapters():
     arrays = adapters[0].ArrayDataAdapter(X, Y, batch_size=50)
     batches = adapters[1].PyDatasetAdapter(Batches(), shuffle=False)
     assert arrays._num_samples == len(X)
+    assert arrays._inputs[0] is X
     assert len(list(batches._finite_generator())) == 2
     assert next(batches._infinite_generator())[0] is X
 
