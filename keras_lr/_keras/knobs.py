@@ -8,6 +8,8 @@ import keras
 from keras_lr._checks import complaint
 from keras_lr._keras.training_state import TrainingState
 
+MOMENTA = ("momentum", "beta_1")
+
 
 class Knob:
     """Variables of several optimizers that are set together, in proportion to their shares.
@@ -56,6 +58,13 @@ def refuse_driven(owner: str, name: str, value: Any) -> None:
         raise ValueError(complaint(owner, rule, "Keep one of them", **{name: "driven already"}))
 
 
+def has_momentum(optimizer: Any) -> bool:
+    """Return whether a leaf optimizer was made with a momentum or a `beta_1` to drive."""
+    values = [getattr(optimizer, name, None) for name in MOMENTA]
+    present = next((value for value in values if value is not None), None)
+    return isinstance(present, StandIn) or bool(present)
+
+
 def momentum_name(optimizer: Any, owner: str) -> str:
     """Return which attribute of a leaf optimizer is its momentum.
 
@@ -63,7 +72,7 @@ def momentum_name(optimizer: Any, owner: str) -> str:
         ValueError: If it has none, or was made without.
     """
     alone = "leave the momentum alone (momentum=None), or change the optimizer"
-    for name in ("momentum", "beta_1"):
+    for name in MOMENTA:
         value = getattr(optimizer, name, None)
         if value is None:
             continue

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import keras
 
 from keras_lr._keras.backend import strategy_scope
-from keras_lr._keras.knobs import Knob, StandIn, momentum_name, refuse_driven
+from keras_lr._keras.knobs import Knob, StandIn, has_momentum, momentum_name, refuse_driven
 from keras_lr._keras.learning_rate import leaf_optimizers, proportions
 from keras_lr._keras.training import compiled_anew
 from keras_lr._keras.values import read_variable, rounding
@@ -32,15 +32,16 @@ class Overlay:
         learning_rate: Whether to drive the learning rates, of which none may have a schedule:
             `"together"`, in their present proportion, or `"each"` by itself.
         momentum: Whether to drive `momentum`, or `beta_1` where an optimizer has that.
+        spares: Whether optimizers without momentum are left as they are, instead of refused.
         weight_decay: Whether to drive `weight_decay`.
 
     Attributes:
         learning_rates: What sets the learning rates: nothing, one thing, or one for each optimizer.
-        momentum: What sets the momenta of all optimizers, if that was asked for.
+        momentum: What sets the momenta of the optimizers, if that was asked for and any has one.
         weight_decay: What sets the weight decays of all optimizers, if that was asked for.
 
     Raises:
-        ValueError: If an optimizer has no momentum to drive.
+        ValueError: If an optimizer has no momentum to drive, unless it is to be spared.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Overlay:
         *,
         learning_rate: Literal["together", "each"] | None = None,
         momentum: bool = False,
+        spares: bool = False,
         weight_decay: bool = False,
     ) -> None:
         self._model, self._owner = model, owner
@@ -67,7 +69,9 @@ class Overlay:
         elif learning_rate == "each":
             self.learning_rates = [Knob([rate], [1.0], scaled=True) for rate in self._rates]
         if momentum:
-            self.momentum = self._replaced(leaves, [momentum_name(leaf, owner) for leaf in leaves])
+            driven = list(filter(has_momentum, leaves)) if spares else leaves
+            names = [momentum_name(leaf, owner) for leaf in driven]
+            self.momentum = self._replaced(driven, names) if driven else None
         if weight_decay:
             self.weight_decay = self._replaced(leaves, ["weight_decay"] * len(leaves))
         self._undo = contextlib.ExitStack()

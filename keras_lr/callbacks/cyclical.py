@@ -1,6 +1,6 @@
 """`OneCycle` and `CyclicLR`: learning rates that go up before they come down."""
 
-from typing import Any
+from typing import Any, Literal
 
 from keras_lr._checks import check_integer, check_number, complaining_as, complaint
 from keras_lr._warnings import warn
@@ -10,6 +10,8 @@ from keras_lr.callbacks.lengths import doubt_of_length
 from keras_lr.callbacks.reading import Reading
 from keras_lr.schedules import OneCycle as OneCycleSchedule
 from keras_lr.schedules import Triangular
+
+_MOMENTUM = (0.85, 0.95)
 
 
 class OneCycle(ScheduleCallback):
@@ -29,13 +31,15 @@ class OneCycle(ScheduleCallback):
         final_div_factor: How much lower the last value is than the first, at least 1.
         curve: `"cosine"` or `"linear"`.
         three_phase: Whether to come down to the first value before falling to the last.
-        momentum: The low and the high momentum, or None to leave it alone. To drive it, the
-            training step is compiled once more.
+        momentum: The low and the high momentum; or None to leave it alone. To drive it, the
+            training step is compiled once more. The default, `"auto"`, is (0.85, 0.95) for every
+            optimizer that was made with a momentum, or a `beta_1`. Where none was, the learning
+            rate alone is cycled, and a line says so.
 
     Raises:
         ValueError: At construction if an argument is out of its range. In `fit` if the optimizer
-            has no momentum and one is asked for, if data of unknown length meets no `steps`, and
-            as `LRScheduler`.
+            has no momentum and two values are given for it, if data of unknown length meets no
+            `steps`, and as `LRScheduler`.
 
     Example:
         >>> import keras, numpy as np
@@ -63,7 +67,7 @@ class OneCycle(ScheduleCallback):
         final_div_factor: float = 1e4,
         curve: str = "cosine",
         three_phase: bool = False,
-        momentum: tuple[float, float] | None = (0.85, 0.95),
+        momentum: tuple[float, float] | Literal["auto"] | None = "auto",
     ) -> None:
         super().__init__()
         self._shape: dict[str, Any] = {
@@ -78,6 +82,9 @@ class OneCycle(ScheduleCallback):
             check_integer("OneCycle", "Pass a number of updates", at_least=2, steps=steps)
         # What is wrong whatever the fit: the schedule's own checks find it.
         OneCycleSchedule(steps=10**9 if steps is None else steps, **self._shape)
+        self._spares = isinstance(momentum, str) and momentum == "auto"
+        if self._spares:
+            momentum = _MOMENTUM
         if momentum is not None:
             _check_momentum("OneCycle", momentum)
         self._steps = steps
@@ -99,8 +106,17 @@ class OneCycle(ScheduleCallback):
             return Plan(Reading(run, "the schedule", schedule))
         momentum = schedule.momentum(*self._momentum)
         return Plan(
-            Reading(run, "the schedule", schedule), momentum=Reading(run, "momentum", momentum)
+            Reading(run, "the schedule", schedule),
+            momentum=Reading(run, "momentum", momentum),
+            spares=self._spares,
         )
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Begin; say so if there is no momentum to cycle. Called by `fit`."""
+        super().on_train_begin(logs)
+        alone = self._spares and self._overlay is not None and self._overlay.momentum is None
+        if alone and self.params["verbose"]:
+            print("OneCycle: the optimizer has no momentum; the learning rate alone is cycled.")
 
 
 class CyclicLR(ScheduleCallback):

@@ -20,7 +20,7 @@ from keras_lr._keras.training_state import TrainingState
 from keras_lr.callbacks.fit_run import FitRun, Position
 from keras_lr.callbacks.observed import Observed, with_largest
 from keras_lr.callbacks.one_writer import WriterWatch, refuse_other_drivers
-from keras_lr.callbacks.reading import Reading
+from keras_lr.callbacks.reading import Reading, checked
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,13 @@ class Plan:
         learning_rate: One reading for all optimizers, or one for each; None to leave it alone.
         momentum: A reading, or None.
         weight_decay: A reading, or None.
+        spares: Whether optimizers without momentum are left as they are, instead of refused.
     """
 
     learning_rate: Reading | Sequence[Reading] | None = None
     momentum: Reading | None = None
     weight_decay: Reading | None = None
+    spares: bool = False
 
     @property
     def how(self) -> Literal["together", "each"] | None:
@@ -75,6 +77,9 @@ class StepDriver(StepHook):
 
     def before_step(self, state: TrainingState) -> None:
         """Set the values of the coming update."""
+        if self._observed is not None:
+            for name, rate in self._observed.coming(state).items():
+                checked(self.owner, name, rate, self._position)
         for name, reading, knob in self._tracks:
             self.applied[name] = knob.write(state, reading(self._position))
 
@@ -164,6 +169,7 @@ class ScheduleCallback(RestoringCallback, ABC):
             self.owner,
             learning_rate=plan.how,
             momentum=plan.momentum is not None,
+            spares=plan.spares,
             weight_decay=plan.weight_decay is not None,
         )
         try:

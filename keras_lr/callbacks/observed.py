@@ -21,11 +21,18 @@ class Observed:
 
     def last(self, access: Access) -> dict[str, float]:
         """Return what the last step has used, by names for the logs."""
-        if self._model.optimizer is not self._optimizer:
-            self._follow()
+        self._follow()
         return {name: rate.last(access) for name, rate in self._rates.items()}
 
+    def coming(self, access: Access) -> dict[str, float]:
+        """Return what the schedules in the optimizers give for the coming step."""
+        self._follow()
+        rates = {name: rate.coming(access) for name, rate in self._rates.items()}
+        return {name: rate for name, rate in rates.items() if rate is not None}
+
     def _follow(self) -> None:
+        if self._model.optimizer is self._optimizer:
+            return
         self._optimizer = self._model.optimizer
         leaves = leaf_optimizers(self._optimizer)
         names = [f"learning_rate_{leaf.name}" for leaf in leaves]
@@ -45,12 +52,23 @@ class _OneRate:
         self._observation = RateObservation(optimizer)
         self._schedule: Any = None
         self._values = Values(None)
+        self._known: tuple[int, float] = (-1, 0.0)  # a user's function is called once for a step
 
     def last(self, access: Access) -> float:
-        schedule = self._observation.schedule
-        if schedule is None:
+        if self._observation.schedule is None:
             return self._observation.last_held(access)
+        return self._at(self._observation.last_step(access))
+
+    def coming(self, access: Access) -> float | None:
+        if self._observation.schedule is None:
+            return None
+        return self._at(self._observation.coming_step(access))
+
+    def _at(self, step: int) -> float:
+        schedule = self._observation.schedule
         if schedule is not self._schedule:
             self._schedule, self._values = schedule, Values(schedule)
-        value = float(self._values(self._observation.last_step(access)))
-        return value * self._observation.scale
+            self._known = (-1, 0.0)
+        if step != self._known[0]:
+            self._known = step, float(self._values(step))
+        return self._known[1] * self._observation.scale

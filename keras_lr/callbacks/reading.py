@@ -1,14 +1,12 @@
 """Reading a schedule at the places where a fit comes by."""
 
-import inspect
-import math
 from collections.abc import Callable
 from typing import Any, Literal
 
 import keras
 import numpy as np
 
-from keras_lr._checks import complaint
+from keras_lr._checks import GREATEST, complaint, float_or_inf
 from keras_lr.callbacks.fit_run import FitRun, Position
 from keras_lr.schedules import Schedule
 from keras_lr.schedules.look_ahead import LookAhead
@@ -105,29 +103,32 @@ class Reading:
         return self._held
 
     def _checked(self, value: Any, position: Position) -> float:
-        where = f"at step {position.update}, in epoch {position.epoch}"
-        try:
-            number = float(value)
-        except (TypeError, ValueError) as error:
-            rule, fix = f"{self._name} must give a number {where}", "Return a float"
-            raise TypeError(complaint(self._run.owner, rule, fix, value=value)) from error
-        if not 0.0 <= number < math.inf:
-            rule = f"{self._name} must be finite and not negative {where}"
-            fix = "Bound the schedule, such as by .clip(low=0.0)"
-            raise ValueError(complaint(self._run.owner, rule, fix, value=number))
-        return number
+        return checked(self._run.owner, self._name, value, position)
 
 
-def check_schedule(owner: str, name: str, schedule: Any) -> None:
-    """Raise unless `schedule` can be called with one number."""
-    fix = "Pass one of keras_lr.schedules, a Keras schedule, or a function of one number"
-    if not callable(schedule):
-        rule = f"{name} must be a schedule"
-        raise TypeError(complaint(owner, rule, fix, **{name: schedule}))
-    if isinstance(schedule, keras.optimizers.schedules.LearningRateSchedule):
-        return
+def checked(owner: str, name: str, value: Any, position: Position) -> float:
+    """Return a value as a float, if an optimizer can use it.
+
+    Args:
+        owner: The public name of the callback.
+        name: What the value is one of.
+        value: The value for the next update.
+        position: Where the fit stands.
+
+    Raises:
+        TypeError: If it is no number.
+        ValueError: If it is negative, not a number, or not finite in float32.
+    """
+    where = f"at step {position.update}, in epoch {position.epoch}"
     try:
-        inspect.signature(schedule).bind(0)
-    except TypeError as error:
-        rule = f"{name} must take one number, the step or the epoch"
-        raise TypeError(complaint(owner, rule, fix, **{name: schedule})) from error
+        number = float_or_inf(value)
+    except (TypeError, ValueError) as error:
+        rule, fix = f"{name} must give a number {where}", "Return a float"
+        raise TypeError(complaint(owner, rule, fix, value=value)) from error
+    if not 0.0 <= number <= GREATEST:
+        rule = f"{name} must be finite and not negative {where}"
+        if number > GREATEST:
+            rule = f"{name} must be finite and not negative {where}, in float32 too"
+        fix = "Bound the schedule, such as by .clip(low=0.0, high=1.0)"
+        raise ValueError(complaint(owner, rule, fix, value=number))
+    return number

@@ -1,5 +1,6 @@
 """`LRScheduler`: any schedule, for the learning rate, the momentum and the weight decay."""
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,7 +9,13 @@ from keras_lr._warnings import warn
 from keras_lr.callbacks.driver import Plan, ScheduleCallback
 from keras_lr.callbacks.fit_run import FitRun
 from keras_lr.callbacks.lengths import doubt_of_length
-from keras_lr.callbacks.reading import AnySchedule, Reading, Unit, check_schedule
+from keras_lr.callbacks.reading import AnySchedule, Reading, Unit
+from keras_lr.callbacks.signatures import (
+    OfEpochAndRate,
+    check_schedule,
+    takes_rate,
+    warn_of_other_unit,
+)
 from keras_lr.schedules import Schedule
 
 
@@ -42,7 +49,10 @@ class LRScheduler(ScheduleCallback):
         schedule: What gives the learning rate: one of `keras_lr.schedules`, a Keras schedule, or a
             function of one Python number. A list gives one to each optimizer of a
             `MultiOptimizer`; a single one drives the largest learning rate, and the others keep
-            their proportion to it. None leaves the learning rate alone.
+            their proportion to it. None leaves the learning rate alone. A function of two,
+            `f(epoch, lr)`, is called as Keras' `LearningRateScheduler` calls it, whatever `unit`
+            is: once per epoch, with the learning rate of the epoch before (of the optimizer itself
+            in epoch 0).
         unit: What the schedules count: `"step"`, updates; or `"epoch"`, where update $t$ is at
             $t / steps$, a fraction, so that the value changes smoothly within epochs.
         change_every: `"step"`, or `"epoch"` to change values only when an epoch begins.
@@ -53,10 +63,16 @@ class LRScheduler(ScheduleCallback):
 
     Raises:
         TypeError: At construction if a schedule cannot be called with one number.
-        ValueError: At construction if `unit` or `change_every` is unknown. At the beginning of
+        ValueError: At construction if `unit` or `change_every` is unknown, or a list is empty. At
+            the beginning of
             `fit` if the optimizer has a schedule of its own or a decay, if another callback sets
             the learning rate, if there is no momentum to drive, or if a schedule in epochs meets
-            data of unknown length. In `fit` if a value is negative or not finite.
+            data of unknown length. In `fit` if a value is negative or not finite in float32, one
+            that the optimizer's own schedule gives included.
+
+    Warns:
+        UserWarning: If a function's parameter is called `epoch` but it is called with the step, or
+            the other way round.
 
     Example:
         >>> import keras, numpy as np
@@ -86,14 +102,18 @@ class LRScheduler(ScheduleCallback):
         super().__init__()
         check_choice("LRScheduler", ("step", "epoch"), unit=unit, change_every=change_every)
         given: list[tuple[str, Any]] = [("momentum", momentum), ("weight_decay", weight_decay)]
+        given = [(name, each) for name, each in given if each is not None]
         if isinstance(schedule, Sequence) and not isinstance(schedule, str):
-            for each in schedule:  # None would be the only optimizer left alone
-                check_schedule("LRScheduler", "schedule", each)
+            if not schedule:
+                rule, fix = "there must be a schedule for each optimizer", "Pass one for each"
+                raise ValueError(complaint("LRScheduler", rule, fix, schedule=schedule))
+            rates = list(schedule)  # None would be the only optimizer left alone
         else:
-            given += [("schedule", schedule)]
+            rates = [] if schedule is None else [schedule]
+        given += [("schedule", each) for each in rates if not takes_rate(each)]
         for name, each in given:
-            if each is not None:
-                check_schedule("LRScheduler", name, each)
+            check_schedule("LRScheduler", name, each)
+            warn_of_other_unit("LRScheduler", name, each, unit)
         self._schedule = schedule
         self._unit, self._change_every = unit, change_every
         self._momentum, self._weight_decay = momentum, weight_decay
@@ -102,14 +122,20 @@ class LRScheduler(ScheduleCallback):
         """Return the readings of all schedules."""
         schedule = self._schedule
         if isinstance(schedule, Sequence):
-            rates: Any = [self._reading(run, "schedule", each) for each in schedule]
+            own = itertools.chain(run.learning_rates, itertools.repeat(0.0))
+            rates: Any = [self._rates(run, *each) for each in zip(schedule, own, strict=False)]
         else:
-            rates = self._reading(run, "schedule", schedule)
+            rates = self._rates(run, schedule, max(run.learning_rates))
         return Plan(
             learning_rate=rates,
             momentum=self._reading(run, "momentum", self._momentum),
             weight_decay=self._reading(run, "weight_decay", self._weight_decay),
         )
+
+    def _rates(self, run: FitRun, schedule: Any, own: float) -> Reading | None:
+        if takes_rate(schedule):
+            return Reading(run, "schedule", OfEpochAndRate(schedule, own), "epoch", "epoch")
+        return self._reading(run, "schedule", schedule)
 
     def _reading(self, run: FitRun, name: str, schedule: AnySchedule | None) -> Reading | None:
         if schedule is None:

@@ -81,7 +81,7 @@ def migrate(optimizer: str | type, /, **old_arguments: Any) -> Migration:
     Raises:
         ValueError: If Keras 2.2 had no such optimizer or argument, if both `lr` and `learning_rate`
             are given, if both `clipnorm` and `clipvalue` are, or if a value is out of its range.
-        TypeError: If a number is not one.
+        TypeError: If `optimizer` is neither, or a number is not one.
 
     Example:
         >>> migration = migrate("adam", lr=0.002, decay=1e-4, epsilon=None)
@@ -106,6 +106,9 @@ def migrate(optimizer: str | type, /, **old_arguments: Any) -> Migration:
 
 
 def _known_name(optimizer: str | type) -> str:
+    if not isinstance(optimizer, str | type):
+        rule, fix = "optimizer must be a name or a class", 'Pass "sgd", for example'
+        raise TypeError(complaint("migrate", rule, fix, optimizer=optimizer))
     wanted = optimizer if isinstance(optimizer, str) else optimizer.__name__
     for name in _ACCEPTED:
         if name.lower() == wanted.lower():

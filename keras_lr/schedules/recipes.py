@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property, reduce
 
-from keras_lr._checks import check_choice, check_number, complaint
+from keras_lr._checks import GREATEST, check_choice, check_number, complaint
 from keras_lr.schedules.base import Composed, Schedule, schedule
 from keras_lr.schedules.decays import InversePower
 from keras_lr.schedules.operators import check_schedules
@@ -164,7 +164,14 @@ class OneCycle(Composed):
 
         Returns:
             A schedule of the same length and curve.
+
+        Raises:
+            TypeError: If a value is not a number.
+            ValueError: If one is negative or not finite, or `low` is above `high`.
         """
+        fix = "Pass two numbers such as 0.85 and 0.95"
+        check_number("OneCycle", fix, at_least=0.0, at_most=GREATEST, low=low, high=high)
+        check_number("OneCycle", fix, at_least=float(low), high=high)
         return self._through(high, low, high)
 
     def _through(self, first: float, top: float, last: float) -> Schedule:

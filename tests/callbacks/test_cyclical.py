@@ -4,8 +4,9 @@ import keras
 import numpy as np
 import pytest
 from callbacks.drives import Spy, data, fit, network
+from tiny import JIT
 
-from keras_lr import schedules
+from keras_lr import optimizers, schedules
 from keras_lr.callbacks import CyclicLR, OneCycle
 
 X, Y = data()  # 48 samples, 6 batches of 8
@@ -49,3 +50,56 @@ def test_triangles_drive_momentum_against_the_rate(mode):
 def test_a_momentum_that_is_no_range_is_refused(momentum):
     with pytest.raises((TypeError, ValueError), match="CyclicLR: momentum must be"):
         CyclicLR(0.0, 0.1, momentum=momentum)
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        keras.optimizers.SGD,
+        keras.optimizers.RMSprop,
+        keras.optimizers.Adagrad,
+        lambda: keras.optimizers.Adam(beta_1=0.0),
+        lambda: optimizers.SGD(lr=0.5),
+    ],
+)
+def test_without_momentum_the_rate_alone_is_cycled_and_a_line_says_so(optimizer, capsys):
+    model = network(optimizer())
+    history = model.fit(*data(), batch_size=8, epochs=2, verbose=2, callbacks=[OneCycle(0.1)])
+    expected = schedules.OneCycle(0.1, steps=12).values([5, 11])
+    np.testing.assert_allclose(history.history["learning_rate"], expected, rtol=1e-5)
+    assert "momentum" not in history.history
+    assert capsys.readouterr().out.count("OneCycle: the optimizer has no momentum") == 1
+    with pytest.raises(ValueError, match=r"OneCycle: .*momentum"):
+        fit(network(optimizer()), data(), OneCycle(0.1, momentum=(0.85, 0.95)))
+
+
+def test_of_several_optimizers_those_with_momentum_have_it_cycled():
+    class Look(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            seen.append((plain.momentum, isinstance(heavy.beta_1, keras.Variable)))
+
+    seen = []
+    plain, heavy = keras.optimizers.SGD(0.1, name="plain"), keras.optimizers.Adam(0.1, name="heavy")
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
+    chosen = {"kernel": plain, "bias": heavy}
+    model.compile(
+        keras.optimizers.MultiOptimizer(lambda variable: chosen[variable.name]),
+        "mse",
+        jit_compile=JIT,
+    )
+    history = fit(model, data(), OneCycle(0.1), Look(), epochs=2)
+    expected = schedules.OneCycle(0.1, steps=12).momentum().values([5, 11])
+    np.testing.assert_allclose(history["momentum"], expected, rtol=1e-5)
+    assert set(seen) == {(0.0, True)}
+    assert (plain.momentum, heavy.beta_1) == (0.0, 0.9)
+
+
+def test_a_momentum_of_another_kind_is_refused():
+    for bad in ("yes", 0.9, (0.95, 0.85), (0.85,), ("low", "high"), (0.85, 1.0)):
+        with pytest.raises((TypeError, ValueError), match=r"^OneCycle: momentum must"):
+            OneCycle(0.1, momentum=bad)
+    for low, high in ((-0.1, 0.9), (0.9, 0.1), (0.85, float("inf"))):
+        with pytest.raises(ValueError, match=r"^OneCycle: (low|high) must"):
+            schedules.OneCycle(0.1, steps=10).momentum(low, high)
+    with pytest.raises(TypeError, match="OneCycle: three_phase must be True or False"):
+        OneCycle(0.1, three_phase="no")

@@ -758,6 +758,56 @@ def test_what_is_of_the_wrong_kind_is_named():
         ReduceOnPlateauPlus().set_state(5)
     with pytest.raises(ValueError, match=r"what get_state returned\. Received: missing="):
         ReduceOnPlateauPlus().set_state({})
+    for path in (3, b"folder", ["folder"]):
+        with pytest.raises(TypeError, match="ReduceOnPlateauPlus: backup_dir must be a path"):
+            ReduceOnPlateauPlus(backup_dir=path)
+    for name in ("restart", "restore_best_weights", "restore_optimizer", "reset", "strict"):
+        for value in ("no", 1, None):
+            with pytest.raises(TypeError, match=f"Plus: {name} must be True or False"):
+                ReduceOnPlateauPlus(**{name: value})
+    with pytest.raises(TypeError, match="ReduceOnPlateauPlus: verbose must be an integer"):
+        ReduceOnPlateauPlus(verbose="no")
+
+
+@pytest.mark.parametrize("value", ["0.5", np.str_("0.5"), [], {"a": 1}, 1j])
+@pytest.mark.parametrize("name", ["metric", "loss"])
+def test_a_metric_that_is_no_number_is_named(name, value):
+    plateau = ReduceOnPlateauPlus("metric", mode="min", max_rescues=1)
+    with pytest.raises(TypeError, match=rf"^ReduceOnPlateauPlus: a metric .* monitor='{name}'"):
+        fit(make_model(), [Scripted([1.0]), Scripted([value], name), plateau], epochs=1)
+
+
+def saved_state():
+    plateau = scripted(NOISY[:4], patience=1, factor=0.5)[1]
+    assert plateau.events
+    return json.loads(json.dumps(plateau.get_state()))
+
+
+DAMAGED = [None, "x", 3.5, -1, [], {}, ["x"], [None], {"x": 1}, [{"scale": "a"}], math.nan]
+
+
+@pytest.mark.parametrize(
+    "part", ["controller", "rates", "events", "steps", "failures", "best_loss"]
+)
+def test_a_damaged_part_of_a_state_is_named(part):
+    state = saved_state()
+    for value in DAMAGED:
+        sound = {"best_loss": (None, 3.5, -1), "events": ([],)}.get(part, ())
+        if any(value is each or value == each for each in sound) or value is math.nan:
+            continue
+        with pytest.raises(ValueError, match=r"^ReduceOnPlateauPlus: a state must be") as refusal:
+            ReduceOnPlateauPlus().set_state({**state, part: value})
+        assert len(str(refusal.value)) < 300
+
+
+@pytest.mark.parametrize("name", ["rates", "starts", "best", "wait", "cooldown", "memory"])
+def test_a_damaged_entry_of_a_controller_s_state_is_named(name):
+    state = saved_state()
+    for value in ("x", [None], {}, [-1.0, math.inf], [0.1, 0.1, 0.1]):
+        controller = {**state["controller"], name: value}
+        plateau = ReduceOnPlateauPlus(smoothing=0.5)
+        with pytest.raises(ValueError, match=r"^ReduceOnPlateauPlus: a state must be"):
+            plateau.set_state({**state, "controller": controller})
 
 
 @pytest.mark.parametrize(

@@ -421,8 +421,95 @@ def test_a_writer_that_begins_later_is_warned_of():
     np.testing.assert_allclose(history["learning_rate"], FALL.values([5, 11, 17]), rtol=1e-6)
 
 
-@pytest.mark.parametrize("bad", [3, "cosine", lambda: 0.1, lambda epoch, lr: lr])
+class Note(keras.callbacks.Callback):
+    """Notes the optimizer's learning rate at the end of each epoch."""
+
+    def __init__(self):
+        super().__init__()
+        self.rates = []
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.rates.append(rate(self.model.optimizer))
+
+
+def halve(epoch, lr):
+    return lr * 0.5 if epoch % 2 else lr
+
+
+@in_parts
+@pytest.mark.parametrize("function", [halve, lambda epoch, lr=None: lr * 0.9, lambda e, rate: 0.3])
+def test_a_function_of_epoch_and_rate_is_called_as_by_keras(function):
+    theirs = Note()
+    fit(
+        network(keras.optimizers.SGD(0.2)),
+        (X, Y),
+        keras.callbacks.LearningRateScheduler(function),
+        theirs,
+        epochs=5,
+    )
+    whole = fit(network(keras.optimizers.SGD(0.2)), (X, Y), LRScheduler(function), epochs=5)
+    np.testing.assert_allclose(whole["learning_rate"], theirs.rates, rtol=1e-6)
+    later = network(keras.optimizers.SGD(0.2))
+    rest = fit(later, (X, Y), LRScheduler(function), initial_epoch=3, epochs=5)
+    np.testing.assert_allclose(rest["learning_rate"], theirs.rates[3:], rtol=1e-6)
+
+
+def test_a_function_of_epoch_and_rate_scaled_by_a_plateau():
+    plateau = ReduceOnPlateauPlus("loss", factor=0.5, patience=1, min_delta=10.0)
+    model = network(keras.optimizers.SGD(0.4))
+    driver = LRScheduler(lambda epoch, lr: lr * 0.5)
+    history = fit(model, (X, Y), driver, plateau, epochs=4)
+    expected = [0.2, 0.1, 0.025, 0.00625]
+    np.testing.assert_allclose(history["learning_rate"], expected, rtol=1e-6)
+
+
+def test_functions_without_a_signature_are_called():
+    by_epoch = {"unit": "epoch", "change_every": "epoch"}
+    model = network(keras.optimizers.SGD(0.2))
+    driver = LRScheduler([0.1, 0.01, 0.001].__getitem__, **by_epoch)
+    history = fit(model, (X, Y), driver)
+    np.testing.assert_allclose(history["learning_rate"], [0.1, 0.01, 0.001], rtol=1e-6)
+    model = network(keras.optimizers.SGD(0.2, momentum=0.5))
+    history = fit(model, (X, Y), LRScheduler(momentum=int, **by_epoch), epochs=1)
+    assert history["momentum"] == [0.0]
+
+
+@pytest.mark.parametrize(
+    ("function", "unit"), [(lambda epoch: 0.1, "step"), (lambda step: 0.1, "epoch")]
+)
+def test_a_parameter_named_after_the_other_unit_is_warned_of(function, unit):
+    other = {"step": "epoch", "epoch": "step"}[unit]
+    for name in ("schedule", "momentum", "weight_decay"):
+        with pytest.warns(UserWarning, match=f"called with the {unit}.*named {other}.*{other}"):
+            LRScheduler(**{name: function}, unit=unit)
+        LRScheduler(**{name: function}, unit=other)
+
+
+@pytest.mark.parametrize("value", [1e39, -1e-9, float("nan"), 10**400])
+def test_a_value_that_float32_cannot_hold_stops_the_fit_at_its_step(value):
+    model = network(keras.optimizers.SGD(0.5))
+    with pytest.raises(ValueError, match="finite and not negative at step 2, in epoch 0"):
+        fit(model, (X, Y), LRScheduler(lambda step: value if step == 2 else 0.1))
+    assert rate(model.optimizer) == 0.5
+
+
+def test_a_bad_value_of_the_optimizer_s_own_schedule_stops_a_fit_that_logs_it():
+    def function(step):
+        return 0.05 - 0.01 * keras.ops.cast(step, "float32")
+
+    model = network(keras.optimizers.SGD(schedules.FromCallable(function)))
+    with pytest.raises(
+        ValueError, match=r"LRScheduler: learning_rate must .* at step 6, in epoch 1"
+    ):
+        fit(model, (X, Y), LRScheduler())
+
+
+@pytest.mark.parametrize("bad", [3, "cosine", lambda: 0.1, lambda a, b, c: a, np.zeros(3)])
 def test_what_is_no_schedule_is_refused_at_construction(bad):
+    with pytest.raises(ValueError, match="there must be a schedule for each optimizer"):
+        LRScheduler([])
+    with pytest.raises(TypeError, match="momentum must take one number"):
+        LRScheduler(momentum=lambda epoch, lr: lr)
     with pytest.raises(TypeError, match="LRScheduler: schedule must"):
         LRScheduler(bad)
     with pytest.raises(ValueError, match="unit must be one of"):

@@ -12,7 +12,8 @@ from typing import Any
 from keras_lr._checks import complaint
 from keras_lr._keras.rollback import Rollback
 from keras_lr._warnings import warn
-from keras_lr.callbacks.plateau.state import OWNER, check_state
+from keras_lr.callbacks.plateau.saved_state import check_state
+from keras_lr.callbacks.plateau.state import OWNER
 
 KEPT_EPOCHS = 2
 """A run may be killed between Keras' backup and this one, so one epoch more than the last."""

@@ -16,7 +16,8 @@ from keras_lr.callbacks.plateau.keras_attributes import KerasAttributes, size_of
 from keras_lr.callbacks.plateau.parameters import check_names, check_switches
 from keras_lr.callbacks.plateau.restore_points import Policy
 from keras_lr.callbacks.plateau.run import PlateauRun
-from keras_lr.callbacks.plateau.state import OWNER, PlateauEvent, check_state
+from keras_lr.callbacks.plateau.saved_state import check_state
+from keras_lr.callbacks.plateau.state import OWNER, PlateauEvent
 from keras_lr.callbacks.plateau.steps import PlateauSteps, steps_between
 
 
@@ -214,9 +215,9 @@ class ReduceOnPlateauPlus(KerasAttributes):
 
         Raises:
             TypeError: If it is not a dictionary.
-            ValueError: If parts of what `get_state` returns are missing.
+            ValueError: If parts of what `get_state` returns are missing or damaged.
         """
-        check_state(state)
+        check_state(state, self.controller.smoothing)
         self._to_load = state
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
@@ -286,7 +287,7 @@ class ReduceOnPlateauPlus(KerasAttributes):
         self._unfinished = True
         if kept is not None:
             state, weights = kept
-            check_state(state)
+            check_state(state, self.controller.smoothing)
             self._run.set_state(state, weights)
             self._steps.set_state(state["steps"])
         else:

@@ -1,10 +1,13 @@
 """Reading of the monitored metric in the logs that Keras hands to callbacks."""
 
 import math
+from numbers import Real
 from typing import Any
 
+import keras
+import numpy as np
+
 from keras_lr._checks import complaint
-from keras_lr._keras.batch_loss import as_float
 from keras_lr._keras.values import as_numpy
 from keras_lr._warnings import warn
 from keras_lr.callbacks.plateau.state import OWNER
@@ -12,7 +15,28 @@ from keras_lr.callbacks.plateau.state import OWNER
 
 def loss_in(logs: dict[str, Any]) -> float | None:
     """Return the training loss; None if it is not there."""
-    return as_float(logs["loss"]) if "loss" in logs else None
+    return number_in(logs, "loss") if "loss" in logs else None
+
+
+def number_in(logs: dict[str, Any], name: str) -> float:
+    """Return an entry of the logs as a float; on JAX this waits until it is computed.
+
+    Raises:
+        TypeError: If it is not a number.
+        ValueError: If it is not a scalar.
+    """
+    given = logs[name]
+    known = keras.ops.is_tensor(given) or isinstance(given, Real | np.ndarray | np.generic)
+    value = as_numpy(given) if known else np.array(None)
+    if value.dtype.kind in "OSUMmc":  # bfloat16 is of kind V
+        rule = "a metric must be a number to be monitored"
+        fix = "Monitor another one, or let what writes it into the logs write a number"
+        raise TypeError(complaint(OWNER, rule, fix, monitor=name, value=given))
+    if value.size != 1:
+        rule = "the monitored metric must be a scalar"
+        fix = "Monitor another one, or make its result a single number"
+        raise ValueError(complaint(OWNER, rule, fix, monitor=name, shape=value.shape))
+    return float(value.item())
 
 
 def is_evaluation(
@@ -61,6 +85,7 @@ def monitored(logs: dict[str, Any], monitor: str, *, watch_loss: bool) -> float:
         Its value.
 
     Raises:
+        TypeError: If it is not a number.
         ValueError: If there is no such entry, or if it is not a scalar.
     """
     loss = loss_in(logs) if watch_loss else None
@@ -70,9 +95,4 @@ def monitored(logs: dict[str, Any], monitor: str, *, watch_loss: bool) -> float:
         rule = "monitor must be in the logs"
         fix = f"Pass one of {', '.join(map(repr, sorted(logs)))}, or validation data to fit"
         raise ValueError(complaint(OWNER, rule, fix, monitor=monitor))
-    value = as_numpy(logs[monitor])
-    if value.size != 1:
-        rule = "the monitored metric must be a scalar"
-        fix = "Monitor another one, or make its result a single number"
-        raise ValueError(complaint(OWNER, rule, fix, monitor=monitor, shape=value.shape))
-    return float(value.item())
+    return number_in(logs, monitor)

@@ -4,8 +4,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, Self
 
-from keras_lr._checks import complaint
-
 OWNER = "ReduceOnPlateauPlus"  # the public name, for messages
 
 Action = Literal["keep", "reduce", "increase", "restart", "rescue", "stop"]
@@ -122,21 +120,3 @@ class PlateauEvent:
     lr_before: float
     lr_after: float
     reason: str
-
-
-def check_state(state: Any) -> None:
-    """Raise unless a state has the parts that `ReduceOnPlateauPlus.get_state` returns.
-
-    Raises:
-        TypeError: If it is not a dictionary.
-        ValueError: If a part is missing.
-    """
-    rule = "a state must be what get_state returned"
-    fix = "Pass that, or what JSON made of it"
-    if not isinstance(state, Mapping):
-        raise TypeError(complaint(OWNER, rule, fix, state=type(state)))
-    parts = {"controller", "rates", "events", "steps"}
-    parts |= {"went_back", "failures", "start_loss", "best_loss"}
-    missing = sorted(parts - set(state))
-    if missing:
-        raise ValueError(complaint(OWNER, rule, fix, missing=missing))

@@ -4,14 +4,13 @@ import math
 from typing import Any
 
 from keras_lr._checks import check_integer, complaint
-from keras_lr._keras.batch_loss import as_float
 from keras_lr._keras.monitor import BATCH_LOSS, ExactLoss
 from keras_lr._keras.rollback import Rollback
 from keras_lr._keras.step import StepHook
 from keras_lr._keras.training_state import TrainingState
 from keras_lr._keras.values import HOST
 from keras_lr.callbacks.observed import Observed, with_largest
-from keras_lr.callbacks.plateau.logs import is_evaluation, loss_in, monitored
+from keras_lr.callbacks.plateau.logs import is_evaluation, loss_in, monitored, number_in
 from keras_lr.callbacks.plateau.restore_points import JUDGED
 from keras_lr.callbacks.plateau.run import PlateauRun
 from keras_lr.callbacks.plateau.state import OWNER
@@ -68,7 +67,7 @@ class PlateauSteps(StepHook):
             self._epoch = self._run.epoch
             self._run.observe(state)
         if self._run.restore_points.awaits_start_loss and "loss" in logs:
-            self._run.restore_points.score_start(as_float(logs["loss"]))
+            self._run.restore_points.score_start(number_in(logs, "loss"))
         if self._every is None:
             return
         if self._exact:
