@@ -9,8 +9,11 @@ from typing import Any
 
 import numpy as np
 
-GREATEST = 3.4e38
+GREATEST = float(np.float32(3.4e38))
 """About the largest float32, the type in which learning rates are computed."""
+
+SMALLEST = 1.2e-38
+"""About the smallest float32 above 0 that keeps its precision."""
 
 LONGEST = 299
 """The length of a message, in characters: what does not fit of the values is left out."""
@@ -153,6 +156,23 @@ def check_choice(owner: str, choices: tuple[object, ...], /, **received: object)
             listed = ", ".join(map(repr, choices))
             rule = f"{name} must be one of {listed}"
             raise ValueError(complaint(owner, rule, "Pass one of them", **{name: value}))
+
+
+def check_rate(owner: str, value: float, step: int) -> None:
+    """Raise unless a schedule's value is one that an optimizer can use.
+
+    Args:
+        owner: The name of the schedule.
+        value: The value.
+        step: Where it is given.
+
+    Raises:
+        ValueError: If it is negative, not a number, or beyond float32.
+    """
+    if not 0.0 <= value < GREATEST:
+        rule = f"a learning rate must be finite in float32 and not negative, at step {step} too"
+        fix = "Bound the schedule, such as by .clip(low=0.0, high=1.0)"
+        raise ValueError(complaint(owner, rule, fix, value=value))
 
 
 def check_bool(owner: str, /, **received: object) -> None:

@@ -15,7 +15,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_lr._checks import check_number, complaint
+from keras_lr._checks import GREATEST, check_number, complaint
+from keras_lr._keras.keras_arguments import checked_arguments
 from keras_lr._keras.values import as_numpy, read_variable
 
 _P = ParamSpec("_P")
@@ -72,7 +73,7 @@ class Decayed(keras.optimizers.Optimizer):  # type: ignore[misc]
             keras_arguments["learning_rate"] = self._checked_rate(start, decay)
         if "epsilon" in keras_arguments and keras_arguments["epsilon"] is None:
             del keras_arguments["epsilon"]  # Keras 2 meant "the default" by None
-        super().__init__(**keras_arguments)
+        super().__init__(**checked_arguments(type(self), keras_arguments))
         self._decay = self.add_variable(shape=(), aggregation="only_first_replica", name="decay")
         self._decay.assign(self._checked("decay", decay))
 
@@ -196,7 +197,7 @@ class Decayed(keras.optimizers.Optimizer):  # type: ignore[misc]
             array = as_numpy(ops.convert_to_tensor(value))
             value = array.item() if array.ndim == 0 else value
         owner, fix = type(self).__name__, "Pass a number of at least 0"
-        check_number(owner, fix, at_least=0.0, **{name: value})
+        check_number(owner, fix, at_least=0.0, at_most=GREATEST, **{name: value})
         return float(value)
 
     def _checked_rate(self, rate: Any, decay: float) -> Any:

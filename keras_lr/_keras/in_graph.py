@@ -7,6 +7,7 @@ import numpy as np
 
 from keras_lr._keras.backend import ON_TENSORFLOW
 from keras_lr._keras.learning_rate import is_scheduled, leaf_optimizers
+from keras_lr._keras.scaled import Scaled
 
 
 def in_graph_schedule(model: Any) -> Any:
@@ -17,6 +18,25 @@ def in_graph_schedule(model: Any) -> Any:
 def schedule_of(leaf: Any) -> Any:
     """Return the schedule that a leaf optimizer was built with, or None."""
     return leaf._learning_rate if is_scheduled(leaf) else None
+
+
+def batches_per_step(leaf: Any) -> int:
+    """Return how many batches make one step of a leaf optimizer's schedule.
+
+    Under gradient accumulation Keras' schedules count batches, and those of this library updates.
+    """
+    schedule = leaf._learning_rate
+    raw = schedule.schedule if isinstance(schedule, Scaled) else schedule
+    counts_updates = getattr(raw, "counts_updates", False)
+    return (leaf.gradient_accumulation_steps or 1) if counts_updates else 1
+
+
+def values_by_batch(leaf: Any, first: int, count: int) -> np.ndarray:
+    """Return what a leaf optimizer's schedule gives at `count` batches from `first` on."""
+    per = batches_per_step(leaf)
+    steps = np.arange(first, first + count) // per
+    begin = first // per
+    return schedule_values(schedule_of(leaf), begin, int(steps[-1]) - begin + 1)[steps - begin]
 
 
 def schedule_values(schedule: Any, first: int, count: int) -> np.ndarray:

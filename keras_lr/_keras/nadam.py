@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_lr._checks import check_number
+from keras_lr._checks import GREATEST, check_number
 
 
 class ScheduledNadam(keras.optimizers.Nadam):  # type: ignore[misc]
@@ -15,7 +15,7 @@ class ScheduledNadam(keras.optimizers.Nadam):  # type: ignore[misc]
 
     def __init__(self, *, schedule_decay: float = 1.0, **keras_arguments: Any) -> None:
         fix = "Pass 0.004 for Keras 2 and the paper, 1.0 for Keras 3"
-        check_number("Nadam", fix, at_least=0.0, schedule_decay=schedule_decay)
+        check_number("Nadam", fix, at_least=0.0, at_most=GREATEST, schedule_decay=schedule_decay)
         super().__init__(**keras_arguments)
         self.schedule_decay = float(schedule_decay)
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import keras
 
+from keras_lr._keras.in_graph import batches_per_step
 from keras_lr._keras.learning_rate import is_scheduled
 from keras_lr._keras.scaled import Scaled
 from keras_lr._keras.values import Access
@@ -37,13 +38,20 @@ class RateObservation:
         return float(rate.scale) if isinstance(rate, Scaled) else 1.0
 
     def last_step(self, access: Access) -> int:
-        """Return the step that a schedule was last called with: under accumulation, the batch."""
-        return max(int(access.read(self._iterations)) - 1, 0)
+        """Return the step that the schedule last stood at: an update, or one of Keras' batches."""
+        return max(self._batches(access) - 1, 0) // batches_per_step(self._optimizer)
+
+    def coming_step(self, access: Access) -> int:
+        """Return the step that the schedule stands at."""
+        return self._batches(access) // batches_per_step(self._optimizer)
 
     def last_held(self, access: Access) -> float:
         """Return the last learning rate of an optimizer without a schedule, its decay included."""
         rate = float(access.read(self._optimizer._learning_rate))
         if self._decay is None:
             return rate
-        updates = self.last_step(access) // self._accumulation
+        updates = max(self._batches(access) - 1, 0) // self._accumulation
         return rate / (1.0 + float(access.read(self._decay)) * updates)
+
+    def _batches(self, access: Access) -> int:
+        return int(access.read(self._iterations))

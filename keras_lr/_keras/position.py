@@ -15,7 +15,8 @@ def accumulation_steps(model: Any) -> int:
 def batches_seen(model: Any, access: Access = HOST) -> int:
     """Return how many batches a model's optimizer has seen in its life.
 
-    This is also the step at which a schedule inside the optimizer stands.
+    This is also the step at which one of Keras' schedules inside the optimizer stands; one of this
+    library's stands at `updates_made`.
 
     Args:
         model: A compiled model with a built optimizer.

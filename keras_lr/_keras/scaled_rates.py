@@ -2,6 +2,7 @@
 
 from typing import Any, Protocol
 
+from keras_lr._keras.in_graph import batches_per_step
 from keras_lr._keras.learning_rate import is_scheduled, leaf_optimizers
 from keras_lr._keras.scaled import Scaled
 from keras_lr._keras.train_function import TrainFunction
@@ -165,7 +166,8 @@ class ScheduledRate(_ScheduleRate):
 
     def applied(self, access: Access) -> float:
         """Return the scaled schedule's value at the coming update."""
-        step = access.read(self._optimizer._iterations)
+        batch = int(access.read(self._optimizer._iterations))
+        step = batch // batches_per_step(self._optimizer)
         return float(as_numpy(self._optimizer._learning_rate(step)))
 
 

@@ -125,9 +125,9 @@ def checked(owner: str, name: str, value: Any, position: Position) -> float:
     except (TypeError, ValueError) as error:
         rule, fix = f"{name} must give a number {where}", "Return a float"
         raise TypeError(complaint(owner, rule, fix, value=value)) from error
-    if not 0.0 <= number <= GREATEST:
+    if not 0.0 <= number < GREATEST:
         rule = f"{name} must be finite and not negative {where}"
-        if number > GREATEST:
+        if number >= GREATEST:
             rule = f"{name} must be finite and not negative {where}, in float32 too"
         fix = "Bound the schedule, such as by .clip(low=0.0, high=1.0)"
         raise ValueError(complaint(owner, rule, fix, value=number))

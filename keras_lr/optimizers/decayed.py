@@ -51,9 +51,11 @@ class Adam(Decayed, native(keras.optimizers.Adam)):  # type: ignore[misc]
         decay_off: Context manager: constant learning rate inside, `decay` put back bit for bit.
 
     Raises:
-        TypeError: If `lr` or `decay` is not a number, if more than `lr` is positional, or if `lr`
-            is set while a schedule is in force.
-        ValueError: If one is negative, NaN or infinite, if both `lr` and `learning_rate` are given,
+        TypeError: If `lr` or `decay` is not a number, if another argument is not of the kind that
+            Keras asks for, if more than `lr` is positional, or if `lr` is set while a schedule is
+            in force.
+        ValueError: If one is negative, NaN or not finite in float32, if another argument is unknown
+            or out of its range, if both `lr` and `learning_rate` are given,
             or if `decay` is above 0 with a schedule.
         RuntimeError: On JAX, if one is read or set between the batches of `fit` through a kept
             reference, where Keras would ignore it; `self.model.optimizer` in a callback works.

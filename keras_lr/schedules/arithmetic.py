@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import keras
 from keras import ops
 
-from keras_lr._checks import check_integer, check_number, complaint
+from keras_lr._checks import GREATEST, check_integer, check_number, complaint
 from keras_lr.schedules.base import Schedule, frozen, schedule
 from keras_lr.schedules.operators import Modified, check_schedules, operand
 from keras_lr.schedules.steps import LAST_STEP, real
@@ -30,6 +31,12 @@ class Clip(Modified):
         if self.low is not None and self.high is not None and self.low > self.high:
             rule, fix = "low must not be greater than high", "Swap them"
             raise ValueError(complaint(self._owner, rule, fix, low=self.low, high=self.high))
+
+    @property
+    def greatest(self) -> float:
+        """The higher bound, or that of the schedule."""
+        inner = max(self.schedule.greatest, self.low or 0.0)
+        return inner if self.high is None else min(inner, self.high)
 
     def value(self, step: Any) -> Any:
         """Bound the value of the schedule."""
@@ -83,6 +90,12 @@ class Noise(Modified):
         check_integer(self._owner, "Pass any integer", seed=self.seed)
         self._set("amount", float(self.amount))
         self._set("seed", int(self.seed))
+        check_bound(self._owner, self.greatest, amount=self.amount)
+
+    @property
+    def greatest(self) -> float:
+        """The bound of the schedule with all of the noise on top."""
+        return self.schedule.greatest * (1.0 + self.amount)
 
     def value(self, step: Any) -> Any:
         """Multiply the value of the schedule by its noise."""
@@ -108,6 +121,7 @@ class _Pair(Schedule):
             check_schedules(self._owner, second=self.second)
         else:
             self._check_rates("second")
+        check_bound(self._owner, self.greatest, first=self.first, second=self.second)
 
     @property
     def steps(self) -> int | None:
@@ -122,6 +136,11 @@ class _Pair(Schedule):
             return self.second.cycle_ends(last)
         return self.first.cycle_ends(last)
 
+    @property
+    def _bounds(self) -> tuple[float, float]:
+        second = self.second.greatest if isinstance(self.second, Schedule) else self.second
+        return self.first.greatest, second
+
     def _second(self, step: Any) -> Any:
         return self.second(step) if isinstance(self.second, Schedule) else self.second
 
@@ -135,6 +154,12 @@ class Product(_Pair):
 
     _method = "*"
 
+    @property
+    def greatest(self) -> float:
+        """The product of the two bounds."""
+        first, second = self._bounds
+        return first * second if first > 0.0 and second > 0.0 else 0.0
+
     def value(self, step: Any) -> Any:
         """Multiply the two."""
         return self.first(step) * self._second(step)
@@ -146,9 +171,30 @@ class Sum(_Pair):
 
     _method = "+"
 
+    @property
+    def greatest(self) -> float:
+        """The sum of the two bounds."""
+        return sum(self._bounds)
+
     def value(self, step: Any) -> Any:
         """Add the two."""
         return self.first(step) + self._second(step)
+
+
+def check_bound(owner: str, bound: float, **received: object) -> None:
+    """Raise if a combination may lie beyond float32, though none of its parts does.
+
+    Args:
+        owner: The operator.
+        bound: The bound of the combination; infinity if a part has none, and so is cut off.
+        **received: The parts.
+
+    Raises:
+        ValueError: If so.
+    """
+    if GREATEST < bound < math.inf:
+        rule = f"the values must not exceed {GREATEST:g}, the largest float32"
+        raise ValueError(complaint(owner, rule, "Pass smaller ones", **received))
 
 
 def _uniform(step: Any, seed: int) -> Any:

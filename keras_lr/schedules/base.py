@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar, dataclass_transform
 
@@ -10,6 +11,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_lr._checks import GREATEST, check_rate
+from keras_lr.schedules.asking import asking_optimizer, update_at
 from keras_lr.schedules.fields import Fields
 from keras_lr.schedules.look_ahead import LookAhead, eager_step
 from keras_lr.schedules.steps import LAST_STEP, exact
@@ -80,6 +83,7 @@ class Schedule(Fields, keras.optimizers.schedules.LearningRateSchedule):  # type
         [0.   0.05 0.1  0.05 0.  ]
     """
 
+    counts_updates = True  # not batches, under gradient accumulation; Keras' own count these
     infix = False  # whether it prints with an operator, and needs brackets as an operand
 
     if TYPE_CHECKING:  # at run time a dataclass field would take the property for its default
@@ -102,18 +106,41 @@ class Schedule(Fields, keras.optimizers.schedules.LearningRateSchedule):  # type
     def __call__(self, step: Any) -> Any:
         """Return the value at each step.
 
+        A Keras optimizer calls its schedule with a count of batches. Under
+        `gradient_accumulation_steps=k`, where `k` of them make an update, the schedule counts
+        updates all the same.
+
         Args:
             step: A number, array, variable or tensor of any shape, at most 2^31 - 1.
 
         Returns:
             A tensor of the same shape. It is float32 whatever `floatx` is: half precision cannot
             tell step 2048 from step 2049.
+
+        Raises:
+            ValueError: On torch, if an optimizer is about to use a value that is negative, not a
+                number, or not finite.
         """
-        step = ops.convert_to_tensor(step)
-        single = eager_step(step) if self.is_foreseeable else None
-        if single is None:
-            return self.value(ops.maximum(exact(step), 0))
-        return ops.convert_to_tensor(self.ahead(max(single, 0)), dtype="float32")
+        optimizer = asking_optimizer(step)
+        step = update_at(ops.convert_to_tensor(step), optimizer)
+        single = eager_step(step)
+        if single is not None and self.is_foreseeable:
+            value = ops.convert_to_tensor(self.ahead(max(single, 0)), dtype="float32")
+        else:
+            value = self.value(ops.maximum(exact(step), 0))
+            value = value if self.greatest <= GREATEST else ops.minimum(value, GREATEST)
+        if optimizer is not None and single is not None:
+            check_rate(type(self).__name__, float(value), single)
+        return value
+
+    @property
+    def greatest(self) -> float:
+        """An upper bound on the values, as a Python number; infinity where there is none known.
+
+        Where it is above 3.4e38, about the largest float32, the values are cut off there: no
+        schedule is infinite.
+        """
+        return math.inf
 
     @cached_property
     def ahead(self) -> LookAhead:
@@ -288,6 +315,11 @@ class Composed(Schedule):
     def value(self, step: Any) -> Any:
         """Read the expression."""
         return self.plan(step)
+
+    @property
+    def greatest(self) -> float:
+        """The bound of the expression."""
+        return self.plan.greatest
 
 
 from keras_lr.schedules import arithmetic, operators  # noqa: E402 - schedules themselves

@@ -100,6 +100,11 @@ class CosineRestarts(Schedule):
         """The length of all cycles, None without a limit."""
         return self._clock.end
 
+    @property
+    def greatest(self) -> float:
+        """The first peak."""
+        return self.max_lr
+
     def value(self, step: Any) -> Any:
         """Read the clock: which cycle, how far into it, how long it is."""
         index, elapsed, length = self._clock.read(step)
@@ -172,6 +177,11 @@ class Triangular(Schedule):
     @property
     def steps(self) -> None:
         """None: the triangles never end."""
+
+    @property
+    def greatest(self) -> float:
+        """The first peak."""
+        return self.max_lr
 
     def value(self, step: Any) -> Any:
         """Read the clock, and take the lower of the two lines."""

@@ -7,8 +7,12 @@ from typing import Any
 
 from keras import ops
 
+from keras_lr._checks import GREATEST, complaint
 from keras_lr.schedules.base import Schedule, frozen, schedule
 from keras_lr.schedules.steps import real
+
+GROWTH_STEPS = 10_000
+"""How long a growing schedule must stay within float32 at least."""
 
 
 @frozen
@@ -21,6 +25,11 @@ class _Endless(Schedule):
     def steps(self) -> None:
         """None: there is no last value."""
 
+    @property
+    def greatest(self) -> float:
+        """The start."""
+        return self.start
+
 
 @schedule
 class Geometric(_Endless):
@@ -32,7 +41,8 @@ class Geometric(_Endless):
         every_steps: Number of steps this takes.
 
     Raises:
-        ValueError: If an argument is not positive and finite.
+        ValueError: If an argument is not positive and finite, or if the value outgrows float32
+            within 10,000 steps. Where it does so later, it stops at 3.4e38.
 
     Example:
         >>> from keras_lr import schedules
@@ -46,6 +56,12 @@ class Geometric(_Endless):
     def __post_init__(self) -> None:
         self._check_rates("start", "factor", above=0.0)
         self._check_lengths("every_steps")
+        _check_growth(self._owner, self.start, self.factor, self.every_steps)
+
+    @property
+    def greatest(self) -> float:
+        """The start, or infinity for a factor above 1."""
+        return self.start if self.factor <= 1.0 else math.inf
 
     def value(self, step: Any) -> Any:
         """Scale the start by a power of the factor."""
@@ -62,7 +78,8 @@ class Step(_Endless):
         every_steps: Number of steps between two drops.
 
     Raises:
-        ValueError: If an argument is not positive and finite.
+        ValueError: If an argument is not positive and finite, or if the value outgrows float32
+            within 10,000 steps. Where it does so later, it stops at 3.4e38.
 
     Example:
         >>> from keras_lr import schedules
@@ -76,6 +93,12 @@ class Step(_Endless):
     def __post_init__(self) -> None:
         self._check_rates("start", "factor", above=0.0)
         self._check_lengths("every_steps")
+        _check_growth(self._owner, self.start, self.factor, self.every_steps)
+
+    @property
+    def greatest(self) -> float:
+        """The start, or infinity for a factor above 1."""
+        return self.start if self.factor <= 1.0 else math.inf
 
     def value(self, step: Any) -> Any:
         """Scale the start by a whole power of the factor."""
@@ -178,3 +201,14 @@ class InversePower(_Endless):
     def value(self, step: Any) -> Any:
         """Scale the start."""
         return self.start * ops.power(1.0 + real(step) / float(self.timescale_steps), -self.power)
+
+
+def _check_growth(owner: str, start: float, factor: float, every_steps: int) -> None:
+    """Raise if a growing value leaves float32 before a fit of any length is over."""
+    if factor <= 1.0:
+        return
+    growths = math.floor((math.log(GREATEST) - math.log(start)) / math.log(factor)) + 1
+    if growths * every_steps <= GROWTH_STEPS:
+        rule = f"the value must not outgrow float32, as it would about step {growths * every_steps}"
+        fix = "Pass a smaller factor, or use Exponential(start, end, steps)"
+        raise ValueError(complaint(owner, rule, fix, factor=factor, every_steps=every_steps))

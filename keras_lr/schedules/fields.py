@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import keras
 
-from keras_lr._checks import GREATEST, check_bool, check_integer, check_number
+from keras_lr._checks import GREATEST, SMALLEST, check_bool, check_integer, check_number
 from keras_lr.schedules.steps import LAST_STEP
 
 
@@ -74,6 +74,9 @@ class Fields:
                 fix = "Pass a number in that range"
                 check_number(self._owner, fix, above=above, **{name: rate})
             check_number(self._owner, "Pass a smaller one", at_most=GREATEST, **{name: rate})
+            if above is not None:
+                fix = "Pass one that float32 can hold"
+                check_number(self._owner, fix, at_least=SMALLEST, **{name: rate})
             self._set(name, float(rate))
 
     def _check_bools(self, *names: str) -> None:

@@ -40,6 +40,11 @@ class Then(Schedule):
         """The length of both together."""
         return None if self.second.steps is None else self._join + self.second.steps
 
+    @property
+    def greatest(self) -> float:
+        """The higher one of the two bounds."""
+        return max(self.first.greatest, self.second.greatest)
+
     def value(self, step: Any) -> Any:
         """Read the first before the join and the second from there on."""
         join = self._join
@@ -83,6 +88,11 @@ class Warmup(Schedule):
         """The length with the warm-up."""
         inner = self.schedule.steps
         return None if inner is None else self.warmup_steps + inner
+
+    @property
+    def greatest(self) -> float:
+        """The start, or the bound of the schedule."""
+        return max(self.schedule.greatest, self.start)
 
     def value(self, step: Any) -> Any:
         """Blend from the start to the schedule, which waits at its step 0 during the rise."""
@@ -129,6 +139,11 @@ class Repeat(Schedule):
     def _cycle(self) -> int:
         return self.schedule.steps or 0
 
+    @property
+    def greatest(self) -> float:
+        """The bound of the schedule."""
+        return self.schedule.greatest
+
     def value(self, step: Any) -> Any:
         """Read the schedule at the step within the repetition."""
         position = ops.mod(step, self._cycle)
@@ -174,6 +189,11 @@ class Skip(Schedule):
         inner = self.schedule.steps
         return None if inner is None else inner - self.skipped_steps
 
+    @property
+    def greatest(self) -> float:
+        """The bound of the schedule."""
+        return self.schedule.greatest
+
     def value(self, step: Any) -> Any:
         """Read the schedule further on."""
         step = ops.minimum(step, LAST_STEP - self.skipped_steps)  # int32 must not overflow
@@ -198,6 +218,11 @@ class Modified(Schedule):
     def steps(self) -> int | None:
         """The length of the schedule."""
         return self.schedule.steps
+
+    @property
+    def greatest(self) -> float:
+        """The bound of the schedule."""
+        return self.schedule.greatest
 
     def cycle_ends(self, last: int = LAST_STEP) -> list[int]:
         """Return the ends of the schedule."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from functools import cached_property
@@ -12,9 +13,12 @@ import numpy as np
 from keras import ops
 
 from keras_lr._checks import (
+    GREATEST,
+    SMALLEST,
     check_choice,
     check_integer,
     check_number,
+    check_rate,
     complaining_as,
     complaint,
 )
@@ -63,6 +67,11 @@ class PiecewiseConstant(Schedule):
         """The last boundary."""
         return self.boundaries[-1] if self.boundaries else 0
 
+    @property
+    def greatest(self) -> float:
+        """The highest of the values."""
+        return max(self.learning_rates)
+
     def value(self, step: Any) -> Any:
         """Look up the value after the last boundary passed."""
         return look_up(self.learning_rates, place(step, self.boundaries))
@@ -100,8 +109,10 @@ class MultiStep(Composed):
     def plan(self) -> PiecewiseConstant:
         """The constants between the boundaries."""
         boundaries = _listed("MultiStep", "boundaries", self.boundaries)
-        powers = range(len(boundaries) + 1)
-        return PiecewiseConstant(boundaries, [self.start * self.factor**i for i in powers])
+        rates = itertools.accumulate(
+            boundaries, lambda rate, _: rate * self.factor, initial=self.start
+        )
+        return PiecewiseConstant(boundaries, list(rates))
 
     @property
     def steps(self) -> int:
@@ -151,11 +162,17 @@ class Interpolated(Schedule):
         """The first step at or after the last knot."""
         return math.ceil(self.knots[-1])
 
+    @property
+    def greatest(self) -> float:
+        """The highest of the values."""
+        return max(self.learning_rates)
+
     def value(self, step: Any) -> Any:
         """Find the knots on both sides and interpolate between them."""
         whole = [math.ceil(knot) for knot in self.knots]
         over = [step - knot for step, knot in zip(whole, self.knots, strict=True)]
-        spans = [right - left for left, right in zip(self.knots, self.knots[1:], strict=False)]
+        pairs = zip(self.knots, self.knots[1:], strict=False)
+        spans = [max(right - left, SMALLEST) for left, right in pairs]  # 0 / 0 is no number
         index = place(step, whole[1:])
         elapsed = real(step - look_up(whole, index, step.dtype)) + look_up(over, index)
         done = ops.minimum(elapsed / look_up([*spans, 1.0], index), 1.0)
@@ -196,6 +213,11 @@ class Table(Schedule):
         """The number of steps that all values last."""
         return len(self.learning_rates) * self.every_steps
 
+    @property
+    def greatest(self) -> float:
+        """The highest of the values."""
+        return max(self.learning_rates)
+
     def value(self, step: Any) -> Any:
         """Look up the value."""
         index = ops.minimum(ops.floor_divide(step, self.every_steps), len(self.learning_rates) - 1)
@@ -211,12 +233,16 @@ class FromCallable(Schedule):
     numbers goes into a `Table`.
 
     Args:
-        function: Called with an integer tensor; returns the values. They are not checked.
+        function: Called with an integer tensor; returns the values. They are looked at when the
+            schedule is made, at step 0 and, if `steps` is given, at some steps up to that.
         steps: Number of steps it takes to reach its last value. Default: endless.
         elementwise: Whether the function takes a tensor of any shape. False calls it step by step.
 
     Raises:
         TypeError: If the function cannot be called.
+        ValueError: If a value that was looked at is negative or not finite in float32; on torch and
+            in this library's callbacks, also at the step of a fit that has such a value. Compiled
+            steps on TensorFlow and JAX cannot raise: there, infinity is cut off at 3.4e38.
 
     Example:
         >>> import keras
@@ -244,6 +270,15 @@ class FromCallable(Schedule):
         self._check_bools("elementwise")
         if self.steps is not None:
             self._check_lengths("steps")
+        self._look()
+
+    def _look(self) -> None:
+        """Look at some values, one by one: a function may take no others."""
+        steps = np.linspace(0, self.steps or 0, min(self.steps or 0, 31) + 1).astype("int64")
+        if self.steps is None and self.is_foreseeable:
+            steps = np.append(0, 2 ** np.arange(14))  # as far as GROWTH_STEPS
+        for step in steps.tolist():
+            check_rate("FromCallable", float(self.values(step)), step)
 
     def value(self, step: Any) -> Any:
         """Call the function."""
@@ -259,7 +294,8 @@ def _rates(owner: str, learning_rates: Sequence[float]) -> tuple[float, ...]:
         rule, fix = "there must be at least one learning rate", "Pass a sequence of numbers"
         raise ValueError(complaint(owner, rule, fix, learning_rates=learning_rates))
     for rate in rates:
-        check_number(owner, "Pass learning rates", at_least=0.0, learning_rates=rate)
+        fix = "Pass learning rates"
+        check_number(owner, fix, at_least=0.0, at_most=GREATEST, learning_rates=rate)
     return tuple(float(rate) for rate in rates)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from keras import ops
 
-from keras_lr._checks import check_number
+from keras_lr._checks import GREATEST, check_number
 from keras_lr.schedules.base import Schedule, frozen, schedule
 from keras_lr.schedules.steps import progress
 
@@ -39,6 +39,11 @@ class Constant(Schedule):
         if self.steps is not None:
             self._check_lengths("steps")
 
+    @property
+    def greatest(self) -> float:
+        """The value."""
+        return self.learning_rate
+
     def value(self, step: Any) -> Any:
         """Return the value, in the shape of `step`."""
         return ops.full_like(step, self.learning_rate, dtype="float32")
@@ -55,6 +60,11 @@ class _Ramp(Schedule):
     def __post_init__(self) -> None:
         self._check_rates("start", "end")
         self._check_lengths("steps")
+
+    @property
+    def greatest(self) -> float:
+        """The start or the end."""
+        return max(self.start, self.end)
 
     def value(self, step: Any) -> Any:
         """Return `end + (start - end) * remaining(p)`, with `p` the progress from 0 to 1."""
@@ -210,8 +220,9 @@ class Tanh(_Ramp):
     def __post_init__(self) -> None:
         super().__post_init__()
         fix = "Pass lower < upper, such as -7 and 3"
-        check_number("Tanh", fix, lower=self.lower)
-        check_number("Tanh", fix, above=self.lower, upper=self.upper)
+        bounds = {"lower": self.lower, "upper": self.upper}
+        check_number("Tanh", fix, at_least=-GREATEST, at_most=GREATEST, **bounds)
+        check_number("Tanh", fix, above=float(self.lower), upper=self.upper)
         self._set("lower", float(self.lower))
         self._set("upper", float(self.upper))
 
@@ -249,10 +260,19 @@ class Exponential(Schedule):
         self._check_rates("start", "end", above=0.0)
         self._check_lengths("steps")
 
+    @property
+    def greatest(self) -> float:
+        """The start or the end."""
+        return max(self.start, self.end)
+
     def value(self, step: Any) -> Any:
         """Interpolate the logarithm."""
         slope = math.log(self.end) - math.log(self.start)
-        curve = self.start * ops.exp(slope * progress(step, self.steps))
+        parts = math.ceil(abs(slope) / 80.0) or 1  # exp(89) is infinite in float32
+        growth = ops.exp((slope / parts) * progress(step, self.steps))
+        curve = self.start * growth
+        for _ in range(1, parts):
+            curve = curve * growth
         return ops.where(step < self.steps, curve, self.end)
 
 
@@ -288,8 +308,9 @@ class ScaledExponential(_Ramp):
         self._set("ratio", float(self.ratio))
 
     def remaining(self, done: Any) -> Any:
-        """Return `(ratio^p - ratio) / (1 - ratio)`."""
-        return (ops.exp(math.log(self.ratio) * done) - self.ratio) / (1.0 - self.ratio)
+        """Return `(ratio^p - ratio) / (1 - ratio)`, each power less 1: a ratio near 1 cancels."""
+        whole = math.log(self.ratio)
+        return 1.0 - ops.expm1(whole * done) / math.expm1(whole)
 
 
 def _power(base: Any, exponent: float) -> Any:

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from keras_lr._checks import check_choice, check_integer, complaint
-from keras_lr._keras.in_graph import in_graph_schedule, schedule_values
+from keras_lr._keras.in_graph import in_graph_schedule, values_by_batch
 from keras_lr._keras.lanes import can_stack
+from keras_lr._keras.learning_rate import leaf_optimizers
 from keras_lr._keras.position import accumulation_steps, batches_seen
 from keras_lr._keras.trials import Trials, trials
 from keras_lr.search.arguments import check_model, length_in_steps
@@ -170,7 +171,7 @@ def _shape_of_schedule(model: keras.Model, count: int) -> np.ndarray:
         fix = "Pass scale=False to sweep constant learning rates"
         name = type(model.optimizer).__name__
         raise ValueError(complaint(_OWNER, rule, fix, optimizer=name))
-    return schedule_values(schedule, batches_seen(model), count)
+    return values_by_batch(leaf_optimizers(model.optimizer)[0], batches_seen(model), count)
 
 
 def _check_lanes(model: keras.Model, opened: Trials, method: Method, count: int) -> None:

@@ -43,14 +43,14 @@ def network(optimizer, spe=1, *, slots=True, **arguments):
     return model
 
 
-def displacement(optimizer, spe=1):
+def displacement(optimizer, spe=1, jit_compile=JIT):
     """Return a model of one weight whose gradient is 1: it moves by each learning rate applied."""
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False)])
     model.compile(
         optimizer,
         loss=lambda y, prediction: keras.ops.mean(prediction),
         steps_per_execution=spe,
-        jit_compile=JIT,
+        jit_compile=jit_compile,
     )
     model.set_weights([np.zeros((1, 1))])
     return model

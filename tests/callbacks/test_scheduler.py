@@ -152,6 +152,63 @@ def test_counts_updates_under_gradient_accumulation(accumulation):
     np.testing.assert_allclose(-model.get_weights()[0].item(), total, rtol=1e-6)
 
 
+class Batches(keras.optimizers.schedules.LearningRateSchedule):
+    """A schedule of the user's own, which counts as Keras does."""
+
+    def __call__(self, step):
+        return FALL(keras.ops.convert_to_tensor(step))
+
+
+@in_parts
+@pytest.mark.parametrize("spe", EXECUTIONS)
+@pytest.mark.parametrize("jit", [JIT, "auto"])
+@pytest.mark.parametrize("make", [keras.optimizers.SGD, optimizers.SGD])
+def test_a_schedule_in_the_graph_counts_updates_too(make, jit, spe):
+    ones = np.ones((48, 1), "float32")
+    for schedule in (FALL, FALL.warmup(2) * 0.5, schedules.FromCallable(FALL)):
+        model = displacement(make(schedule, gradient_accumulation_steps=4), spe, jit_compile=jit)
+        fit(model, (ones, ones))
+        total = schedule.values(range(18 // 4)).astype("float64").sum()
+        np.testing.assert_allclose(-model.get_weights()[0].item(), total, rtol=1e-6)
+    model = displacement(make(Batches(), gradient_accumulation_steps=4), spe)
+    fit(model, (ones, ones))
+    total = FALL.values([3, 7, 11, 15]).astype("float64").sum()
+    np.testing.assert_allclose(-model.get_weights()[0].item(), total, rtol=1e-6)
+
+
+def test_a_schedule_in_the_graph_counts_updates_after_loading_and_in_a_plain_loop(tmp_path):
+    ones = np.ones((48, 1), "float32")
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False)])
+    inner = keras.optimizers.SGD(FALL, gradient_accumulation_steps=4)
+    model.compile(keras.optimizers.LossScaleOptimizer(inner, initial_scale=4.0), "mae")
+    model.set_weights([np.full((1, 1), 9.0)])
+    fit(model, (ones, ones), epochs=1)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    fit(loaded, (ones, ones), epochs=2)
+    total = FALL.values(range(18 // 4)).astype("float64").sum()
+    np.testing.assert_allclose(9.0 - loaded.get_weights()[0].item(), total, rtol=1e-5)
+    weight = keras.Variable(0.0)
+    optimizer = keras.optimizers.SGD(FALL, gradient_accumulation_steps=3)
+    for _ in range(9):
+        optimizer.apply([keras.ops.ones(())], [weight])
+    total = FALL.values(range(3)).sum()
+    np.testing.assert_allclose(-keras.ops.convert_to_numpy(weight.value), total, rtol=1e-6)
+
+
+@pytest.mark.parametrize("observer", [False, True])
+def test_a_plateau_over_a_schedule_in_the_graph_counts_updates(observer):
+    ones = np.ones((48, 1), "float32")
+    model = displacement(keras.optimizers.SGD(FALL, gradient_accumulation_steps=2))
+    plateau = ReduceOnPlateauPlus("loss", mode="max", factor=0.5, patience=1, min_delta=0.0)
+    history = fit(model, (ones, ones), plateau, *([LRScheduler()] if observer else []))
+    assert [event.epoch for event in plateau.events] == [1, 2]
+    expected = FALL.values([2, 5, 8]) * [1.0, 1.0, 0.5]
+    np.testing.assert_allclose(history["learning_rate"], expected, rtol=1e-5)
+    total = (FALL.values(range(9)) * np.repeat([1.0, 1.0, 0.5], 3)).sum()
+    np.testing.assert_allclose(-model.get_weights()[0].item(), total, rtol=1e-5)
+
+
 def two_optimizers():
     slow, fast = keras.optimizers.SGD(0.1, name="slow"), keras.optimizers.SGD(1.0, name="fast")
     chosen = {"kernel": slow, "bias": fast}
@@ -265,7 +322,8 @@ def test_without_a_schedule_it_logs_what_the_graph_applies(accumulation):
     optimizer = keras.optimizers.SGD(FALL, gradient_accumulation_steps=accumulation)
     spy = Spy()
     fit(network(optimizer), (X, Y), LRScheduler(), spy)
-    np.testing.assert_array_equal(np.float32(spy.rates), FALL.values(range(18)))
+    applied = FALL.values(np.arange(18) // (accumulation or 1))
+    np.testing.assert_array_equal(np.float32(spy.rates), applied)
 
 
 def test_without_a_schedule_it_logs_keras_schedules_decay_and_constants():

@@ -130,6 +130,16 @@ def test_any_real_number_is_taken(rate):
     assert optimizers.Adam(learning_rate=rate, decay=rate).decay == float(rate)
 
 
+def test_a_rate_beyond_float32_cannot_be_set():
+    optimizer = optimizers.SGD(lr=0.1, momentum=0)  # Keras takes floats only
+    for value in (1e39, -1.0, float("nan"), "fast"):
+        with pytest.raises((TypeError, ValueError), match=r"^SGD: lr must be"):
+            optimizer.lr = value
+        with pytest.raises((TypeError, ValueError), match=r"^SGD: lr must be"):
+            optimizer.learning_rate = value
+    assert optimizer.lr == 0.1
+
+
 def test_numbers_read_as_they_were_written():
     optimizer = optimizers.Adam(lr=1e-3, decay=1e-4)
 
@@ -172,6 +182,18 @@ def test_setting_lr_and_decay_acts_on_the_next_update(apply):
         ({"lr": 1e-3, "learning_rate": 1e-3}, ValueError, "one argument under two names"),
         ({"lr": -1e-3}, ValueError, "lr must be finite and at least 0"),
         ({"lr": float("nan")}, ValueError, "lr must be finite and at least 0"),
+        ({"lr": 1e39}, ValueError, "lr must be finite and at least 0"),
+        ({"lr": 10**400}, ValueError, "lr must be finite and at least 0"),
+        ({"beta_1": "0.9"}, TypeError, "beta_1 must be a number"),
+        ({"beta_2": 1.5}, ValueError, "beta_2 must be finite and at least 0 and at most 1"),
+        ({"weight_decay": -1.0}, ValueError, "weight_decay must be finite and at least 0"),
+        ({"amsgrad": "no"}, TypeError, "amsgrad must be True or False"),
+        ({"use_ema": 1}, TypeError, "use_ema must be True or False"),
+        ({"gradient_accumulation_steps": 1}, ValueError, "gradient_accumulation_steps must be"),
+        ({"gradient_accumulation_steps": 2.0}, TypeError, "gradient_accumulation_steps must be"),
+        ({"clipnorm": 1.0, "clipvalue": 1.0}, ValueError, "clipped in one way"),
+        ({"nesterov": True}, ValueError, "nesterov must be an argument of keras.optimizers.Adam"),
+        ({"name": 3}, TypeError, "name must be a string"),
         ({"lr": "1e-3"}, TypeError, "lr must be a number"),
         ({"lr": np.ones(2)}, TypeError, "lr must be a number"),
         ({"decay": -1e-9}, ValueError, "decay must be finite and at least 0"),
