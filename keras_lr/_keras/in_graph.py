@@ -7,7 +7,6 @@ import numpy as np
 
 from keras_lr._keras.backend import ON_TENSORFLOW
 from keras_lr._keras.learning_rate import is_scheduled, leaf_optimizers
-from keras_lr._keras.scaled import Scaled
 
 
 def in_graph_schedule(model: Any) -> Any:
@@ -25,9 +24,7 @@ def batches_per_step(leaf: Any) -> int:
 
     Under gradient accumulation Keras' schedules count batches, and those of this library updates.
     """
-    schedule = leaf._learning_rate
-    raw = schedule.schedule if isinstance(schedule, Scaled) else schedule
-    counts_updates = getattr(raw, "counts_updates", False)
+    counts_updates = getattr(leaf._learning_rate, "counts_updates", False)
     return (leaf.gradient_accumulation_steps or 1) if counts_updates else 1
 
 

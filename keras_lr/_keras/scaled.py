@@ -22,6 +22,11 @@ class Scaled(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[m
         """Return the scaled value at `step`."""
         return self.schedule(step) * self.scale
 
+    @property
+    def counts_updates(self) -> bool:
+        """Whether its steps are updates under gradient accumulation, as the schedule's are."""
+        return getattr(self.schedule, "counts_updates", False)
+
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
         schedule = keras.saving.serialize_keras_object(self.schedule)

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
+_KerasSchedule = keras.optimizers.schedules.LearningRateSchedule
 _NEAR = 12  # frames: there are more than two where AutoGraph has converted a loop of the user's own
 
 
@@ -28,6 +29,8 @@ def asking_optimizer(step: Any) -> Any:
         caller = frame.f_locals.get("self")
         if isinstance(caller, keras.optimizers.Optimizer) and _has(caller, step):
             return caller
+        if isinstance(caller, _KerasSchedule) and not getattr(caller, "counts_updates", False):
+            return None  # one of the user's own around it, which counts batches throughout
     return None
 
 
