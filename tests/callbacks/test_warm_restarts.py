@@ -379,7 +379,7 @@ def test_one_cycle_leaves_or_refuses_momentum():
     spy = applied(OneCycle(0.1, momentum=None), keras.optimizers.SGD(0.1))
     assert set(spy.momenta) == {None}
     with pytest.raises(ValueError, match=r"SGD\(momentum=0.9\), or leave .* \(momentum=None\)"):
-        applied(OneCycle(0.1), keras.optimizers.SGD(0.1))
+        applied(OneCycle(0.1, momentum=(0.85, 0.95)), keras.optimizers.SGD(0.1))
     for bad in ((0.9, 0.8), (0.9,), (0.5, 1.0)):
         with pytest.raises(ValueError, match="OneCycle: momentum must"):
             OneCycle(0.1, momentum=bad)

@@ -72,7 +72,10 @@ REFUSED = [
     (lambda: s.Exponential(1e-300, 1.0, steps=5), "start must be finite and at least 1.2e-38"),
     (lambda: s.FromCallable(lambda step: -1.0), "negative, at step 0"),
     (lambda: s.FromCallable(lambda step: NAN), "negative, at step 0"),
-    (lambda: s.FromCallable(lambda step: 0.05 - 0.01 * step, steps=8), "negative, at step 6"),
+    (
+        lambda: s.FromCallable(lambda step: 0.05 - 0.01 * ops.cast(step, "float32"), steps=8),
+        "negative, at step 6",
+    ),
     (lambda: s.FromCallable(KERAS.ExponentialDecay(0.1, 1, 1.5)), "float32 and not negative, at"),
     (lambda: s.FromCallable(KERAS.PolynomialDecay(0.1, 9, -0.1)), "not negative, at step 8"),
     (lambda: s.Cosine(10**400, 0.0, steps=5), "start must be finite"),
