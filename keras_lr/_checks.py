@@ -1,6 +1,7 @@
 """One form for every complaint: `<Name>: <rule>. Received: <argument>=<value>. <what to do>.`"""
 
 import contextlib
+import inspect
 import math
 import os
 from collections.abc import Iterator
@@ -209,6 +210,24 @@ def check_path(owner: str, fix: str, /, **received: Any) -> None:
         if not os.fspath(value) or "\0" in os.fspath(value):
             rule = f"{name} must be a path that can exist"
             raise ValueError(complaint(owner, rule, fix, **{name: value}))
+
+
+def takes(function: Any, *arguments: object) -> bool:
+    """Return whether a function can be called with such arguments, as far as its signature says.
+
+    Args:
+        function: Anything callable. What a built-in function takes may not be known.
+        *arguments: Arguments by position.
+    """
+    try:
+        signature = inspect.signature(function)
+    except ValueError:
+        return True
+    try:
+        signature.bind(*arguments)
+    except TypeError:
+        return False
+    return True
 
 
 def float_or_inf(value: Any) -> float:

@@ -1,6 +1,5 @@
 """Actions at the end of a cycle: snapshots, an optimizer reset, a function of the user's."""
 
-import inspect
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from keras_lr._checks import complaint
+from keras_lr._checks import complaint, takes
 from keras_lr._keras.optimizer_reset import OptimizerReset
 from keras_lr._keras.step import StepHook
 from keras_lr._keras.training_state import TrainingState
@@ -114,15 +113,9 @@ def check_on_cycle_end(owner: str, function: Any) -> None:
     if not callable(function):
         rule = "on_cycle_end must be a function"
         raise TypeError(complaint(owner, rule, fix, on_cycle_end=function))
-    try:
-        signature = inspect.signature(function)
-    except ValueError:  # of some built-in functions nothing is known
-        return
-    try:
-        signature.bind(0, {})
-    except TypeError as error:
+    if not takes(function, 0, {}):
         rule = "on_cycle_end must take two arguments, the cycle and the logs"
-        raise TypeError(complaint(owner, rule, fix, on_cycle_end=function)) from error
+        raise TypeError(complaint(owner, rule, fix, on_cycle_end=function))
 
 
 def in_words(run: FitRun, ends: Sequence[int]) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from keras_lr._checks import complaint
+from keras_lr._checks import complaint, takes
 from keras_lr._warnings import warn
 
 _EPOCH = ("epoch", "epochs")
@@ -47,8 +47,7 @@ def check_schedule(owner: str, name: str, schedule: Any) -> None:
     if not callable(schedule):
         rule = f"{name} must be a schedule"
         raise TypeError(complaint(owner, rule, fix, **{name: schedule}))
-    signature = _signature(schedule)
-    if signature is not None and not _binds(signature, 0):
+    if _signature(schedule) is not None and not takes(schedule, 0):
         rule = f"{name} must take one number, the step or the epoch"
         raise TypeError(complaint(owner, rule, fix, **{name: schedule}))
 
@@ -58,10 +57,10 @@ def takes_rate(schedule: Any) -> bool:
     signature = _signature(schedule)
     if signature is None:
         return False
-    if not _binds(signature, 0):
-        return _binds(signature, 0, 0.0)
+    if not takes(schedule, 0):
+        return takes(schedule, 0, 0.0)
     names = list(signature.parameters)
-    return len(names) > 1 and names[1] in _RATE and _binds(signature, 0, 0.0)
+    return len(names) > 1 and names[1] in _RATE and takes(schedule, 0, 0.0)
 
 
 def warn_of_other_unit(owner: str, name: str, schedule: Any, unit: str) -> None:
@@ -85,11 +84,3 @@ def _signature(schedule: Any) -> inspect.Signature | None:
         return inspect.signature(schedule)
     except ValueError:
         return None
-
-
-def _binds(signature: inspect.Signature, *arguments: object) -> bool:
-    try:
-        signature.bind(*arguments)
-    except TypeError:
-        return False
-    return True

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from numbers import Real
 from types import MappingProxyType
 from typing import Any
 
-from keras_lr._checks import check_number, complaint
+import numpy as np
+
+from keras_lr._checks import GREATEST, check_number, complaint
 from keras_lr.optimizers import decayed
 
 # What Keras 2.2.4 accepted, by optimizer, beside lr, clipnorm, clipvalue and name.
@@ -100,9 +103,15 @@ def migrate(optimizer: str | type, /, **old_arguments: Any) -> Migration:
     new: dict[str, Any] = {"lr": _RATES[name], **old}
     translations = (_rate, _decay, _epsilon, _root, _accumulator, _momentum, _clipping)
     notes = [note for translate in translations if (note := translate(name, old, new))]
-    call = ", ".join(f"{argument}={value!r}" for argument, value in new.items())
-    made = getattr(decayed, name)(**new)
+    made = getattr(decayed, name)(**new)  # which checks the rest
+    call = ", ".join(f"{argument}={_plain(value)!r}" for argument, value in new.items())
     return Migration(made, f"keras_lr.optimizers.{name}({call})", tuple(notes))
+
+
+def _plain(value: Any) -> Any:
+    """Return a number as one that prints as Python code."""
+    is_python = isinstance(value, bool | int | float) and not isinstance(value, np.generic)
+    return value if is_python or not isinstance(value, Real) else float(value)
 
 
 def _known_name(optimizer: str | type) -> str:
@@ -141,7 +150,8 @@ def _rate(name: str, old: dict[str, Any], new: dict[str, Any]) -> str:
 
 def _decay(name: str, old: dict[str, Any], new: dict[str, Any]) -> str:
     decay = old.get("decay", 0.0)
-    check_number("migrate", "Pass the old decay", at_least=0.0, decay=decay)
+    check_number("migrate", "Pass the old decay", at_least=0.0, at_most=GREATEST, decay=decay)
+    decay = float(decay)
     if not decay:
         return ""
     updates = f"{1 / decay:.0f}" if decay <= 1 else f"{1 / decay:.2g}"

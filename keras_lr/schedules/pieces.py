@@ -6,9 +6,10 @@ import itertools
 import math
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any
 
+import keras
 import numpy as np
 from keras import ops
 
@@ -21,6 +22,7 @@ from keras_lr._checks import (
     check_rate,
     complaining_as,
     complaint,
+    takes,
 )
 from keras_lr.schedules.base import Composed, Schedule, schedule
 from keras_lr.schedules.steps import LAST_STEP, look_up, place, real
@@ -239,7 +241,7 @@ class FromCallable(Schedule):
         elementwise: Whether the function takes a tensor of any shape. False calls it step by step.
 
     Raises:
-        TypeError: If the function cannot be called.
+        TypeError: If the function cannot be called with one number, or returns none.
         ValueError: If a value that was looked at is negative or not finite in float32; on torch and
             in this library's callbacks, also at the step of a fit that has such a value. Compiled
             steps on TensorFlow and JAX cannot raise: there, infinity is cut off at 3.4e38.
@@ -267,6 +269,9 @@ class FromCallable(Schedule):
         if not callable(self.function):
             rule, fix = "function must be callable", "Pass a function of the step"
             raise TypeError(complaint("FromCallable", rule, fix, function=self.function))
+        if not takes(self.function, 0):
+            rule, fix = "function must take one number, the step", "Pass a function of the step"
+            raise TypeError(complaint("FromCallable", rule, fix, function=self.function))
         self._check_bools("elementwise")
         if self.steps is not None:
             self._check_lengths("steps")
@@ -278,7 +283,19 @@ class FromCallable(Schedule):
         if self.steps is None and self.is_foreseeable:
             steps = np.append(0, 2 ** np.arange(14))  # as far as GROWTH_STEPS
         for step in steps.tolist():
-            check_rate("FromCallable", float(self.values(step)), step)
+            with keras.device("cpu:0"):
+                value = self.function(ops.convert_to_tensor(step, dtype="int32"))
+                self._check_kind(value)
+                number = float(ops.convert_to_numpy(real(value)))
+            check_rate("FromCallable", number, step)
+
+    def _check_kind(self, value: Any) -> None:
+        array = isinstance(value, np.ndarray | np.generic) and value.dtype.kind not in "OSUMmc"
+        known = array or isinstance(value, Real) or ops.is_tensor(value)
+        if known and np.ndim(value) == 0:
+            return
+        rule, fix = "function must return a number for a single step", "Return one in keras.ops"
+        raise TypeError(complaint("FromCallable", rule, fix, function=self.function, value=value))
 
     def value(self, step: Any) -> Any:
         """Call the function."""

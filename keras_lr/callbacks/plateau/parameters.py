@@ -128,6 +128,9 @@ def check_switches(owner: str, verbose: object, /, **switches: object) -> None:
 
 def _check_ranges(given: PlateauParameters) -> None:
     name = given.name
+    if not isinstance(name, str):
+        rule, fix = "name must be a string", "Pass the name that errors are to begin with"
+        raise TypeError(complaint("PlateauController", rule, fix, name=name))
     check_choice(name, ("min", "max"), mode=given.mode)
     check_bool(name, restart=given.restart)
     check_choice(name, ("abs", "rel"), threshold_mode=given.threshold_mode)
