@@ -34,3 +34,8 @@ def length_in_steps(owner: str, data: TrainingData, steps: int | None, epochs: i
         return steps
     check_integer(owner, "Pass a number of epochs", at_least=1, epochs=epochs)
     return (epochs or 0) * data.steps_per_epoch
+
+
+def say_interrupted(owner: str, known: str) -> None:
+    """Say in a line that Ctrl-C has ended a search, and what its result is made of."""
+    print(f"{owner}: interrupted. The result holds {known}; the model is as before.")

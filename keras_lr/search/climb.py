@@ -101,6 +101,11 @@ class ProbeClimb:
         return min(self.trials, key=lambda trial: trial.score)
 
     @property
+    def has_fallen(self) -> bool:
+        """Whether a trial has lowered the loss of the untrained model."""
+        return bool(self.trials) and self.best.score < self.untrained
+
+    @property
     def learned(self) -> float:
         """The share of the untrained model's loss that the best trial took away; 0 if none."""
         scale = abs(self.untrained) or 1.0

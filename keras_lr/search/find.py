@@ -2,6 +2,7 @@
 
 import operator
 import warnings
+from dataclasses import replace
 from types import GeneratorType
 from typing import Any, Literal
 
@@ -14,12 +15,14 @@ from keras_lr._keras.own_fit import prepared_by_own_fit
 from keras_lr._keras.position import accumulation_steps
 from keras_lr._keras.seeding import peeks_kept
 from keras_lr._keras.state import fit_effects_kept
-from keras_lr.search.arguments import check_model
+from keras_lr.search.arguments import check_model, say_interrupted
 from keras_lr.search.feeding import check_feeding, with_validation
 from keras_lr.search.probe import check_probe, drawn_probe, is_drawn
 from keras_lr.search.progress import Verbosity
 from keras_lr.search.range_test import LRRangeTest
 from keras_lr.search.result import RangeTestResult
+
+INTERRUPTED = "interrupted"  # why a sweep stopped
 
 
 def lr_find(
@@ -84,7 +87,8 @@ def lr_find(
         verbose: `"auto"` or 1 shows a progress bar, 2 one line at the end, 0 nothing.
 
     Returns:
-        A `RangeTestResult`.
+        A `RangeTestResult`; after Ctrl-C that of the curve so far, with `stop_reason`
+        `"interrupted"`.
 
     Raises:
         ValueError: If the model is not compiled, the data is empty or ends before the sweep does,
@@ -149,18 +153,24 @@ def lr_find(
         warnings.filterwarnings("ignore", message="Your input ran out of data")
         warnings.filterwarnings("ignore", message="`shuffle=True` was passed")
         warnings.filterwarnings("ignore", message="LRRangeTest: the fit must be long enough")
-        model.fit(
-            x,
-            y,
-            batch_size=batch_size,
-            epochs=epochs,
-            verbose=0,
-            callbacks=[finder],
-            shuffle=shuffle,
-            class_weight=class_weight,
-            sample_weight=sample_weight,
-            steps_per_epoch=steps_per_epoch,
-        )
+        try:
+            model.fit(
+                x,
+                y,
+                batch_size=batch_size,
+                epochs=epochs,
+                verbose=0,
+                callbacks=[finder],
+                shuffle=shuffle,
+                class_weight=class_weight,
+                sample_weight=sample_weight,
+                steps_per_epoch=steps_per_epoch,
+            )
+        except KeyboardInterrupt:
+            finder.restore()
+            if finder.result is None:
+                raise
+            return _interrupted(finder.result)
     result = finder.result
     if result is None or "interrupted" in result.stop_reason:
         losses = None if result is None else result.repeat_losses
@@ -170,6 +180,12 @@ def lr_find(
         received = {"repeats": repeats, "steps": steps, "steps_made": made}
         raise ValueError(complaint("lr_find", rule, fix, **received))
     return result
+
+
+def _interrupted(result: RangeTestResult) -> RangeTestResult:
+    made = int(np.isfinite(result.losses).sum())
+    say_interrupted("lr_find", f"{made} of {result.steps} steps")
+    return replace(result, stop_reason=INTERRUPTED)
 
 
 def _check_data(x: Any) -> None:

@@ -13,7 +13,7 @@ from keras_lr._keras.lanes import can_stack
 from keras_lr._keras.learning_rate import leaf_optimizers
 from keras_lr._keras.position import accumulation_steps, batches_seen
 from keras_lr._keras.trials import Trials, trials
-from keras_lr.search.arguments import check_model, length_in_steps
+from keras_lr.search.arguments import check_model, length_in_steps, say_interrupted
 from keras_lr.search.batches import TrainingData
 from keras_lr.search.feeding import with_validation
 from keras_lr.search.progress import Progress, Verbosity, check_verbose
@@ -52,7 +52,8 @@ def lr_sweep(
     The user's own training step is compiled once; every lane starts from the same weights,
     optimizer state and random states. A lane stops when its loss is not finite or a thousand times
     the first one. Afterwards model, optimizer and random states are as before, bit for bit,
-    whether the call returns, raises or is interrupted.
+    whether the call returns, raises or is interrupted. After Ctrl-C the repeats that are complete
+    are returned, or else the learning rates that are, if there are two.
 
     On JAX the lanes can be trained at once, as one step over a stack of states. That is several
     times quicker for small dense networks, but has to be compiled, and can be slower for large ones
@@ -145,11 +146,20 @@ def lr_sweep(
         sweeper = Sweeper(model, opened, validation, progress)
         with contextlib.ExitStack() as end:
             end.callback(progress.finish)
-            for repeat in range(repeats):
-                runs.append(sweeper.run(data.batches(count, seed + repeat), table, method))
+            try:
+                for repeat in range(repeats):
+                    runs.append(sweeper.run(data.batches(count, seed + repeat), table, method))
+            except KeyboardInterrupt:
+                if not runs and len(sweeper.known) < 2:  # nothing to compare
+                    raise
+                runs = runs or [sweeper.known]
+    finished = len(runs) == repeats and len(runs[0]) == len(rates)
+    rates = rates[: len(runs[0])]
     losses = np.array([[_per_update(lane.losses, accumulated) for lane in run] for run in runs])
-    result = _result(rates, losses, runs, sweeper, accumulated)
+    result = _result(rates, losses, runs, sweeper, accumulated, finished)
     _check_result(result)
+    if not finished:
+        say_interrupted(_OWNER, f"{len(rates)} learning rates, {len(runs)} times each")
     return result
 
 
@@ -193,6 +203,7 @@ def _result(
     runs: list[list[Lane]],
     sweeper: Sweeper,
     accumulated: int,
+    finished: bool,
 ) -> SweepResult:
     last = losses[:, :, -max(1, losses.shape[2] // 4) :].mean(axis=2)
     first = losses[:, :, 0]
@@ -212,6 +223,7 @@ def _result(
         stopped_at=np.median(made, axis=0).astype(np.int64),
         cost_steps=sweeper.steps_made // accumulated,
         method=sweeper.used,
+        finished=finished,
     )
 
 

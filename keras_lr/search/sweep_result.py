@@ -36,6 +36,7 @@ class SweepResult(FrozenRecord):
         stopped_at: int[K], the steps a lane made before it was stopped, or all.
         cost_steps: Training steps made in all.
         method: `"sequential"` or `"lanes"`, how most of the lanes were trained.
+        finished: Whether the sweep came to its end, or was interrupted.
 
     Raises:
         ValueError: If the lengths of the arrays do not agree.
@@ -58,6 +59,7 @@ class SweepResult(FrozenRecord):
     stopped_at: NDArray[np.int64]
     cost_steps: int
     method: str = "sequential"
+    finished: bool = True
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -106,9 +108,10 @@ class SweepResult(FrozenRecord):
         """The range, how many diverged and the best."""
         low, high = self.learning_rates[[0, -1]]
         lost = int(self.diverged.sum())
+        cut = "" if self.finished else ", interrupted"
         return (
             f"SweepResult({len(self.learning_rates)} learning rates, {low:.3g} to {high:.3g}; "
-            f"{lost} diverged; best {self.best_lr:.3g} by {self.measure})"
+            f"{lost} diverged; best {self.best_lr:.3g} by {self.measure}{cut})"
         )
 
 

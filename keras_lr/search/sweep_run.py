@@ -74,6 +74,7 @@ class Sweeper:
         self._model, self._trials = model, trials
         self._validation_data, self._progress = validation_data, progress
         self.steps_made = 0
+        self.known: list[Lane] = []  # the lanes there are already, should the run be interrupted
         self._made_again = 0  # of these, how many are made a second time, in another way
         self._compiling = self._step_seconds = 0.0  # of the last lane trained alone
         self.used: Literal["sequential", "lanes"] = "sequential"
@@ -86,13 +87,14 @@ class Sweeper:
             rates: float64[K, n], the learning rate of every lane at every batch.
             method: How.
         """
+        self.known = []
         if method == "lanes":
             return self._at_once(batches, rates) or []
         if method == "auto" and len(rates) > 1 and can_stack(self._model, self._trials, len(rates)):
             return self._quicker(batches, rates)
         if not ON_JAX:  # where picking is quick, and a step takes arrays as they are
             batches = Remembered(batches)
-        return [self.alone(batches, row) for row in rates]
+        return self._one_by_one(batches, rates)
 
     def alone(self, batches: Sequence[Batch], rates: np.ndarray) -> Lane:
         """Train one lane; stop it when it diverges."""
@@ -134,7 +136,15 @@ class Sweeper:
             if lanes is not None:
                 return lanes
             self._made_again -= first.made
-        return [first, *(self.alone(batches, row) for row in rates[1:])]
+        return self._one_by_one(batches, rates[1:], first)
+
+    def _one_by_one(
+        self, batches: Sequence[Batch], rates: np.ndarray, *trained: Lane
+    ) -> list[Lane]:
+        self.known = [*trained]
+        for row in rates:
+            self.known.append(self.alone(batches, row))
+        return self.known
 
     def _at_once(
         self,

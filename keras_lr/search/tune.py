@@ -19,12 +19,12 @@ from keras_lr._keras.learning_rate import (
 from keras_lr._keras.position import accumulation_steps
 from keras_lr._keras.trials import trials
 from keras_lr.schedules import FromCallable, Schedule
-from keras_lr.search.arguments import check_model, length_in_steps
+from keras_lr.search.arguments import check_model, length_in_steps, say_interrupted
 from keras_lr.search.batches import TrainingData
 from keras_lr.search.climb import ProbeClimb, horizon_correction
 from keras_lr.search.curve import SuggestionError
 from keras_lr.search.families import family_of
-from keras_lr.search.find import lr_find
+from keras_lr.search.find import INTERRUPTED, lr_find
 from keras_lr.search.probe import check_probe, drawn_probe
 from keras_lr.search.progress import Progress, Verbosity, check_verbose
 from keras_lr.search.sweep_run import Lane, Sweeper
@@ -76,7 +76,8 @@ def tune_lr(
     value m times its peak is $m^{-1/3}$ times that: 1.25 for warm-up and cosine decay.
 
     The model is as before, bit for bit, whether the call returns, raises or is interrupted; only
-    `apply=True` sets the learning rate.
+    `apply=True` sets the learning rate. After Ctrl-C the trials that are complete are read, if one
+    has lowered the loss; `apply` then does nothing.
 
     Args:
         model: A compiled model; an unbuilt one is built as `fit` would.
@@ -157,7 +158,7 @@ def tune_lr(
     if usual is None:
         usual = _range_tested(model, data.for_fit, ranged, verbose)
     looks = drawn_probe(_OWNER, probe, data, model) or data.probe()
-    climb, cost = _climb(model, data, looks, length, usual, seed, verbose)
+    climb, cost, finished = _climb(model, data, looks, length, usual, seed, verbose)
     short = 10 ** climb.vertex()
     epochs_in_all = data.epochs_in(total * accumulation_steps(model)) or 1.0
     choice = horizon_correction(
@@ -170,7 +171,9 @@ def tune_lr(
         peak = _peak(values)
         choice *= (values.mean() / peak) ** -_SCHEDULE_EXPONENT
         scaled = _scaled(shape, choice / peak)
-    if apply:
+    if not finished:
+        say_interrupted(_OWNER, f"what {len(climb.trials)} trials tell")
+    elif apply:
         _apply(model, choice)
     return TuneResult(
         learning_rate=float(choice),
@@ -182,6 +185,7 @@ def tune_lr(
         beta=family.beta,
         cost_steps=cost + ranged,
         schedule=scaled,
+        finished=finished,
     )
 
 
@@ -193,8 +197,8 @@ def _climb(
     usual: float,
     seed: int,
     verbose: Verbosity,
-) -> tuple[ProbeClimb, int]:
-    """Run the trials and return the finished climb and the updates it cost."""
+) -> tuple[ProbeClimb, int, bool]:
+    """Run the trials; return the climb, the updates it cost, and whether it came to its end."""
     accumulated = accumulation_steps(model)
     batches = data.batches(length * accumulated, seed)
     most = ProbeClimb.max_trials * len(batches)
@@ -205,12 +209,18 @@ def _climb(
         opened.begin()
         climb = ProbeClimb(math.log10(usual) + _ABOVE_START, _untrained(opened.probe(probe)))
         sweeper = Sweeper(model, opened, None, progress)
-        while (point := climb.ask()) is not None:
-            lane = sweeper.alone(batches, np.full(len(batches), 10**point))
-            climb = climb.tell(point, opened.probe(probe) if _whole(lane) else math.inf)
+        finished = True
+        try:
+            while (point := climb.ask()) is not None:
+                lane = sweeper.alone(batches, np.full(len(batches), 10**point))
+                climb = climb.tell(point, opened.probe(probe) if _whole(lane) else math.inf)
+        except KeyboardInterrupt:
+            if not climb.has_fallen:
+                raise
+            finished = False
         _check_moved(climb)
     climb.vertex()
-    return climb, -(-sweeper.steps_made // accumulated)
+    return climb, -(-sweeper.steps_made // accumulated), finished
 
 
 def _whole(lane: Lane) -> bool:
@@ -254,6 +264,8 @@ def _range_tested(model: keras.Model, data: FitData, steps: int, verbose: Verbos
     """Return the learning rate to start from by a range test."""
     with complaining_as(_OWNER, "lr_find"):
         found = lr_find(model, **data.arguments, steps=steps, probe="auto", verbose=verbose)
+    if found.stop_reason == INTERRUPTED:
+        raise KeyboardInterrupt
     try:
         valley = found.suggest("valley")
     except SuggestionError as error:

@@ -304,6 +304,8 @@ def _begin(
         given = data.for_fit.arguments
         with complaining_as(OWNER, "tune_lr"):
             best = tune_lr(model, **given, steps=total, max_cost=most, seed=seed, verbose=0)
+        if not best.finished:
+            raise KeyboardInterrupt
         start, cost = best.learning_rate, best.cost_steps
         limits = start / 10**_DECADES_BELOW, start * 10**_DECADES_ABOVE
     study.set_user_attr("climb_steps", cost)

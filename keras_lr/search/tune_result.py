@@ -27,6 +27,7 @@ class TuneResult:
         cost_steps: Training steps spent, a range test included.
         schedule: What to compile the optimizer with, if a schedule was tuned, else None: the
             schedule times a factor, as one of `keras_lr.schedules`.
+        finished: Whether the trials came to their end, or were interrupted.
 
     Example:
         >>> result = TuneResult(
@@ -47,6 +48,7 @@ class TuneResult:
     beta: float
     cost_steps: int
     schedule: Schedule | None = None
+    finished: bool = True
 
     @property
     def cost_share(self) -> float:
@@ -65,8 +67,9 @@ class TuneResult:
 
     def __repr__(self) -> str:
         """The choice and what it cost."""
+        cut = "" if self.finished else ", interrupted"
         return (
             f"TuneResult(learning_rate={self.learning_rate:.3g}, {len(self.trials)} trials of "
             f"{self.trial_steps} steps for a run of {self.total_steps}, "
-            f"cost {self.cost_steps} steps)"
+            f"cost {self.cost_steps} steps{cut})"
         )
