@@ -10,6 +10,7 @@ from keras_lr.optimizers import Adam, migrate
 
 if TYPE_CHECKING:
     from keras_lr.callbacks import (
+        Cooldown,
         CosineWarmRestarts,
         CyclicLR,
         LRScheduler,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Adam",
     "AdamTuneResult",
+    "Cooldown",
     "CosineWarmRestarts",
     "CyclicLR",
     "LRRangeTest",

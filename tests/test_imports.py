@@ -20,6 +20,7 @@ ROOMS = {
     "keras_lr.search": {"keras_lr.schedules", "keras_lr._keras"},
 }
 NUMPY_ONLY = (
+    "callbacks/cooldown/descent.py",
     "callbacks/plateau/controller.py",
     "callbacks/plateau/parameters.py",
     "callbacks/plateau/state.py",

@@ -28,8 +28,10 @@ class Knob:
         self.written: dict[int, float] = {}
 
     def write(self, state: TrainingState, value: float) -> float:
-        """Make `value` the one of the next update; return it with a plateau's scale."""
+        """Make `value` the one of the next update; return it as scaled or cooled."""
         if self._scaled:
+            if state.cooling is not None:
+                value = state.cooling(id(self), value)
             value *= state.scale
         for variable, share in self._parts:
             state.write(variable, value * share)

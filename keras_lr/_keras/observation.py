@@ -53,5 +53,16 @@ class RateObservation:
         updates = max(self._batches(access) - 1, 0) // self._accumulation
         return rate / (1.0 + float(access.read(self._decay)) * updates)
 
+    def coming(self, access: Access) -> float:
+        """Return the learning rate of the coming update, of an optimizer without a schedule."""
+        return float(access.read(self._optimizer._learning_rate)) / self.division(access)
+
+    def division(self, access: Access) -> float:
+        """Return what its decay divides the learning rate by in the coming update."""
+        if self._decay is None:
+            return 1.0
+        updates = self._batches(access) // self._accumulation
+        return 1.0 + float(access.read(self._decay)) * updates
+
     def _batches(self, access: Access) -> int:
         return int(access.read(self._iterations))

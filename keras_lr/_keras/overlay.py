@@ -8,7 +8,7 @@ import keras
 
 from keras_lr._keras.backend import strategy_scope
 from keras_lr._keras.knobs import Knob, StandIn, has_momentum, momentum_name, refuse_driven
-from keras_lr._keras.learning_rate import leaf_optimizers, proportions
+from keras_lr._keras.learning_rate import is_scheduled, leaf_optimizers, proportions
 from keras_lr._keras.training import compiled_anew
 from keras_lr._keras.values import read_variable, rounding
 
@@ -34,6 +34,7 @@ class Overlay:
         momentum: Whether to drive `momentum`, or `beta_1` where an optimizer has that.
         spares: Whether optimizers without momentum are left as they are, instead of refused.
         weight_decay: Whether to drive `weight_decay`.
+        schedules: Leaf optimizers with a schedule, and what takes its place.
 
     Attributes:
         learning_rates: What sets the learning rates: nothing, one thing, or one for each optimizer.
@@ -53,10 +54,13 @@ class Overlay:
         momentum: bool = False,
         spares: bool = False,
         weight_decay: bool = False,
+        schedules: Sequence[tuple[Any, Any]] = (),
     ) -> None:
         self._model, self._owner = model, owner
         leaves = leaf_optimizers(model.optimizer)
-        self._rates = [leaf._learning_rate for leaf in leaves] if learning_rate else []
+        held = [leaf for leaf in leaves if not is_scheduled(leaf)]
+        self._rates = [leaf._learning_rate for leaf in held] if learning_rate else []
+        self._schedules = [(leaf, leaf._learning_rate, given) for leaf, given in schedules]
         self._own_rates = self._present_rates()
         self._stand_ins: list[tuple[Any, str, Any, Any]] = []
         self._lifted = self._removed = False
@@ -77,7 +81,7 @@ class Overlay:
         self._undo = contextlib.ExitStack()
         self._put_on()
         self._undo.callback(self._take_off)
-        if self._stand_ins:
+        if self._stand_ins or self._schedules:
             self._undo.enter_context(compiled_anew(model))
         for optimizer in _tree(model.optimizer):
             for method in SAVING:
@@ -127,11 +131,15 @@ class Overlay:
         return variable
 
     def _put_on(self) -> None:
+        for optimizer, _, given in self._schedules:
+            object.__setattr__(optimizer, "_learning_rate", given)  # it stays a schedule
         for optimizer, name, _, variable in self._stand_ins:
             object.__setattr__(optimizer, name, variable)  # past Keras' own tracking
             optimizer._track_variable(variable)
 
     def _take_off(self) -> None:
+        for optimizer, own, _ in self._schedules:
+            object.__setattr__(optimizer, "_learning_rate", own)
         for optimizer, name, own, variable in self._stand_ins:
             optimizer._untrack_variable(variable)
             object.__setattr__(optimizer, name, own)

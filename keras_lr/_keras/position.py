@@ -33,3 +33,8 @@ def updates_made(model: Any, access: Access = HOST) -> int:
 def micro_step(model: Any, access: Access = HOST) -> int:
     """Return how many batches of the coming update have already been accumulated."""
     return batches_seen(model, access) % accumulation_steps(model)
+
+
+def skips_updates(model: Any) -> bool:
+    """Return whether an update may be left out, as by loss scaling: only the count tells."""
+    return hasattr(model.optimizer, "inner_optimizer")

@@ -1,6 +1,6 @@
 """The values that a training step reads and writes, wherever they are while `fit` runs."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ class TrainingState:
 
     def __init__(self, model: Any) -> None:
         self.scale = 1.0  # what a plateau makes of whatever learning rate is driven
+        self.cooling: Callable[[int, float], float] | None = None  # what a cooldown makes of it
         self._lists: tuple[list[Any], ...] | None = None
         self._handed: tuple[CarriedGroup, ...] | None = None
         self._variables: tuple[list[Any], ...] = ()

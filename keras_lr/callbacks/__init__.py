@@ -1,5 +1,6 @@
 """Callbacks that drive the learning rate during `fit`, and a plateau controller without Keras."""
 
+from keras_lr.callbacks.cooldown import Cooldown
 from keras_lr.callbacks.cyclical import CyclicLR, OneCycle
 from keras_lr.callbacks.plateau import ReduceOnPlateauPlus
 from keras_lr.callbacks.schedule_free import SwapScheduleFreeWeights
@@ -8,6 +9,7 @@ from keras_lr.callbacks.warm_restarts import CosineWarmRestarts
 from keras_lr.callbacks.weight_average import WeightAverage
 
 __all__ = [
+    "Cooldown",
     "CosineWarmRestarts",
     "CyclicLR",
     "LRScheduler",

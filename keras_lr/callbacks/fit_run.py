@@ -33,6 +33,11 @@ class FitRun:
             return None
         return self.epochs * self.batches // self.accumulation
 
+    def updates_before(self, epoch: int) -> int:
+        """Return how many updates are made before an epoch; it needs `known_batches`."""
+        batches = self.known_batches(epoch=epoch) if epoch else 0
+        return epoch * batches // self.accumulation
+
     def updates_in(self, name: str, epochs: float, *, times: int = 1) -> int:
         """Turn a length in epochs into updates, rounded to whole ones, at least 1.
 
@@ -118,9 +123,22 @@ class Position:
         return (self.batch + self._lead) // self._accumulation
 
     @property
+    def micro_step(self) -> int:
+        """Batches that have been accumulated for the next update."""
+        return (self.batch + self._lead) % self._accumulation
+
+    @property
     def between_updates(self) -> bool:
         """Whether no batch has been accumulated for the next update."""
-        return (self.batch + self._lead) % self._accumulation == 0
+        return self.micro_step == 0
+
+    def epoch_ends(self, updates: int) -> int:
+        """Return how many epochs end with or before so many updates, the last one of them."""
+        batches = self.run.batches
+        if not batches:
+            return 1
+        beyond = updates * self._accumulation - (self.epoch_begin + batches - self.batch)
+        return 1 + max(0, -(-beyond // batches))
 
     @property
     def epoch_over(self) -> bool:

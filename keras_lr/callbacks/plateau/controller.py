@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from numbers import Integral
 from statistics import fmean, median
+from typing import Self
 
 import numpy as np
 
@@ -67,6 +68,11 @@ class PlateauController(PlateauParameters):
             learning_rates = (learning_rates,)
         rates = tuple(map(float, learning_rates))
         return PlateauState(rates=rates, starts=rates)
+
+    def at_rest(self) -> Self:
+        """Return a controller that judges and rescues as this one does, but changes no rate."""
+        forever = 10**12
+        return replace(self, patience=forever, stop_after=None, restart=False)
 
     def update(self, state: PlateauState, metric: float) -> tuple[PlateauState, Decision]:
         """Judge one evaluation.

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import keras
 
 from keras_lr._checks import complaint
+from keras_lr._keras.cooling import is_cooling
 from keras_lr._keras.learning_rate import leaf_optimizers
 from keras_lr._keras.monitor import metric_direction
 from keras_lr._keras.observation import RateObservation
@@ -147,10 +148,13 @@ class PlateauRun:
         """
         self._find_direction()
         self.observe(access)
-        present = [rate.read(access) for rate in self._rates]
-        self._watch_for_other_writers(present)
+        controller, present = self.controller, [rate.read(access) for rate in self._rates]
+        if is_cooling(self._model):  # a Cooldown has the rate, and will end the fit
+            controller, present = controller.at_rest(), list(self.state.rates)
+        else:
+            self._watch_for_other_writers(present)
         state = self.state.moved(present, [rate.start for rate in self._rates])
-        self.state, decision = self.controller.update(state, metric)
+        self.state, decision = controller.update(state, metric)
         if decision.record and self.restore_points.keeps_best:
             judged = weights or self.restore_points.take(access)
             if self.restore_points.keep_best(judged, loss):
@@ -160,7 +164,7 @@ class PlateauRun:
             else:
                 self.state = replace(self.state, record=state.record)
                 if self.rescues:
-                    self.state, decision = self.controller.update(state, math.nan)
+                    self.state, decision = controller.update(state, math.nan)
                     decision = replace(decision, reason="the weights are not finite any more")
         if decision.action != "keep":
             self._act(decision, access)

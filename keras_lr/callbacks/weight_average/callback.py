@@ -11,8 +11,8 @@ from keras_lr._keras.restoring import RestoringCallback
 from keras_lr._keras.training import tidy_up
 from keras_lr._keras.values import read_variable
 from keras_lr.callbacks.epoch_files import EpochFiles
+from keras_lr.callbacks.judge import Judge
 from keras_lr.callbacks.weight_average.averaging import OWNER, Decay, Timing, decays_of
-from keras_lr.callbacks.weight_average.judge import Judge
 from keras_lr.callbacks.weight_average.run import AverageRun, Wishes
 from keras_lr.callbacks.weight_average.saved import check_state, packed, unpacked
 from keras_lr.callbacks.weight_average.statistics import check_batch_norm
@@ -115,11 +115,8 @@ class WeightAverage(RestoringCallback):
         super().__init__()
         decays = decays_of(decay)
         check_choice(OWNER, ("average", "best", "last"), keep=keep)
-        check_choice(OWNER, ("auto", "min", "max"), mode=mode)
-        if not isinstance(monitor, str):
-            rule, fix = "monitor must be a name in the logs", 'Pass "val_loss", for example'
-            raise TypeError(complaint(OWNER, rule, fix, monitor=monitor))
-        if len(decays) > 1 and not monitor.startswith("val_"):
+        judge = Judge(OWNER, monitor, mode)
+        if len(decays) > 1 and not judge.on_validation:
             rule = "only validation can tell several decays apart"
             raise ValueError(
                 complaint(OWNER, rule, 'Pass "val_loss", or one decay', monitor=monitor)
@@ -128,7 +125,7 @@ class WeightAverage(RestoringCallback):
         self._wishes = Wishes(
             decays=decays,
             timing=Timing(start_epochs, start_steps, every_steps, every_epochs),
-            judge=Judge(monitor, mode),
+            judge=judge,
             keep=keep,
             batch_norm=batch_norm,
         )

@@ -16,8 +16,8 @@ from keras_lr._keras.training import attach, detach
 from keras_lr._keras.values import read_variable
 from keras_lr._warnings import warn
 from keras_lr.callbacks.fit_run import FitRun, Position
+from keras_lr.callbacks.judge import Judge
 from keras_lr.callbacks.weight_average.averaging import OWNER, Decay, Timing
-from keras_lr.callbacks.weight_average.judge import Judge
 from keras_lr.callbacks.weight_average.model_averages import Best, ModelAverages
 from keras_lr.callbacks.weight_average.statistics import StatisticsData
 from keras_lr.callbacks.weight_average.steps import AverageSteps
@@ -137,17 +137,15 @@ class AverageRun:
         wanted = self._wishes.keep == "best" or len(self._wishes.decays) > 1
         if not wanted or averages.taken == 0:
             return
-        on_validation = judge.monitor.startswith("val_")
-        validated = any(name.startswith("val_") for name in logs)
-        if on_validation and self._has_validation and not validated:
-            return  # only some epochs are validated
+        if judge.skips(logs, has_data=self._has_validation):
+            return
         value = judge.value(logs)
         if self._wishes.keep != "best" or averages.replaced:
             return
         former = None if averages.best is None else averages.best.value
         if not judge.is_better(self._model, value, former):
             return
-        shown = averages.shown if on_validation else averages.averaged_values(read_variable)
+        shown = averages.shown if judge.on_validation else averages.averaged_values(read_variable)
         if shown:
             arrays = [shown[id(variable)] for variable in averages.variables]
             averages.best = Best(value, epoch, averages.kept, arrays)

@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from keras_lr._keras.learning_rate import leaf_optimizers
-from keras_lr._keras.position import batches_seen
+from keras_lr._keras.position import batches_seen, skips_updates
 from keras_lr._keras.step import StepHook
 from keras_lr._keras.training_state import TrainingState
 from keras_lr.callbacks.fit_run import Position
@@ -31,10 +30,7 @@ class AverageSteps(StepHook):
         self._begin = timing.start_steps
         if timing.start_epochs is None and timing.start_steps is None:
             self._begin = 0
-        # An update that loss scaling skips is seen only in the optimizer's own count.
-        self._may_skip = leaf_optimizers(model.optimizer)[0] is not model.optimizer and hasattr(
-            model.optimizer, "inner_optimizer"
-        )
+        self._may_skip = skips_updates(model)
         self._seen = -1
 
     def begin_epoch(self, epoch: int) -> None:
@@ -68,6 +64,11 @@ class AverageSteps(StepHook):
         if self._begin is None or not position.between_updates:
             return False
         return self._timing.is_due(position.update, self._begin)
+
+    def on_compiled(self, state: TrainingState) -> None:
+        """Go on with the new optimizer, and with what has been frozen or unfrozen."""
+        self._may_skip = skips_updates(self._model)
+        self._averages.follow()
 
     def get_state(self) -> dict[str, int | None]:
         """Return where the fit stands and where the average began."""

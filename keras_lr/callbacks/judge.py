@@ -7,10 +7,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from keras_lr._checks import complaint
+from keras_lr._checks import check_choice, complaint
 from keras_lr._keras.monitor import metric_direction
 from keras_lr._keras.values import as_numpy
-from keras_lr.callbacks.weight_average.averaging import OWNER
 
 
 @dataclass(frozen=True)
@@ -18,19 +17,47 @@ class Judge:
     """Compares values of a metric.
 
     Args:
+        owner: The public name of the callback, for messages.
         monitor: Its name in the logs.
         mode: Whether a smaller or a larger value is better, or `"auto"` to ask Keras.
     """
 
+    owner: str
     monitor: str
-    mode: Literal["auto", "min", "max"]
+    mode: Literal["auto", "min", "max"] = "auto"
 
-    def is_better(self, model: Any, value: float, than: float | None) -> bool:
-        """Return whether a value is better than the best so far; NaN is better than none."""
+    def __post_init__(self) -> None:
+        check_choice(self.owner, ("auto", "min", "max"), mode=self.mode)
+        if not isinstance(self.monitor, str):
+            rule, fix = "monitor must be a name in the logs", 'Pass "val_loss", for example'
+            raise TypeError(complaint(self.owner, rule, fix, monitor=self.monitor))
+
+    @property
+    def on_validation(self) -> bool:
+        """Whether the metric is one of validation."""
+        return self.monitor.startswith("val_")
+
+    def skips(self, logs: Mapping[str, Any], *, has_data: bool) -> bool:
+        """Return whether an epoch is one without validation in a fit that validates some.
+
+        Args:
+            logs: The epoch's logs.
+            has_data: Whether the fit has validation data.
+        """
+        validated = any(name.startswith("val_") for name in logs)
+        return self.on_validation and has_data and not validated
+
+    def is_better(
+        self, model: Any, value: float, than: float | None, min_delta: float = 0.0
+    ) -> bool:
+        """Return whether a value is better than the best so far by more than `min_delta`.
+
+        NaN and infinities are never better. Values are compared in float32, as Keras does.
+        """
         if than is None:
             return math.isfinite(value)
         sign = self._sign(model)
-        return bool(np.float32(sign * value) < np.float32(sign * than))
+        return bool(np.float32(sign * value + min_delta) < np.float32(sign * than))
 
     def best(self, model: Any, results: Sequence[Mapping[str, Any]]) -> int:
         """Return the index of the best of several validation results, the first of equal ones."""
@@ -49,12 +76,12 @@ class Judge:
         if value.size != 1:
             rule = "monitor must be a scalar in the logs"
             fix = f"Pass one of {', '.join(map(repr, sorted(logs)))}, or validation data to fit"
-            raise ValueError(complaint(OWNER, rule, fix, monitor=self.monitor))
+            raise ValueError(complaint(self.owner, rule, fix, monitor=self.monitor))
         return float(value.item())
 
     def _sign(self, model: Any) -> float:
         mode = metric_direction(model, self.monitor) if self.mode == "auto" else self.mode
         if mode is None:
             rule, fix = "the direction of this metric is not known", 'Pass mode="min" or mode="max"'
-            raise ValueError(complaint(OWNER, rule, fix, monitor=self.monitor, mode="auto"))
+            raise ValueError(complaint(self.owner, rule, fix, monitor=self.monitor, mode="auto"))
         return -1.0 if mode == "max" else 1.0

@@ -1,0 +1,147 @@
+"""A cooldown's way through the training steps of one fit."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from keras_lr._keras.cooling import CooledRates, Cooling
+from keras_lr._keras.scaled_rates import is_driven
+from keras_lr._keras.step import StepHook
+from keras_lr._keras.training_state import TrainingState
+from keras_lr.callbacks.cooldown.descent import OWNER, Descent, Pace, Shape, factor
+from keras_lr.callbacks.fit_run import Position
+from keras_lr.callbacks.observed import Observed
+
+
+class CooldownSteps(StepHook):
+    """The hook before all others: it logs the learning rate, and cools it down once it is told to.
+
+    Args:
+        model: The model in `fit`.
+        position: Where the fit stands.
+        shape: How the learning rate falls.
+        pace: How much time is left, if there is a limit.
+
+    Attributes:
+        position: As above.
+        begin: The update at which the cooldown begins, once that is decided.
+        descent: How far it has come.
+        is_cooling: Whether it sets the learning rates.
+        is_over: Whether they have come down.
+    """
+
+    owner = OWNER
+
+    def __init__(self, model: Any, position: Position, shape: Shape, pace: Pace | None) -> None:
+        self.position = position
+        self.begin: int | None = None
+        self.descent = Descent(0)
+        self.is_cooling = self.is_over = False
+        self._model, self._shape, self._pace = model, shape, pace
+        self._driven = is_driven(model)
+        self._observed = None if self._driven else Observed(model)
+        self._rates: CooledRates | None = None
+        self._cooling: Cooling | None = None
+        self._applied: dict[str, float] = {}
+
+    def prepare(self, begin: int, descent: Descent, bases: list[float] | None = None) -> None:
+        """Get ready to cool down, between two executions.
+
+        Args:
+            begin: The update it begins with; past for one that goes on.
+            descent: How far it has come, and how far it is to go.
+            bases: Learning rates at its beginning, for one that goes on.
+        """
+        self.begin, self.descent = begin, descent
+        if self._driven:
+            self._cooling = Cooling(bases or ())
+            return
+        position = self.position
+        ahead = max(begin - position.update, 0) * position.run.accumulation
+        if ahead:
+            ahead -= position.micro_step
+        self._rates = CooledRates(
+            self._model,
+            OWNER,
+            ahead=ahead,
+            done=descent.done,
+            updates=descent.done + descent.left,
+            root=self._shape == "1-sqrt",
+            bases=bases or (),
+        )
+
+    def before_step(self, state: TrainingState) -> None:
+        """Set the rates of the coming update, or tell their driver what to make of them."""
+        position = self.position
+        if self.begin is not None and not self.is_cooling and not self.is_over:
+            self.is_cooling = position.update >= self.begin and position.between_updates
+        if not self.is_cooling:
+            return
+        present = factor(self._shape, self.descent.progress)
+        if self._cooling is not None:
+            self._cooling.factor, state.cooling = present, self._cooling
+        if self._rates is not None:
+            self._applied = self._rates.write(state, present, self.descent.done)
+
+    def after_step(self, state: TrainingState, logs: dict[str, Any]) -> None:
+        """Log them; stop the fit when they have come down."""
+        if self._observed is not None:  # else a driver does so
+            applied = self._applied if self.is_cooling else self._observed.read(state)
+            logs.update(applied)
+            logs["learning_rate"] = max(applied.values())
+        self.position.advance()
+        if not self.is_cooling or not self.position.between_updates:
+            return
+        self.descent.advance()
+        if self._pace is not None and self.descent.left:
+            affordable = self._pace.affordable(self.position.epoch_ends(self.descent.left))
+            if affordable == 0:
+                self.descent.left = 0
+            elif affordable is not None and not self.has_schedule:
+                self.descent.shorten(affordable)
+        if self.descent.left == 0:
+            self.is_over = self._model.stop_training = True
+
+    @property
+    def has_schedule(self) -> bool:
+        """Whether a schedule is compiled into the step, which fixes the cooldown's length."""
+        return self._rates is not None and self._rates.has_schedule
+
+    def on_compile(self) -> None:
+        """Put the rates of the optimizer back that is about to go."""
+        self.remove()
+
+    def on_compiled(self, state: TrainingState) -> None:
+        """Go on at the same place with the rates of the new one."""
+        if self._observed is not None:
+            self._observed = Observed(self._model)
+        if self.begin is not None and not self.is_over:
+            self.prepare(self.begin, self.descent)
+
+    def on_interrupt(self) -> None:
+        """Put the learning rates back: an exception is on its way out of `fit`."""
+        self.remove()
+
+    def on_left_behind(self) -> None:
+        """Put the learning rates back: another `fit` begins."""
+        if self._rates is not None:
+            self._rates.remove_later()
+            self._rates = None
+
+    def remove(self) -> None:
+        """Put the learning rates back. Can be called again."""
+        if self._rates is not None:
+            self._rates.remove()
+            self._rates = None
+
+    def get_state(self) -> dict[str, Any]:
+        """Return where the cooldown stands, as plain values."""
+        bases: list[float] = []
+        if self.is_cooling:
+            held = self._cooling or self._rates
+            bases = [] if held is None else held.bases
+        return {"begin": self.begin, "descent": self.descent.to_dict(), "bases": bases}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from `get_state()`, between two executions."""
+        if state["begin"] is not None:
+            self.prepare(state["begin"], Descent.from_dict(state["descent"]), state["bases"])
