@@ -160,6 +160,7 @@ def several_optimizers():
     return keras.optimizers.MultiOptimizer(lambda v: held if v.name == "kernel" else scheduled)
 
 
+@pytest.mark.needs("optimizers.MultiOptimizer")
 def test_several_optimizers_one_with_a_schedule():
     x, y = data()
     model, spy = network(several_optimizers()), Spy()

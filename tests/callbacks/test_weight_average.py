@@ -132,7 +132,7 @@ def several_optimizers():
     "optimizer",
     [
         lambda: keras.optimizers.Adam(0.01, use_ema=True),
-        several_optimizers,
+        pytest.param(several_optimizers, marks=pytest.mark.needs("optimizers.MultiOptimizer")),
         lambda: keras.optimizers.SGD(schedules.Cosine(0.1, 0.0, steps=18)),
     ],
 )
@@ -378,6 +378,10 @@ def test_layers_may_be_unfrozen_in_between():
 def test_one_average_in_a_fit():
     with pytest.raises(ValueError, match="only one callback of a fit can show"):
         fit(sgd(), (X, Y), averaged(), averaged())
+
+
+@pytest.mark.needs("optimizers.ScheduleFreeAdamW")
+def test_one_average_of_a_schedule_free_optimizer_beside_it():
     model = network(keras.optimizers.ScheduleFreeAdamW(0.01))
     with pytest.raises(ValueError, match="Leave one of them out"):
         fit(model, (X, Y), SwapScheduleFreeWeights(), averaged())

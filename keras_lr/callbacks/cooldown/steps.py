@@ -9,7 +9,7 @@ from keras_lr._keras.step import StepHook
 from keras_lr._keras.training_state import TrainingState
 from keras_lr.callbacks.cooldown.descent import OWNER, Descent, Pace, Shape, factor
 from keras_lr.callbacks.fit_run import Position
-from keras_lr.callbacks.observed import Observed
+from keras_lr.callbacks.observed import Observed, with_largest
 
 
 class CooldownSteps(StepHook):
@@ -85,9 +85,8 @@ class CooldownSteps(StepHook):
     def after_step(self, state: TrainingState, logs: dict[str, Any]) -> None:
         """Log them; stop the fit when they have come down."""
         if self._observed is not None:  # else a driver does so
-            applied = self._applied if self.is_cooling else self._observed.read(state)
-            logs.update(applied)
-            logs["learning_rate"] = max(applied.values())
+            applied = self._applied if self.is_cooling else self._observed.last(state)
+            logs.update(with_largest(applied))
         self.position.advance()
         if not self.is_cooling or not self.position.between_updates:
             return
@@ -112,8 +111,6 @@ class CooldownSteps(StepHook):
 
     def on_compiled(self, state: TrainingState) -> None:
         """Go on at the same place with the rates of the new one."""
-        if self._observed is not None:
-            self._observed = Observed(self._model)
         if self.begin is not None and not self.is_over:
             self.prepare(self.begin, self.descent)
 
