@@ -489,3 +489,19 @@ def test_the_first_execution_is_not_measured(monkeypatch):
     for batch in range(4):
         pace.begin_batch(batch)
     assert pace.affordable() == 9
+
+
+def test_a_loop_of_ones_own_over_train_on_batch():
+    cooldown, model = Cooldown(4, at_step=3), displacement(keras.optimizers.SGD(0.1))
+    callbacks = keras.callbacks.CallbackList([cooldown], model=model)
+    callbacks.on_train_begin()
+    callbacks.on_epoch_begin(0)
+    for step in range(7):
+        callbacks.on_train_batch_begin(step)
+        logs = model.train_on_batch(ONES[0][:1], ONES[1][:1], return_dict=True)
+        callbacks.on_train_batch_end(step, logs)
+    assert model.stop_training
+    callbacks.on_train_end()
+    way = -float(np.asarray(keras.ops.convert_to_numpy(model.weights[0].value)).item())
+    assert way == pytest.approx(sum(cooled([0.1] * 3, 0.1, 4)), rel=1e-5)
+    assert rate_of(model) == pytest.approx(0.1)

@@ -453,3 +453,32 @@ def test_one_average_of_the_optimizer_beside_it():
     model = network(keras.optimizers.SGD(0.05, use_ema=True))
     with pytest.raises(ValueError, match="Leave one of them out"):
         fit(model, (X, Y), keras.callbacks.SwapEMAWeights(), averaged())
+
+
+def test_a_loop_of_ones_own_over_train_on_batch():
+    model, sets = sgd(), []
+    callbacks = keras.callbacks.CallbackList([averaged(decay=0.9)], model=model)
+    callbacks.on_train_begin()
+    callbacks.on_epoch_begin(0)
+    for step in range(6):
+        callbacks.on_train_batch_begin(step)
+        batch = slice(8 * step, 8 * step + 8)
+        logs = model.train_on_batch(X[batch], Y[batch], return_dict=True)
+        callbacks.on_train_batch_end(step, logs)
+        sets.append(weights(model))
+    callbacks.on_train_end()
+    assert_close(weights(model), formula(sets, 0.9))
+
+
+def test_layers_may_be_unfrozen_in_mid_fit():
+    class Unfreezes(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 1:
+                self.model.layers[0].trainable = True
+                self.model.compile(keras.optimizers.SGD(0.05), "mse")
+
+    model, spy = sgd(), Weights()
+    model.layers[0].trainable = False
+    model.compile(keras.optimizers.SGD(0.05), "mse")
+    fit(model, (X, Y), averaged(decay=None), Unfreezes(), spy, validation_data=(X, Y))
+    assert_close(weights(model), formula(spy.sets))

@@ -207,8 +207,8 @@ class Cooldown(RestoringCallback):
         self.restore()
         model = self.model
         tidy_up(model)
-        epochs, batches = self.params.get("epochs") or 1, self.params.get("steps")
-        self._run = CooldownRun(model, self._wishes, epochs, batches)
+        given = self.params or {}  # a loop of one's own need not pass any
+        self._run = CooldownRun(model, self._wishes, given.get("epochs"), given.get("steps"))
         if self._asked:
             self._run.asked, self._asked = "begin", False
 

@@ -55,7 +55,7 @@ class CooldownRun:
     Args:
         model: The model in `fit`.
         wishes: What is asked for.
-        epochs: Number of the last epoch.
+        epochs: Number of the last epoch, if known.
         batches: Batches per epoch, if known.
 
     Raises:
@@ -68,7 +68,7 @@ class CooldownRun:
         over: Whether the fit is over, or has been cut off.
     """
 
-    def __init__(self, model: Any, wishes: Wishes, epochs: int, batches: int | None) -> None:
+    def __init__(self, model: Any, wishes: Wishes, epochs: int | None, batches: int | None) -> None:
         self.steps: CooldownSteps | None = None
         self.reason: str | None = None
         self.asked: str | None = None
@@ -76,12 +76,13 @@ class CooldownRun:
         self._model, self._wishes = model, wishes
         self._run = FitRun(
             owner=OWNER,
-            epochs=epochs,
+            epochs=epochs or 1,
             batches=batches,
             accumulation=accumulation_steps(model),
             learning_rates=(),
             optimizers=(),
         )
+        self._planned = None if epochs is None else self._run.updates
         self._updates = wishes.steps or self._run.updates_in("epochs", wishes.epochs or 1.0)
         self._executed = model.steps_per_execution
         self._has_validation = has_validation_data(model)
@@ -153,7 +154,7 @@ class CooldownRun:
         steps = self.steps
         if steps is None:
             return
-        updates, planned = self._updates, self._run.updates
+        updates, planned = self._updates, self._planned
         if planned is not None:
             updates = max(min(updates, planned - begin), 1)
         descent = Descent(updates)

@@ -203,7 +203,8 @@ class WeightAverage(RestoringCallback):
             return
         try:
             if not run.begun:
-                run.begin(self.params.get("epochs") or 1, self.params.get("steps"))
+                given = self.params or {}  # a loop of one's own need not pass any
+                run.begin(given.get("epochs") or 1, given.get("steps"))
                 self._go_on(run, epoch)
                 self._former = None
             run.begin_epoch(epoch)
