@@ -127,9 +127,19 @@ def test_updates_are_counted_under_accumulation():
     expected = cooled([0.1] * 3, 0.1, 4)
     assert way == pytest.approx(sum(expected), rel=1e-5)
     assert rates == pytest.approx(np.repeat(expected, 2))
-    schedule = schedules.Constant(0.1)
-    optimizer = keras.optimizers.SGD(schedule, gradient_accumulation_steps=2)
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_a_schedule_in_the_optimizer_under_accumulation(own):
+    """Keras' schedules count batches there, and those of this library updates."""
+    line = schedules.Linear(0.1, 0.0, steps=20)
+    if not own:
+        line = keras.optimizers.schedules.PolynomialDecay(0.1, 40, 0.0)
+    optimizer = keras.optimizers.SGD(line, gradient_accumulation_steps=2)
     _, way, _ = run(optimizer, Cooldown(4, at_step=3))
+    # An update is made at the last of its batches, with Keras' schedule half an update on.
+    before = [0.1 * (1 - (update + 0.5 * (not own)) / 20) for update in range(3)]
+    expected = cooled(before, 0.1 * (1 - 3 / 20), 4)
     assert way == pytest.approx(sum(expected), rel=1e-5)
 
 
