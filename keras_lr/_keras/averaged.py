@@ -49,6 +49,9 @@ class EMAWeights:
                     return weight
         return variable
 
+    def go_back_to(self, averages: Mapping[int, np.ndarray]) -> None:
+        """Do nothing: the averages are variables of the optimizer. See `AveragedWeights`."""
+
     def _pairs(self) -> list[tuple[Any, Any]]:
         return [
             pair

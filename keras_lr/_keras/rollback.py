@@ -90,10 +90,11 @@ class Rollback:
         """
         self._restore_slots(model, access, optimizer, average)
         made: dict[int, np.ndarray] = {}
-        if average is not None and self._averages:
+        if average is not None:
             variables = model.weights
             averages = {id(variables[index]): each for index, each in self._averages.items()}
-            made = average.training_values(averages, access.read)
+            average.go_back_to(averages)
+            made = average.training_values(averages, access.read) if averages else {}
         for variable, value in zip(model.weights, self._weights, strict=True):
             access.write(_place(variable, average), made.get(id(variable), value))
 

@@ -43,6 +43,9 @@ class AveragedWeights(Protocol):
     def place(self, variable: Any) -> Any:
         """Return the variable that holds what is this one's in training: it, unless swapped."""
 
+    def go_back_to(self, averages: Mapping[int, np.ndarray]) -> None:
+        """Take over earlier averages, where no variable of the optimizer holds them."""
+
 
 class ScheduleFreeWeights:
     """The two sets of weights of a Schedule-Free model.
@@ -103,6 +106,9 @@ class ScheduleFreeWeights:
     def place(self, variable: Any) -> Any:
         """Return the variable itself: `y` is in it. See `AveragedWeights`."""
         return variable
+
+    def go_back_to(self, averages: Mapping[int, np.ndarray]) -> None:
+        """Do nothing: an average is made of `y` and `z`. See `AveragedWeights`."""
 
     def _values(self, formula: Callable[[Any, Any, float], Any], given: Read, read: Read) -> Values:
         values = {}

@@ -15,10 +15,12 @@ class StepHook:
         each_step: Whether it must run around each single step under `steps_per_execution`. If no
             hook of a `fit` must, they run around the steps of one execution together.
         runner: What runs it, from `attach` on.
+        goes_last: Whether it runs after those that do not, whichever was put on first.
     """
 
     owner: str
     drives_learning_rate = False
+    goes_last = False
     each_step = True
     runner: Any = None
 

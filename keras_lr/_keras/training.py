@@ -37,6 +37,7 @@ def attach(model: Any, hook: StepHook) -> TrainFunction:
         fix = "Keep one of them; ReduceOnPlateauPlus can be combined with any"
         raise ValueError(complaint(hook.owner, rule, fix, also=drivers[0]))
     function.hooks.append(hook)
+    function.hooks.sort(key=lambda each: getattr(each, "goes_last", False))
     hook.runner = function
     function.logged_rates.show()
     return function

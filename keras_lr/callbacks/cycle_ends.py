@@ -53,6 +53,8 @@ class CycleHook(StepHook):
         events: The restarts so far.
     """
 
+    goes_last = True  # a snapshot takes an average in which the step is counted
+
     def __init__(
         self,
         owner: str,

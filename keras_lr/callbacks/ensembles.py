@@ -10,8 +10,7 @@ import numpy as np
 from keras_lr._checks import complaint
 from keras_lr._keras.batch_norm import batch_norm_layers, recompute_batch_norm
 from keras_lr._keras.cloning import clone, finalize, inputs_like, predicts_by_itself
-from keras_lr._keras.data import is_arrays, numpy_batches
-from keras_lr._keras.evaluation import Batch
+from keras_lr._keras.data import Batch, is_arrays, numpy_batches
 from keras_lr._keras.values import read_variable
 from keras_lr._keras.weight_sets import Weights, WeightSet, weights_in_place
 

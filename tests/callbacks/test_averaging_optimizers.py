@@ -15,6 +15,7 @@ from keras_lr.callbacks import (
     LRScheduler,
     ReduceOnPlateauPlus,
     SwapScheduleFreeWeights,
+    WeightAverage,
 )
 
 X, Y = data()
@@ -61,6 +62,7 @@ CASES = {
 }
 if hasattr(keras.optimizers, "MultiOptimizer"):
     CASES["ema, one of several"] = (lambda: several(learning_rate=0.1, **EMA), [swap_ema])
+CASES["weight average"] = (lambda: SGD(0.1), [lambda: WeightAverage(0.8)])
 if HAS_SCHEDULE_FREE:
     CASES["schedule-free"] = (schedule_free, [])
     CASES["schedule-free, swapped"] = (schedule_free, [SwapScheduleFreeWeights])

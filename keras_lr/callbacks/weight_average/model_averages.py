@@ -132,6 +132,16 @@ class ModelAverages:
         """Return the variable itself: it holds the training weights."""
         return variable
 
+    def go_back_to(self, averages: Mapping[int, np.ndarray]) -> None:
+        """Begin all averages anew from an earlier one that was shown, or from none."""
+        arrays = [averages[id(each)] for each in self.variables if id(each) in averages]
+        if len(arrays) < len(self.variables):
+            self.taken = 0
+            self._known().clear()
+            return
+        for index in range(len(self.decays)):
+            self._known().write(index, arrays)
+
     def to_average(self) -> list[tuple[Any, Any]]:
         """Put the average in; return the variables with their training weights."""
         self.shown = self.averaged_values(read_variable)
