@@ -36,6 +36,11 @@ def values_by_batch(leaf: Any, first: int, count: int) -> np.ndarray:
     return schedule_values(schedule_of(leaf), begin, int(steps[-1]) - begin + 1)[steps - begin]
 
 
+def depends_on_position(leaf: Any) -> bool:
+    """Return whether a leaf optimizer's learning rate depends on how many updates it has made."""
+    return is_scheduled(leaf) or bool(getattr(leaf, "decay", 0.0))
+
+
 def schedule_values(schedule: Any, first: int, count: int) -> np.ndarray:
     """Return what a schedule gives at `count` steps from `first` on, float64[count].
 

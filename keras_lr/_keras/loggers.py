@@ -7,11 +7,10 @@ the training step hold what the last update used, but these callbacks overwrite 
 - `wandb.integration.keras.WandbMetricsLogger` in `_get_lr()`, at the end of a batch or an epoch.
 """
 
-import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import keras
+from keras_lr._keras.peers import callbacks_of_caller
 
 
 class LoggedRates:
@@ -27,7 +26,7 @@ class LoggedRates:
 
     def show(self) -> None:
         """Have the loggers of the list of callbacks that calls this show what was applied."""
-        for callback in _callbacks_of_caller():
+        for callback in callbacks_of_caller():
             collect = getattr(callback, "_collect_learning_rate", None)
             if collect is not None and not _is_ours(collect):
                 self._replace(callback, "_collect_learning_rate", _collecting(collect))
@@ -79,17 +78,6 @@ def _collecting(collect: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 def _rates_in(logs: Mapping[str, Any]) -> dict[str, Any]:
     return {name: rate for name, rate in logs.items() if name.startswith("learning_rate")}
-
-
-def _callbacks_of_caller() -> list[Any]:
-    """Return the callbacks of the `CallbackList` that is calling one of them."""
-    frame = sys._getframe(1).f_back
-    while frame is not None:
-        caller = frame.f_locals.get("self")
-        if isinstance(caller, keras.callbacks.CallbackList):
-            return list(caller.callbacks)
-        frame = frame.f_back
-    return []
 
 
 def _ours(method: Callable[..., Any]) -> Callable[..., Any]:

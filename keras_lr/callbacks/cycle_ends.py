@@ -144,7 +144,7 @@ def doubt_of_end(
     if length < 2:
         rule = "a cycle shorter than two steps has nothing to fall along"
         fix = "If epochs are meant, pass first_cycle_epochs"
-    elif total is None or total == 0 or total in ends:
+    elif total is None or total == 0 or total in ends or run.may_be_part:
         return None
     elif length > total:
         rule = f"the first cycle is longer than the whole fit of {total} steps"

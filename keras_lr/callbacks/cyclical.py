@@ -21,7 +21,8 @@ class OneCycle(ScheduleCallback):
     to `max_lr / div_factor / final_div_factor` at the last update. Momentum, or `beta_1`, falls
     while the learning rate rises and rises while it falls. Position, logs and checkpoints are
     those of `LRScheduler`; its length is that of the fit, so a fit that goes on with
-    `initial_epoch` must have the same `epochs`.
+    `initial_epoch` must have the same `epochs`: with others the cycle is planned anew, and a
+    warning says how far the learning rate jumps. A loop of fits needs `steps`.
 
     Args:
         max_lr: The top. The range test finds it.
@@ -39,7 +40,7 @@ class OneCycle(ScheduleCallback):
     Raises:
         ValueError: At construction if an argument is out of its range. In `fit` if the optimizer
             has no momentum and two values are given for it, if data of unknown length meets no
-            `steps`, and as `LRScheduler`.
+            `steps`, if a cycle as long as the fit is to go on after its end, and as `LRScheduler`.
 
     Example:
         >>> import keras, numpy as np
@@ -98,18 +99,17 @@ class OneCycle(ScheduleCallback):
             fix = "Pass steps_per_epoch to fit, or steps to OneCycle"
             raise ValueError(complaint("OneCycle", rule, fix, steps=None))
         schedule = OneCycleSchedule(steps=steps, **self._shape)
-        doubt = doubt_of_length("the cycle", schedule, run.updates, "step")
+        doubt = doubt_of_length(
+            "the cycle", schedule, run.updates, "step", may_go_on=run.may_be_part
+        )
         if doubt is not None:
             fix = "Leave steps out for a cycle as long as the fit"
             warn(complaint("OneCycle", doubt, fix, steps=steps))
-        if self._momentum is None:
-            return Plan(Reading(run, "the schedule", schedule))
-        momentum = schedule.momentum(*self._momentum)
-        return Plan(
-            Reading(run, "the schedule", schedule),
-            momentum=Reading(run, "momentum", momentum),
-            spares=self._spares,
-        )
+        momentum = None
+        if self._momentum is not None:
+            momentum = Reading(run, "momentum", schedule.momentum(*self._momentum))
+        rates = Reading(run, "the schedule", schedule)
+        return Plan(rates, momentum, spares=self._spares, spans_fit=self._steps is None)
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Begin; say so if there is no momentum to cycle. Called by `fit`."""
@@ -200,7 +200,7 @@ class CyclicLR(ScheduleCallback):
         else:  # rounded as a whole: half an epoch of 57 updates has 28, and the other half 29
             cycle = max(2, run.updates_in("step_size_epochs", self._epochs or 0, times=2))
             up_steps, down_steps = cycle // 2, cycle - cycle // 2
-        if run.updates and up_steps > run.updates:
+        if run.updates and up_steps > run.updates and not run.may_be_part:
             rule = f"half a cycle is longer than the whole fit of {run.updates} steps"
             fix = "If epochs are meant, pass step_size_epochs; or raise epochs in fit"
             received = {"step_size_epochs": self._epochs, "step_size_steps": self._steps}

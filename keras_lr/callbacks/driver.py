@@ -14,6 +14,7 @@ from keras_lr._keras.learning_rate import (
 from keras_lr._keras.overlay import Overlay
 from keras_lr._keras.position import accumulation_steps, batches_seen
 from keras_lr._keras.restoring import RestoringCallback
+from keras_lr._keras.running_fit import fit_argument
 from keras_lr._keras.step import StepHook
 from keras_lr._keras.training import attach, detach, tidy_up
 from keras_lr._keras.training_state import TrainingState
@@ -21,6 +22,7 @@ from keras_lr.callbacks.fit_run import FitRun, Position
 from keras_lr.callbacks.observed import Observed, with_largest
 from keras_lr.callbacks.one_writer import WriterWatch, refuse_other_drivers
 from keras_lr.callbacks.reading import Reading, checked
+from keras_lr.callbacks.resumed import PLANS, check_goes_on, warn_of_fresh_optimizer
 
 
 @dataclass(frozen=True)
@@ -32,12 +34,14 @@ class Plan:
         momentum: A reading, or None.
         weight_decay: A reading, or None.
         spares: Whether optimizers without momentum are left as they are, instead of refused.
+        spans_fit: Whether its length is that of the fit, which `epochs` decides.
     """
 
     learning_rate: Reading | Sequence[Reading] | None = None
     momentum: Reading | None = None
     weight_decay: Reading | None = None
     spares: bool = False
+    spans_fit: bool = False
 
     @property
     def how(self) -> Literal["together", "each"] | None:
@@ -119,6 +123,7 @@ class ScheduleCallback(RestoringCallback, ABC):
         self._driver: StepDriver | None = None
         self._position: Position | None = None
         self._watch: WriterWatch | None = None
+        self._spanning: Reading | None = None
         self._begun = False
 
     @property
@@ -158,8 +163,11 @@ class ScheduleCallback(RestoringCallback, ABC):
             accumulation=accumulation_steps(model),
             learning_rates=self._own_rates,
             optimizers=tuple(leaf.name for leaf in leaves),
+            first_epoch=fit_argument(model, "initial_epoch") or 0,
         )
         plan = self.plan(run)
+        rates = plan.learning_rate
+        self._spanning = rates if plan.spans_fit and isinstance(rates, Reading) else None
         if plan.learning_rate is not None:
             refuse_other_drivers(run, leaves, plan.learning_rate)
         position = self._position = Position(run)
@@ -186,9 +194,27 @@ class ScheduleCallback(RestoringCallback, ABC):
             return
         try:
             self._position.begin_epoch(epoch)
+            if not self._begun:
+                self._look_back(self._position, epoch)
         except ValueError:
             self.restore()
             raise
+
+    def _look_back(self, position: Position, epoch: int) -> None:
+        """See whether a fit that goes on does so in what depends on the position."""
+        run = position.run
+        warn_of_fresh_optimizer(self.model, self.owner, epoch)
+        present = self._spanning
+        if present is None:
+            return
+        last = PLANS.last(self.model, run) if epoch > 0 else None
+        if last is not None and last.batches is not None:
+            before = self.plan(last).learning_rate
+            there = Position(last)
+            there.begin_epoch(epoch)
+            if isinstance(before, Reading):
+                check_goes_on(run, last, epoch, before(there), present(position))
+        PLANS.note(self.model, run)
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Look, once an epoch, whether something else sets the learning rate. Called by `fit`."""

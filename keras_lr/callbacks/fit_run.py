@@ -17,6 +17,7 @@ class FitRun:
         accumulation: Batches per update.
         learning_rates: The learning rate of each optimizer, as compiled.
         optimizers: Their names.
+        first_epoch: The epoch that `fit` was told to begin with.
     """
 
     owner: str
@@ -25,6 +26,12 @@ class FitRun:
     accumulation: int
     learning_rates: tuple[float, ...]
     optimizers: tuple[str, ...]
+    first_epoch: int = 0
+
+    @property
+    def may_be_part(self) -> bool:
+        """Whether it may be part of a loop of fits over single epochs, with an unknown end."""
+        return self.epochs - self.first_epoch == 1
 
     @property
     def updates(self) -> int | None:

@@ -7,7 +7,9 @@ from keras_lr.schedules import Schedule
 from keras_lr.schedules.steps import LAST_STEP
 
 
-def doubt_of_length(name: str, schedule: Schedule, length: int | None, unit: Unit) -> str | None:
+def doubt_of_length(
+    name: str, schedule: Schedule, length: int | None, unit: Unit, *, may_go_on: bool
+) -> str | None:
     """Return what is wrong with a schedule's length in a fit; None if nothing is.
 
     Args:
@@ -15,10 +17,13 @@ def doubt_of_length(name: str, schedule: Schedule, length: int | None, unit: Uni
         schedule: The schedule.
         length: The length of the fit in the unit that the schedule counts; None where not known.
         unit: That unit.
+        may_go_on: Whether other fits may follow, so that the end of this one says nothing.
     """
     if not length:
         return None
     end = _first_end(schedule, length)
+    if may_go_on and (end is None or end > length):
+        return None
     if schedule.steps is not None and schedule.steps > length and (end is None or end > length):
         return f"{name} is longer than the whole fit of {length} {unit}s and will not end"
     if end is not None and end > length:

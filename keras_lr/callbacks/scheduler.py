@@ -36,6 +36,9 @@ class LRScheduler(ScheduleCallback):
     decay of this library's optimizers. With several optimizers there is `learning_rate_<name>` for
     each, and the largest as `learning_rate`.
 
+    A schedule in the optimizer, or a decay, goes by `optimizer.iterations`. Where only weights were
+    loaded that is 0, and it begins anew in a fit from `initial_epoch=k`: a warning says so.
+
     A batch whose update `LossScaleOptimizer` skips, since a gradient overflowed, still counts:
     the schedule ends with the fit. One inside the optimizer waits for the next update.
 
@@ -142,7 +145,7 @@ class LRScheduler(ScheduleCallback):
             return None
         if isinstance(schedule, Schedule):
             length = run.updates if self._unit == "step" else run.epochs
-            doubt = doubt_of_length(name, schedule, length, self._unit)
+            doubt = doubt_of_length(name, schedule, length, self._unit, may_go_on=run.may_be_part)
             if doubt is not None:
                 other = "epoch" if self._unit == "step" else "step"
                 fix = f'If it is meant in {other}s, pass unit="{other}"'

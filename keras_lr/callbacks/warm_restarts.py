@@ -181,7 +181,7 @@ class CosineWarmRestarts(ScheduleCallback):
         self.cycle_ends = schedule.cycle_ends(last)
         self._end = schedule.steps
         doubt = doubt_of_end(self.owner, run, schedule, self.cycle_ends)
-        self._warned_of_end = doubt is not None
+        self._warned_of_end = doubt is not None or run.may_be_part
         if doubt is not None:
             warn(doubt)
         if self.params["verbose"] and self.cycle_ends:

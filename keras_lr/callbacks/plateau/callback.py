@@ -19,6 +19,7 @@ from keras_lr.callbacks.plateau.run import PlateauRun
 from keras_lr.callbacks.plateau.saved_state import check_state
 from keras_lr.callbacks.plateau.state import OWNER, PlateauEvent
 from keras_lr.callbacks.plateau.steps import PlateauSteps, steps_between
+from keras_lr.callbacks.resumed import warn_of_fresh_optimizer
 
 
 class ReduceOnPlateauPlus(KerasAttributes):
@@ -269,6 +270,7 @@ class ReduceOnPlateauPlus(KerasAttributes):
             # The weights are those of the last fit, or what has been made of them since.
             kept = {**self.get_state(), "went_back": None}, earlier.restore_points.states
         model = self.model
+        warn_of_fresh_optimizer(model, OWNER, epoch)
         self._run = PlateauRun(
             model,
             self.monitor,
