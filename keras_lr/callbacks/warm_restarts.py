@@ -26,7 +26,7 @@ from keras_lr.callbacks.cycle_ends import (
 )
 from keras_lr.callbacks.driver import Plan, ScheduleCallback
 from keras_lr.callbacks.ensembles import average, copies, ensemble
-from keras_lr.callbacks.fit_run import FitRun
+from keras_lr.callbacks.fit_run import FitRun, Position
 from keras_lr.callbacks.reading import Reading
 from keras_lr.callbacks.snapshots import Snapshots, check_snapshots
 from keras_lr.schedules import CosineRestarts
@@ -44,8 +44,8 @@ class CosineWarmRestarts(ScheduleCallback):
 
     The weights at a cycle's end are good ones; those within a cycle, at a high rate, are not. So
     let the fit end with a cycle. The epochs at which cycles end are printed when the fit begins;
-    a warning follows if the fit does not end with one. Position, logs and checkpoints are those of
-    `LRScheduler`.
+    a warning follows if a fit of several epochs does not end with one. Position, logs and
+    checkpoints are those of `LRScheduler`.
 
     Args:
         max_lr: First peak. Default: the optimizer's learning rate.
@@ -181,7 +181,7 @@ class CosineWarmRestarts(ScheduleCallback):
         self.cycle_ends = schedule.cycle_ends(last)
         self._end = schedule.steps
         doubt = doubt_of_end(self.owner, run, schedule, self.cycle_ends)
-        self._warned_of_end = doubt is not None or run.may_be_part
+        self._warned_of_end = doubt is not None
         if doubt is not None:
             warn(doubt)
         if self.params["verbose"] and self.cycle_ends:
@@ -224,11 +224,11 @@ class CosineWarmRestarts(ScheduleCallback):
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Warn of a cycle cut off; give the optimizers their settings back. Called by `fit`."""
         position = self._position
-        if position is not None and not self._warned_of_end and self._inside(position.update):
+        if position is not None and not self._warned_of_end and self._inside(position):
             rule = "the fit was stopped inside a cycle, where the learning rate is high"
             fix = "Use the weights of the last cycle's end, as snapshots=1 keeps them"
-            received = {"update": position.update, "cycle_ends": self.cycle_ends}
-            warn(complaint(self.owner, rule, fix, **received))
+            ends = self.cycle_ends
+            warn(complaint(self.owner, rule, fix, update=position.update, cycle_ends=ends))
         super().on_train_end(logs)
 
     def restore(self) -> None:
@@ -293,6 +293,9 @@ class CosineWarmRestarts(ScheduleCallback):
         for cycle in over:
             self._on_cycle_end(cycle, logs or {})
 
-    def _inside(self, update: int) -> bool:
+    def _inside(self, position: Position) -> bool:
+        update = position.update
+        if position.run.may_be_part and update == position.run.updates:
+            return False  # the next fit of a loop may go on
         over = self._end is not None and update >= self._end
         return update > 0 and update not in self.cycle_ends and not over

@@ -240,13 +240,12 @@ class ReduceOnPlateauPlus(KerasAttributes):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Log the learning rate and evaluate. Called by `fit`."""
         logs = {} if logs is None else logs
-        run = self._current
         if self._steps is not None:
             for name, rate in self._steps.applied().items():
                 logs.setdefault(name, rate)  # those of a training loop of the user's own lack it
             self._steps.end_epoch(logs, has_data=self._has_validation, strict=self._strict)
         if self._backup is not None:
-            self._backup.save(epoch + 1, self.get_state(), run.restore_points.states)
+            self._backup.save(epoch + 1, self.get_state(), self._current.restore_points.states)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Leave the best weights, if asked to, and the learning rate. Called by `fit`."""
@@ -269,8 +268,7 @@ class ReduceOnPlateauPlus(KerasAttributes):
         if not self._reset and earlier is not None and earlier_steps is not None:
             # The weights are those of the last fit, or what has been made of them since.
             kept = {**self.get_state(), "went_back": None}, earlier.restore_points.states
-        model = self.model
-        warn_of_fresh_optimizer(model, OWNER, epoch)
+        warn_of_fresh_optimizer(model := self.model, OWNER, epoch)
         self._run = PlateauRun(
             model,
             self.monitor,
