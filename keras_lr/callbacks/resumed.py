@@ -12,7 +12,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from keras_lr._checks import complaint
-from keras_lr._keras.in_graph import counts_updates
+from keras_lr._keras.in_graph import depends_on_position
 from keras_lr._keras.learning_rate import leaf_optimizers
 from keras_lr._keras.peers import backup_directory
 from keras_lr._keras.position import batches_seen
@@ -31,7 +31,7 @@ def warn_of_fresh_optimizer(model: Any, owner: str, epoch: int) -> None:
         owner: The public name of the callback.
         epoch: That epoch.
     """
-    counting = any(counts_updates(leaf) for leaf in leaf_optimizers(model.optimizer))
+    counting = any(depends_on_position(leaf) for leaf in leaf_optimizers(model.optimizer))
     if epoch > 0 and counting and batches_seen(model) == 0:
         rule = "the fit goes on, but the optimizer's own schedule or decay begins at step 0"
         fix = "Load the whole model, or set optimizer.iterations: weights files may lack it"

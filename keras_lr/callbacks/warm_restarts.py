@@ -177,8 +177,7 @@ class CosineWarmRestarts(ScheduleCallback):
     def plan(self, run: FitRun) -> Plan:
         """Return the reading of the schedule, and say or warn where cycles end."""
         schedule = self.schedule(run)
-        last = FAR if run.updates is None else run.updates
-        self.cycle_ends = schedule.cycle_ends(last)
+        self.cycle_ends = schedule.cycle_ends(FAR if run.updates is None else run.updates)
         self._end = schedule.steps
         doubt = doubt_of_end(self.owner, run, schedule, self.cycle_ends)
         self._warned_of_end = doubt is not None
@@ -227,8 +226,7 @@ class CosineWarmRestarts(ScheduleCallback):
         if position is not None and not self._warned_of_end and self._inside(position):
             rule = "the fit was stopped inside a cycle, where the learning rate is high"
             fix = "Use the weights of the last cycle's end, as snapshots=1 keeps them"
-            ends = self.cycle_ends
-            warn(complaint(self.owner, rule, fix, update=position.update, cycle_ends=ends))
+            warn(complaint(self.owner, rule, fix, update=position.update, ends=self.cycle_ends))
         super().on_train_end(logs)
 
     def restore(self) -> None:

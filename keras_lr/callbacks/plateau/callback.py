@@ -281,7 +281,6 @@ class ReduceOnPlateauPlus(KerasAttributes):
         if self._to_load is not None:
             kept, self._to_load = (self._to_load, {}), None
         if self._backup is not None and epoch > 0:
-            # A fit that goes on after one of this process, which ended, asks for no backup.
             expected = kept is None and (earlier is None or self._unfinished)
             kept = self._backup.load(epoch, expected=expected) or kept
         self._unfinished = True
