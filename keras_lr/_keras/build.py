@@ -28,6 +28,13 @@ def build(model: Any, batches: Any) -> None:
         build_on(model, keras.tree.map_structure(_spec, batches.element_spec))
 
 
+def build_optimizer(model: Any) -> None:
+    """Create the variables of a built model's optimizer, unless there are."""
+    if not model.optimizer.built:
+        with strategy_scope(model):
+            model.optimizer.build(model.trainable_variables)
+
+
 def build_on(model: Any, batch: Batch) -> None:
     """Do the same for a batch, or a structure of `tf.TensorSpec`, as the step is given it.
 
@@ -40,9 +47,7 @@ def build_on(model: Any, batch: Batch) -> None:
 
     step = tf.autograph.experimental.do_not_convert(lambda data: model.train_step(data))
     tf.function(step).get_concrete_function(batch)
-    if not model.optimizer.built:  # the step has updates of its own
-        with strategy_scope(model):
-            model.optimizer.build(model.trainable_variables)
+    build_optimizer(model)  # the step may have updates of its own
     # Without a `call` a model never counts as built.
     kept_with_step(model)["traced"] = True
 

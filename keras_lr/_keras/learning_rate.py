@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from keras_lr._checks import check_choice, complaint
+from keras_lr._checks import complaint
 from keras_lr._keras.backend import strategy_scope
 from keras_lr._keras.knobs import Knob
 from keras_lr._keras.training import compiled_anew
@@ -47,33 +47,6 @@ def known_leaves(model: Any, owner: str) -> list[Any]:
         with strategy_scope(model):
             optimizer.build(model.trainable_variables)
     return leaf_optimizers(optimizer)
-
-
-def named_leaves(model: Any, wanted: Sequence[str] | None, owner: str) -> dict[str, Any]:
-    """Return leaf optimizers of a model by the ending of their names in logs and messages.
-
-    Args:
-        model: The model.
-        wanted: Names of optimizers; None for all.
-        owner: The public name the user called, for error messages.
-
-    Returns:
-        The optimizers; where there is no choice, the only one by an empty name.
-
-    Raises:
-        ValueError: If a name is unknown, or two optimizers have the same.
-    """
-    leaves = known_leaves(model, owner)
-    if len(leaves) == 1 and not wanted:
-        return {"": leaves[0]}
-    named = {leaf.name: leaf for leaf in leaves}
-    if len(named) < len(leaves):
-        rule = "optimizers of one model must have different names"
-        fix = "Pass name=... to each of them"
-        raise ValueError(complaint(owner, rule, fix, names=[leaf.name for leaf in leaves]))
-    for name in wanted or ():
-        check_choice(owner, tuple(named), optimizers=name)
-    return {name: named[name] for name in wanted or named}
 
 
 def rate_of(optimizer: Any) -> Any:

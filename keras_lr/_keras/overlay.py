@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import keras
 
+from keras_lr._checks import complaint
 from keras_lr._keras.backend import strategy_scope
 from keras_lr._keras.knobs import Knob, StandIn, has_momentum, momentum_name, refuse_driven
 from keras_lr._keras.learning_rate import is_scheduled, leaf_optimizers, proportions
@@ -29,6 +30,7 @@ class Overlay:
     Args:
         model: A compiled model, in `on_train_begin`.
         owner: The public name of what drives, for error messages.
+        leaves: Its leaf optimizers to be driven; None for all that it is compiled with.
         learning_rate: Whether to drive the learning rates, of which none may have a schedule:
             `"together"`, in their present proportion, or `"each"` by itself.
         momentum: Whether to drive `momentum`, or `beta_1` where an optimizer has that.
@@ -50,6 +52,7 @@ class Overlay:
         model: Any,
         owner: str,
         *,
+        leaves: Sequence[Any] | None = None,
         learning_rate: Literal["together", "each"] | None = None,
         momentum: bool = False,
         spares: bool = False,
@@ -57,9 +60,9 @@ class Overlay:
         schedules: Sequence[tuple[Any, Any]] = (),
     ) -> None:
         self._model, self._owner = model, owner
-        leaves = leaf_optimizers(model.optimizer)
-        held = [leaf for leaf in leaves if not is_scheduled(leaf)]
-        self._rates = [leaf._learning_rate for leaf in held] if learning_rate else []
+        leaves = leaf_optimizers(model.optimizer) if leaves is None else leaves
+        self._held = [leaf for leaf in leaves if not is_scheduled(leaf)] if learning_rate else []
+        self._rates = [leaf._learning_rate for leaf in self._held]
         self._schedules = [(leaf, leaf._learning_rate, given) for leaf, given in schedules]
         self._own_rates = self._present_rates()
         self._stand_ins: list[tuple[Any, str, Any, Any]] = []
@@ -83,11 +86,24 @@ class Overlay:
         self._undo.callback(self._take_off)
         if self._stand_ins or self._schedules:
             self._undo.enter_context(compiled_anew(model))
-        for optimizer in _tree(model.optimizer):
+        for optimizer in _all(vars(model).get("optimizer"), leaves):
             for method in SAVING:
                 self._lift_during(optimizer, method)
         for method in SAVING_A_MODEL:
             self._lift_during(model, method)
+
+    def check_held(self) -> None:
+        """Raise if an optimizer has been given a schedule in the middle of the run.
+
+        Raises:
+            ValueError: If so.
+        """
+        for leaf, rate in zip(self._held, self._rates, strict=True):
+            if leaf._learning_rate is not rate:
+                rule = "the optimizer has been given a schedule in a fit that drives its rate"
+                fix = "Compile it with one and leave out the callback's, or set a number"
+                received = {"learning_rate": leaf._learning_rate}
+                raise ValueError(complaint(self._owner, rule, fix, **received))
 
     def remove(self) -> None:
         """Put everything back. Can be called again."""
@@ -178,6 +194,7 @@ class Overlay:
                 rate.assign(value)
 
 
-def _tree(optimizer: Any) -> list[Any]:
-    leaves = leaf_optimizers(optimizer)
-    return leaves if leaves[0] is optimizer else [optimizer, *leaves]
+def _all(optimizer: Any, chosen: Sequence[Any]) -> list[Any]:
+    """Return an optimizer, what it is made of, and others that have been chosen beside it."""
+    known = [] if optimizer is None else [optimizer, *leaf_optimizers(optimizer), *chosen]
+    return list({id(each): each for each in known or chosen}.values())

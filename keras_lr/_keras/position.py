@@ -1,5 +1,6 @@
 """The position of training: batches an optimizer has seen and updates it has made."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from keras_lr._keras.learning_rate import leaf_optimizers
@@ -8,8 +9,17 @@ from keras_lr._keras.values import HOST, Access
 
 def accumulation_steps(model: Any) -> int:
     """Return how many batches make one update."""
-    steps = {leaf.gradient_accumulation_steps or 1 for leaf in leaf_optimizers(model.optimizer)}
-    return max(steps)
+    return accumulation_of(leaf_optimizers(model.optimizer))
+
+
+def accumulation_of(leaves: Iterable[Any]) -> int:
+    """Return how many batches make one update of leaf optimizers: most of them, if they differ."""
+    return max(leaf.gradient_accumulation_steps or 1 for leaf in leaves)
+
+
+def batches_of(leaf: Any, access: Access = HOST) -> int:
+    """Return how many batches a leaf optimizer has seen in its life."""
+    return int(access.read(leaf._iterations))
 
 
 def batches_seen(model: Any, access: Access = HOST) -> int:
@@ -22,7 +32,7 @@ def batches_seen(model: Any, access: Access = HOST) -> int:
         model: A compiled model with a built optimizer.
         access: Within a step, its `TrainingState`.
     """
-    return int(access.read(leaf_optimizers(model.optimizer)[0]._iterations))
+    return batches_of(leaf_optimizers(model.optimizer)[0], access)
 
 
 def updates_made(model: Any, access: Access = HOST) -> int:

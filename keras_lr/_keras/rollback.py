@@ -118,6 +118,11 @@ class Rollback:
             if id(variable) in weights or (optimizer and id(variable) not in fixed):
                 access.write(_place(variable, average), value)
 
+    def beside_optimizer_of(self, model: Any) -> Self:
+        """Return the same weights with the present values of another optimizer's variables."""
+        slots = [HOST.read(variable) for variable in _slots(model)]
+        return type(self)(self._weights, slots, self._averages)
+
     def save(self, path: Path) -> None:
         """Write an `.npz` file."""
         groups = {

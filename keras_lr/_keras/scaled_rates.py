@@ -177,9 +177,13 @@ class DrivenRate(_ScheduleRate):
     def __init__(self, model: Any) -> None:
         super().__init__(1.0)
         self._function = model.train_function
-        self._variables = [leaf._learning_rate for leaf in leaf_optimizers(model.optimizer)]
         self._driven = False
         self._lag = 1.0
+        self.follow(model)
+
+    def follow(self, model: Any) -> None:
+        """Go over to the optimizer that the model is compiled with."""
+        self._variables = [leaf._learning_rate for leaf in leaf_optimizers(model.optimizer)]
 
     def rescale(self, access: Access, scale: float) -> None:
         """Tell the driver what to multiply by from the next update on."""

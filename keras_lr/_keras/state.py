@@ -76,7 +76,8 @@ def other_optimizers(model: Any) -> list[Any]:
     On JAX there are none: Keras' own `fit` has no way to train with them.
     """
     held = [value for value in vars(model).values() if isinstance(value, keras.Optimizer)]
-    return [] if ON_JAX else [each for each in held if each is not model.optimizer]
+    compiled = vars(model).get("optimizer")
+    return [] if ON_JAX else [each for each in held if each is not compiled]
 
 
 def make_new(optimizer: Any) -> None:

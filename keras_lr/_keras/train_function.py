@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from keras_lr._keras.backend import ON_JAX, ON_TENSORFLOW
-from keras_lr._keras.build import build
+from keras_lr._keras.build import build, build_optimizer
 from keras_lr._keras.cut_off import FitWatch
 from keras_lr._keras.loggers import LoggedRates
 from keras_lr._keras.patch import Patch
@@ -29,6 +29,13 @@ class TrainFunction:
     Whatever the model is compiled to in the middle of the fit gets the same hooks. Where something
     else has taken the place of the train function, and in a loop of the user's own that does
     without one, callbacks run the hooks by `begin_batch` and `end_batch`.
+
+    Attributes:
+        plain: The function without hooks; None where it is to be made anew.
+        hooks: The hooks, in the order in which they run.
+        session: The fit they belong to.
+        state: Where they read and write variables.
+        is_direct: Whether callbacks ran them around the last batch.
     """
 
     def __init__(self, model: Any) -> None:
@@ -43,6 +50,7 @@ class TrainFunction:
         self.logged_rates = LoggedRates()
         self._patches: dict[str, Patch] = {}
         self._watch: FitWatch | None = None
+        self.is_direct = False
         self._asked_aside = self._begun = self._pending = False
 
     def __call__(self, *arguments: Any) -> Any:
@@ -55,6 +63,7 @@ class TrainFunction:
                 return self._made()(*arguments)
             self._asked_aside, self._history = False, history
         *carried, batches = arguments
+        self.is_direct = False
         try:
             if ON_JAX:
                 self.state.carry(carried[0])
@@ -125,7 +134,7 @@ class TrainFunction:
         except BaseException:
             self._interrupted()
             raise
-        self._pending = True
+        self._pending = self.is_direct = True
 
     def end_batch(self, logs: dict[str, Any]) -> None:
         """Run them after it, unless a call has done so."""
@@ -187,8 +196,8 @@ class TrainFunction:
         if carries:
             self.state.give_back()
             self._model._jax_state_synced = True
-        if self._model.built and not self._model.optimizer.built:
-            self._model.optimizer.build(self._model.trainable_variables)
+        if self._model.built and self._model.optimizer is not None:
+            build_optimizer(self._model)
         for hook in self.hooks:
             hook.on_compiled(self.state)
         if before[0] is not present[0]:

@@ -96,6 +96,11 @@ class CycleHook(StepHook):
             state.write(variable, value)
         self._restart, self._replaced = None, []
 
+    def on_compiled(self, state: TrainingState) -> None:
+        """Make the new optimizer new again, from the next restart on."""
+        if self._reset is not None:
+            self._reset = OptimizerReset(self._model, self.owner)
+
     def after_step(self, state: TrainingState, logs: dict[str, Any]) -> None:
         """Note a restart after the first batch of a cycle; take a snapshot after the last."""
         if self._restart is not None:

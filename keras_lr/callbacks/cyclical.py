@@ -3,11 +3,13 @@
 from typing import Any, Literal
 
 from keras_lr._checks import check_integer, check_number, complaining_as, complaint
+from keras_lr._keras.named_optimizers import Wanted
 from keras_lr._warnings import warn
-from keras_lr.callbacks.driver import Plan, ScheduleCallback
+from keras_lr.callbacks.driver import ScheduleCallback
 from keras_lr.callbacks.fit_run import FitRun
 from keras_lr.callbacks.lengths import doubt_of_length
 from keras_lr.callbacks.reading import Reading
+from keras_lr.callbacks.step_driver import Plan
 from keras_lr.schedules import OneCycle as OneCycleSchedule
 from keras_lr.schedules import Triangular
 
@@ -36,6 +38,9 @@ class OneCycle(ScheduleCallback):
             training step is compiled once more. The default, `"auto"`, is (0.85, 0.95) for every
             optimizer that was made with a momentum, or a `beta_1`. Where none was, the learning
             rate alone is cycled, and a line says so.
+        optimizers: Which optimizers to drive: names of those in a `MultiOptimizer`, names of the
+            model's attributes that hold others, as a GAN does, or optimizers. Default: all that the
+            model is compiled with.
 
     Raises:
         ValueError: At construction if an argument is out of its range. In `fit` if the optimizer
@@ -69,8 +74,9 @@ class OneCycle(ScheduleCallback):
         curve: str = "cosine",
         three_phase: bool = False,
         momentum: tuple[float, float] | Literal["auto"] | None = "auto",
+        optimizers: Wanted = None,
     ) -> None:
-        super().__init__()
+        super().__init__(optimizers)
         self._shape: dict[str, Any] = {
             "max_lr": max_lr,
             "warmup_fraction": warmup_fraction,
@@ -138,6 +144,9 @@ class CyclicLR(ScheduleCallback):
         momentum: The low and the high momentum, such as torch's `(0.8, 0.9)`: it falls while the
             learning rate rises, in the same mode. To drive it, the training step is compiled once
             more. Default: None, which leaves it alone.
+        optimizers: Which optimizers to drive: names of those in a `MultiOptimizer`, names of the
+            model's attributes that hold others, as a GAN does, or optimizers. Default: all that the
+            model is compiled with.
 
     Raises:
         ValueError: At construction if an argument is out of its range, or both lengths are given.
@@ -168,8 +177,9 @@ class CyclicLR(ScheduleCallback):
         mode: str = "triangular",
         gamma: float = 1.0,
         momentum: tuple[float, float] | None = None,
+        optimizers: Wanted = None,
     ) -> None:
-        super().__init__()
+        super().__init__(optimizers)
         if step_size_epochs is not None and step_size_steps is not None:
             rule, fix = "a half cycle has one length", "Pass one of the two"
             sizes = {"step_size_epochs": step_size_epochs, "step_size_steps": step_size_steps}

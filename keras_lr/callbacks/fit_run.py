@@ -12,7 +12,8 @@ class FitRun:
 
     Attributes:
         owner: The public name of the callback, for error messages.
-        epochs: Number of the last epoch, as given to `fit`.
+        epochs: Number of the last epoch, as given to `fit`; None in a loop of the user's own that
+            does not say.
         batches: Batches per epoch; None where `fit` cannot know.
         accumulation: Batches per update.
         learning_rates: The learning rate of each optimizer, as compiled.
@@ -21,7 +22,7 @@ class FitRun:
     """
 
     owner: str
-    epochs: int
+    epochs: int | None
     batches: int | None
     accumulation: int
     learning_rates: tuple[float, ...]
@@ -31,12 +32,12 @@ class FitRun:
     @property
     def may_be_part(self) -> bool:
         """Whether it may be part of a loop of fits over single epochs, with an unknown end."""
-        return self.epochs - self.first_epoch == 1
+        return self.epochs is not None and self.epochs - self.first_epoch == 1
 
     @property
     def updates(self) -> int | None:
         """Updates in all epochs up to the last one; None where `fit` cannot know."""
-        if self.batches is None:
+        if self.batches is None or self.epochs is None:
             return None
         return self.epochs * self.batches // self.accumulation
 
@@ -95,7 +96,8 @@ class Position:
     def __init__(self, run: FitRun) -> None:
         self.run = run
         self.epoch = self.epoch_begin = self.batch = 0
-        self._lead = 0
+        self._lead = self._origin = 0
+        self._counts_by_optimizer = False
         self._accumulation = run.accumulation
 
     def begin_epoch(self, epoch: int) -> None:
@@ -112,6 +114,24 @@ class Position:
             raise ValueError(complaint(self.run.owner, rule, fix, initial_epoch=epoch))
         self.epoch, self.epoch_begin = epoch, self.batch
 
+    def begin_epoch_of_loop(self, epoch: int, batches_seen: int) -> None:
+        """Go to the beginning of an epoch in a loop of the user's own, counted by the optimizer.
+
+        Args:
+            epoch: The epoch. Where the first one is not 0 and epochs have no known length, the loop
+                goes on where the optimizer stands.
+            batches_seen: What the optimizer has seen in its life.
+        """
+        if self._counts_by_optimizer:
+            self.follow(batches_seen)
+        elif self.run.batches is not None or epoch == 0:
+            self.begin_epoch(epoch)
+            self.count_from(batches_seen)
+        else:
+            self.follow(batches_seen)
+        self._counts_by_optimizer = True
+        self.epoch, self.epoch_begin = epoch, self.batch
+
     def align(self, batches_seen: int) -> None:
         """Take account of batches that a former fit left over for the next update.
 
@@ -123,6 +143,20 @@ class Position:
     def advance(self) -> None:
         """Count one batch."""
         self.batch += 1
+
+    def count_from(self, batches_seen: int) -> None:
+        """Count by the optimizer from now on, which has seen so many batches in its life."""
+        self._origin = batches_seen - self.batch
+
+    def follow(self, batches_seen: int) -> None:
+        """Go to where the optimizer stands: in a loop of the user's own."""
+        self.batch = batches_seen - self._origin
+
+    def change_optimizer(self, accumulation: int, batches_seen: int) -> None:
+        """Go on at the same update with another optimizer, which has seen so many batches."""
+        updates, self._accumulation = self.update, accumulation
+        self._lead = updates * accumulation - self.batch + batches_seen % accumulation
+        self.count_from(batches_seen)
 
     @property
     def update(self) -> int:

@@ -5,7 +5,7 @@ from typing import Any
 
 from keras_lr._checks import complaint
 from keras_lr._keras.in_graph import schedule_of
-from keras_lr._keras.learning_rate import current_learning_rates, leaf_optimizers, rate_of
+from keras_lr._keras.learning_rate import current_learning_rate, rate_of
 from keras_lr._keras.values import rounding
 from keras_lr._warnings import warn
 from keras_lr.callbacks.fit_run import FitRun
@@ -67,23 +67,23 @@ class WriterWatch:
         self._batches_seen = batches_seen
         self._warned = False
 
-    def look_before_first_step(self, model: Any, batches_seen: int) -> None:
+    def look_before_first_step(self, leaves: Sequence[Any], batches_seen: int) -> None:
         """Raise if the learning rate has changed since, and not because a checkpoint was loaded.
 
         Raises:
             ValueError: If so.
         """
-        present = max(current_learning_rates(model))
+        present = max(map(current_learning_rate, leaves))
         if present != max(self._run.learning_rates) and batches_seen == self._batches_seen:
             rule = "something else in this fit sets the learning rate"
             raise ValueError(complaint(self._run.owner, rule, _FIX, learning_rate=present))
 
-    def look_between_epochs(self, model: Any, written: float) -> None:
+    def look_between_epochs(self, leaves: Sequence[Any], written: float) -> None:
         """Warn, once, if the learning rate is no longer the one that was written."""
         if self._warned:
             return
-        present = max(current_learning_rates(model))
-        rate = rate_of(leaf_optimizers(model.optimizer)[0])
+        present = max(map(current_learning_rate, leaves))
+        rate = rate_of(leaves[0])
         if abs(present - written) > rounding(rate, written):
             self._warned = True
             rule = "something else has set the learning rate; it is overwritten at every step"

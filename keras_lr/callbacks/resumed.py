@@ -98,7 +98,7 @@ def check_goes_on(run: FitRun, last: FitRun, epoch: int, before: float, now: flo
     Raises:
         ValueError: If the last plan is over: its cycle cannot be continued.
     """
-    if epoch >= last.epochs:
+    if last.epochs is not None and epoch >= last.epochs:
         rule = f"a cycle as long as the fit is over after its {last.epochs} epochs"
         fix = "Pass steps, the updates of all fits together; or fit anew from epoch 0"
         raise ValueError(complaint(run.owner, rule, fix, initial_epoch=epoch, epochs=run.epochs))

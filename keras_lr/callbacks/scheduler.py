@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from keras_lr._checks import check_choice, complaint
+from keras_lr._keras.named_optimizers import Wanted
 from keras_lr._warnings import warn
-from keras_lr.callbacks.driver import Plan, ScheduleCallback
+from keras_lr.callbacks.driver import ScheduleCallback
 from keras_lr.callbacks.fit_run import FitRun
 from keras_lr.callbacks.lengths import doubt_of_length
 from keras_lr.callbacks.reading import AnySchedule, Reading, Unit
@@ -16,6 +17,7 @@ from keras_lr.callbacks.signatures import (
     takes_rate,
     warn_of_other_unit,
 )
+from keras_lr.callbacks.step_driver import Plan
 from keras_lr.schedules import Schedule
 
 
@@ -63,6 +65,9 @@ class LRScheduler(ScheduleCallback):
             alone. Logged as `momentum`.
         weight_decay: What gives `weight_decay`. None leaves it alone. Keras multiplies it by the
             learning rate. Logged as `weight_decay`.
+        optimizers: Which optimizers to drive: names of those in a `MultiOptimizer`, names of the
+            model's attributes that hold others, as a GAN does, or optimizers. Default: all that the
+            model is compiled with.
 
     Raises:
         TypeError: At construction if a schedule cannot be called with one number.
@@ -101,8 +106,9 @@ class LRScheduler(ScheduleCallback):
         change_every: Unit = "step",
         momentum: AnySchedule | None = None,
         weight_decay: AnySchedule | None = None,
+        optimizers: Wanted = None,
     ) -> None:
-        super().__init__()
+        super().__init__(optimizers)
         check_choice("LRScheduler", ("step", "epoch"), unit=unit, change_every=change_every)
         given: list[tuple[str, Any]] = [("momentum", momentum), ("weight_decay", weight_decay)]
         given = [(name, each) for name, each in given if each is not None]

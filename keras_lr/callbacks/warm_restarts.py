@@ -13,6 +13,7 @@ from keras_lr._checks import (
     complaining_as,
     complaint,
 )
+from keras_lr._keras.named_optimizers import Wanted
 from keras_lr._keras.optimizer_reset import OptimizerReset
 from keras_lr._keras.training import attach, detach
 from keras_lr._keras.weight_sets import Weights
@@ -24,11 +25,12 @@ from keras_lr.callbacks.cycle_ends import (
     doubt_of_end,
     in_words,
 )
-from keras_lr.callbacks.driver import Plan, ScheduleCallback
+from keras_lr.callbacks.driver import ScheduleCallback
 from keras_lr.callbacks.ensembles import average, copies, ensemble
 from keras_lr.callbacks.fit_run import FitRun, Position
 from keras_lr.callbacks.reading import Reading
 from keras_lr.callbacks.snapshots import Snapshots, check_snapshots
+from keras_lr.callbacks.step_driver import Plan
 from keras_lr.schedules import CosineRestarts
 
 FAR = 10**6
@@ -69,6 +71,9 @@ class CosineWarmRestarts(ScheduleCallback):
             the averaged weights. A fit that goes on from an earlier epoch replaces the later ones.
         snapshot_folder: Where to keep them, as files that `Model.load_weights` reads. A fit that
             goes on finds there what it had. Default: in memory.
+        optimizers: Which optimizers to drive: names of those in a `MultiOptimizer`, names of the
+            model's attributes that hold others, as a GAN does, or optimizers. Default: all that the
+            model is compiled with.
 
     Attributes:
         cycle_ends: Numbers of updates after which a cycle ends in the present or last fit.
@@ -115,8 +120,9 @@ class CosineWarmRestarts(ScheduleCallback):
         on_cycle_end: Callable[[int, dict[str, Any]], None] | None = None,
         snapshots: int = 0,
         snapshot_folder: str | os.PathLike[str] | None = None,
+        optimizers: Wanted = None,
     ) -> None:
-        super().__init__()
+        super().__init__(optimizers)
         if first_cycle_epochs is not None and first_cycle_steps is not None:
             rule = "the first cycle has one length"
             lengths: dict[str, Any] = {"first_cycle_epochs": first_cycle_epochs}
@@ -183,7 +189,7 @@ class CosineWarmRestarts(ScheduleCallback):
         self._warned_of_end = doubt is not None
         if doubt is not None:
             warn(doubt)
-        if self.params["verbose"] and self.cycle_ends:
+        if (self.params or {}).get("verbose") and self.cycle_ends:
             ends = in_words(run, self.cycle_ends)
             print(f"{self.owner}: cycles end after {ends}; use the weights of one of these.")
         return Plan(Reading(run, "the schedule", schedule))
@@ -211,6 +217,7 @@ class CosineWarmRestarts(ScheduleCallback):
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Write snapshots; speak of a cycle that is over. Called by `fit`."""
+        super().on_train_batch_end(batch, logs)
         if self._snapshots.unwritten:
             self._snapshots.write(self.model)
         if self._position is not None and not self._position.epoch_over:
@@ -218,6 +225,7 @@ class CosineWarmRestarts(ScheduleCallback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Speak of a cycle that ended with the epoch. Called by `fit`."""
+        super().on_epoch_end(epoch, logs)
         self._speak_of_ends(logs)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
@@ -232,7 +240,7 @@ class CosineWarmRestarts(ScheduleCallback):
     def restore(self) -> None:
         """Give the optimizers their own settings back. See `LRScheduler`."""
         if self._hook is not None:
-            detach(self.model, self._hook)
+            detach(self._model, self._hook)
             self._hook = None
         super().restore()
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from keras_lr._keras.cooling import CooledRates, Cooling
+from keras_lr._keras.named_optimizers import named_leaves
 from keras_lr._keras.scaled_rates import is_driven
 from keras_lr._keras.step import StepHook
 from keras_lr._keras.training_state import TrainingState
@@ -38,7 +39,7 @@ class CooldownSteps(StepHook):
         self.is_cooling = self.is_over = False
         self._model, self._shape, self._pace = model, shape, pace
         self._driven = is_driven(model)
-        self._observed = None if self._driven else Observed(model)
+        self._observed = None if self._driven else Observed(named_leaves(model, None, OWNER))
         self._rates: CooledRates | None = None
         self._cooling: Cooling | None = None
         self._applied: dict[str, float] = {}

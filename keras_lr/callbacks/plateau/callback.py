@@ -5,15 +5,15 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from keras_lr._checks import check_path, complaint
-from keras_lr._keras.learning_rate import named_leaves
 from keras_lr._keras.monitor import has_validation_data
+from keras_lr._keras.named_optimizers import Wanted, check_wanted, named_leaves
 from keras_lr._keras.rollback import Rollback
 from keras_lr._keras.running_fit import running_fit
 from keras_lr._keras.training import attach, detach
 from keras_lr.callbacks.plateau.backup import PlateauBackup
 from keras_lr.callbacks.plateau.controller import PlateauController
 from keras_lr.callbacks.plateau.keras_attributes import KerasAttributes, size_of
-from keras_lr.callbacks.plateau.parameters import check_names, check_switches
+from keras_lr.callbacks.plateau.parameters import check_monitor, check_switches
 from keras_lr.callbacks.plateau.restore_points import Policy
 from keras_lr.callbacks.plateau.run import PlateauRun
 from keras_lr.callbacks.plateau.saved_state import check_state
@@ -75,7 +75,7 @@ class ReduceOnPlateauPlus(KerasAttributes):
             and at the end of `fit`; also where the optimizer averages its weights.
         restore_optimizer: Restore the optimizer's variables with them, such as momenta.
         frequency: `"epoch"`, or evaluate every this many training steps.
-        optimizers: Names of the optimizers inside a `MultiOptimizer` to scale; None for all. If
+        optimizers: The optimizers to scale, as for `LRScheduler`; None for all. If
             another callback drives the learning rate, all of them are scaled.
         backup_dir: Save the callback's state here each epoch, so that an interrupted run resumes
             exactly. Use the same directory for `keras.callbacks.BackupAndRestore` and list that
@@ -138,12 +138,12 @@ class ReduceOnPlateauPlus(KerasAttributes):
         restore_best_weights: bool = False,
         restore_optimizer: bool = False,
         frequency: Literal["epoch"] | int = "epoch",
-        optimizers: str | Sequence[str] | None = None,
+        optimizers: Wanted = None,
         backup_dir: str | os.PathLike[str] | None = None,
         reset: bool = True,
         strict: bool = True,
     ) -> None:
-        check_names(OWNER, monitor, optimizers)
+        check_monitor(OWNER, monitor)
         check_switches(
             OWNER,
             verbose,
@@ -179,15 +179,16 @@ class ReduceOnPlateauPlus(KerasAttributes):
             name=OWNER,
         )
         self._policy = Policy(restore_best_weights, restore_optimizer, bool(verbose))
-        self._optimizers = [optimizers] if isinstance(optimizers, str) else optimizers
-        labels = [monitor, *(self._optimizers or [])]
+        self._optimizers = check_wanted(OWNER, optimizers)
+        named = [getattr(each, "name", each) for each in self._optimizers or ()]
+        labels = [monitor, *named]
         self._backup = None if backup_dir is None else PlateauBackup(backup_dir, labels)
         self._reset = reset
         self._strict = strict
         self._run: PlateauRun | None = None
         self._steps: PlateauSteps | None = None
         self._has_validation = False
-        self._begun = self._unfinished = False
+        self._begun = self._unfinished = self._stepped = False
         self._to_load: dict[str, Any] | None = None
 
     @property
@@ -225,24 +226,41 @@ class ReduceOnPlateauPlus(KerasAttributes):
         """Get ready. Called by `fit`."""
         self._clean_up()  # after a fit that was cut off
         self._has_validation = has_validation_data(self.model)
-        self._begun = False
+        self._begun = self._stepped = False
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Begin, at the first epoch: only now has every other callback begun. Called by `fit`."""
         if not self._begun:
             self._begin(epoch)
             self._begun = True
+        self._current.follow()
         self._current.begin_epoch(epoch)
 
+    def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Begin a step of a loop of the user's own. Called by `fit`."""
+        if self._steps is not None and self._steps.runner is not None:
+            self._steps.runner.begin_batch()
+
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Empty on purpose: else Keras may run batch callbacks in another thread."""
+        """Note that there are steps. Called by `fit`.
+
+        Where no callback overrides this, Keras may run batch callbacks in another thread.
+        """
+        self._stepped = True
+        if self._steps is not None and self._steps.runner is not None:
+            self._steps.runner.end_batch({} if logs is None else logs)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Log the learning rate and evaluate. Called by `fit`."""
         logs = {} if logs is None else logs
+        run = self._current
+        logged = {} if self._steps is None else self._steps.applied()
+        for name, rate in logged.items():
+            logs.setdefault(name, rate)  # those of a training loop of the user's own lack it
+        run.follow()
+        if self._stepped:
+            run.check_updates()
         if self._steps is not None:
-            for name, rate in self._steps.applied().items():
-                logs.setdefault(name, rate)  # those of a training loop of the user's own lack it
             self._steps.end_epoch(logs, has_data=self._has_validation, strict=self._strict)
         if self._backup is not None:
             self._backup.save(epoch + 1, self.get_state(), self._current.restore_points.states)
@@ -275,7 +293,7 @@ class ReduceOnPlateauPlus(KerasAttributes):
             self.controller,
             self._direction,
             self._policy,
-            named_leaves(model, self._optimizers, OWNER),
+            lambda: named_leaves(model, self._optimizers, OWNER),
         )
         self._steps = PlateauSteps(model, self._run, self.monitor, self._every)
         if self._to_load is not None:

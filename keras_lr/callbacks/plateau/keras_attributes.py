@@ -12,7 +12,7 @@ import keras
 
 from keras_lr._checks import check_choice, check_integer, check_number, complaint
 from keras_lr.callbacks.plateau.controller import PlateauController
-from keras_lr.callbacks.plateau.parameters import check_names, check_switches
+from keras_lr.callbacks.plateau.parameters import check_monitor, check_switches
 from keras_lr.callbacks.plateau.restore_points import Policy
 from keras_lr.callbacks.plateau.run import PlateauRun
 from keras_lr.callbacks.plateau.state import OWNER
@@ -116,7 +116,7 @@ class KerasAttributes(keras.callbacks.Callback):  # type: ignore[misc]
 
     @monitor.setter
     def monitor(self, value: str) -> None:
-        check_names(OWNER, value, None)
+        check_monitor(OWNER, value)
         self._monitor = value
         if self._steps is not None:
             self._steps.set_monitor(value)

@@ -81,30 +81,19 @@ class PlateauParameters:
         _check_limits(self)
 
 
-def check_names(owner: str, monitor: object, optimizers: object) -> None:
-    """Raise unless what is to be names are names.
+def check_monitor(owner: str, monitor: object) -> None:
+    """Raise unless `monitor` is a name.
 
     Args:
         owner: The public name the user called.
         monitor: The name of a metric.
-        optimizers: A name, several, or None.
 
     Raises:
-        TypeError: If one is not a string.
-        ValueError: If there are no optimizers.
+        TypeError: If it is not a string.
     """
     if not isinstance(monitor, str):
         rule, fix = "monitor must be a name in the logs", 'Pass "val_loss", for example'
         raise TypeError(complaint(owner, rule, fix, monitor=monitor))
-    if optimizers is None or isinstance(optimizers, str):
-        return
-    fix = "Pass names of optimizers, or None for all"
-    named = isinstance(optimizers, Sequence) and all(isinstance(one, str) for one in optimizers)
-    if not named:
-        raise TypeError(complaint(owner, "optimizers must be names", fix, optimizers=optimizers))
-    if not optimizers:
-        rule = "optimizers must name at least one"
-        raise ValueError(complaint(owner, rule, fix, optimizers=optimizers))
 
 
 def check_switches(owner: str, verbose: object, /, **switches: object) -> None:

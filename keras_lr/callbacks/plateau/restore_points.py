@@ -108,6 +108,14 @@ class RestorePoints:
         """Return a copy of the present state."""
         return Rollback.take(self._model, access, self.average)
 
+    def follow(self) -> None:
+        """Take note that the model has another optimizer, which goes back to where it is now."""
+        for name, state in self.states.items():
+            self.states[name] = state.beside_optimizer_of(self._model)
+        present = {id(variable) for variable in self._model.metrics_variables}
+        if any(id(variable) not in present for variable, _ in self._empty or ()):
+            self._empty, self._broken, self._metrics_broken = None, [], False
+
     def keep_best(self, state: Rollback, loss: float | None) -> bool:
         """Keep a state as the best so far, unless it is broken: a metric is older than the weights.
 

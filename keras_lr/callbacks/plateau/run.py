@@ -1,18 +1,20 @@
 """One `fit` under a plateau controller: decisions turned into learning rates and weights."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from typing import Any, Literal
 
 import keras
 
 from keras_lr._checks import complaint
+from keras_lr._keras.build import build_optimizer
 from keras_lr._keras.cooling import is_cooling
 from keras_lr._keras.learning_rate import leaf_optimizers
 from keras_lr._keras.monitor import metric_direction
+from keras_lr._keras.named_optimizers import named_leaves
 from keras_lr._keras.observation import RateObservation
-from keras_lr._keras.position import updates_made
+from keras_lr._keras.position import batches_of, updates_made
 from keras_lr._keras.rollback import Rollback
 from keras_lr._keras.scaled_rates import (
     DrivenRate,
@@ -36,8 +38,8 @@ class PlateauRun:
         controller: What decides.
         direction: The controller's mode; None to infer it from the metric.
         policy: What else is done.
-        optimizers: The optimizers whose learning rates are scaled, by the ending of their names in
-            logs. A driver's rates are scaled as one.
+        find: Returns the optimizers whose learning rates are scaled, by the ending of their names
+            in logs. A driver's rates are scaled as one.
 
     Raises:
         ValueError: If only some of the optimizers are to be scaled, and a driver drives them all,
@@ -48,6 +50,7 @@ class PlateauRun:
         controller: As above.
         direction: As above.
         policy: As above.
+        observed: The optimizers whose learning rates are logged, as above.
         driven: Whether another callback of the fit drives the learning rate.
         state: The controller's state.
         events: What happened, in order.
@@ -62,10 +65,11 @@ class PlateauRun:
         controller: PlateauController,
         direction: Literal["min", "max"] | None,
         policy: Policy,
-        optimizers: dict[str, Any],
+        find: Callable[[], dict[str, Any]],
     ) -> None:
         self.driven = is_driven(model)
-        _check_choice(model, optimizers, driven=self.driven)
+        self._find = find
+        self._updated = False
         self.events: list[PlateauEvent] = []
         self.epoch = 0
         self._model = model
@@ -81,13 +85,62 @@ class PlateauRun:
             rescues=controller.max_rescues > 0,
             second_chance=1 if monitor.startswith("val_") else 0,
         )
-        self._names = [""] if self.driven else list(optimizers)
-        self._rates: list[ScalableRate] = (
-            [DrivenRate(model)]
-            if self.driven
-            else [scalable_rate(model, optimizer) for optimizer in optimizers.values()]
-        )
+        self._rates: list[ScalableRate] = [DrivenRate(model)] if self.driven else []
+        self._take_optimizers()
         self.state: PlateauState = controller.start([rate.read(HOST) for rate in self._rates])
+
+    def _take_optimizers(self) -> None:
+        optimizers = self._find()
+        self._compiled = vars(self._model).get("optimizer")
+        _check_choice(self._model, optimizers, driven=self.driven)
+        self._names = [""] if self.driven else list(optimizers)
+        if not self.driven:
+            self._rates = [scalable_rate(self._model, each) for each in optimizers.values()]
+        self.observed = dict(optimizers)
+        compiled = leaf_optimizers(self._compiled) if self._compiled is not None else []
+        if all(any(each is leaf for leaf in compiled) for each in optimizers.values()):
+            self.observed = named_leaves(self._model, None, OWNER)
+        self._leaves = [*optimizers.values(), *compiled]  # of these some may have no weights
+        self._updates = self._update_counts()
+
+    def _update_counts(self) -> list[int]:
+        return [batches_of(leaf) for leaf in self._leaves]
+
+    def follow(self) -> None:
+        """Go over to the optimizer that the model has been compiled with since, if it has.
+
+        Its learning rate is as it is given, as Keras' own callback has it; the count of evaluations
+        without improvement goes on.
+        """
+        if vars(self._model).get("optimizer") is self._compiled:
+            return
+        build_optimizer(self._model)
+        self._take_optimizers()
+        for rate in self._rates:
+            if isinstance(rate, DrivenRate):
+                rate.follow(self._model)
+        self._left = []
+        if len(self._rates) != len(self.state.rates):
+            self.state = replace(self.state, ceilings=None)
+        rates = [rate.read(HOST) for rate in self._rates]
+        self.state = self.state.moved(rates, [rate.start for rate in self._rates])
+        self.restore_points.follow()
+
+    def check_updates(self) -> None:
+        """Raise if no optimizer has made an update since the fit began.
+
+        Raises:
+            ValueError: If so.
+        """
+        went_back = bool(self.events)  # where iterations were then what they had been
+        if not self._updated and not went_back and self._update_counts() == self._updates:
+            rule = "the optimizer has made no update, so its learning rate is not used"
+            fix = (
+                "If train_step uses others, name the model's attributes: optimizers=['d_optimizer']"
+            )
+            received = {"optimizers": [leaf.name for leaf in self._leaves]}
+            raise ValueError(complaint(OWNER, rule, fix, **received))
+        self._updated = True
 
     @property
     def rescues(self) -> bool:

@@ -33,7 +33,7 @@ class PlateauSteps(StepHook):
         self._run = run
         self._monitor = monitor
         self._every = every
-        self._observed = Observed(model)
+        self._observed = Observed(run.observed)
         self._logged: dict[str, float] = {}
         self.each_step = every is not None or run.rescues
         self._exact: ExactLoss | None = None
@@ -81,6 +81,13 @@ class PlateauSteps(StepHook):
             metric = monitored(logs, self._monitor, watch_loss=self._run.rescues)
         loss = loss_in(logs) if self._run.rescues else None
         self._run.evaluate(metric, state, self._begin_anew(), loss)
+
+    def on_compiled(self, state: TrainingState) -> None:
+        """Go over to the optimizer and the loss that the model has been compiled with."""
+        self._run.follow()
+        self._observed, self._logged = Observed(self._run.observed), {}
+        if self._exact:
+            self._exact = ExactLoss(self._model, OWNER)
 
     def applied(self) -> dict[str, float]:
         """Return the learning rates of the last update, between two epochs."""
