@@ -163,17 +163,6 @@ class RangeSweep(StepHook):
         while len(self._unread) > pending and not self.done:
             self._take(state, as_float(self._unread.pop(0)))
 
-    def on_compile(self) -> None:
-        """Refuse: what the sweep has to put back would be that of another optimizer."""
-        if not self.done:
-            rule = "the model cannot be compiled anew during a range test"
-            fix = "Compile it before fit, or after"
-            raise ValueError(complaint(self.owner, rule, fix, updates=self.updates))
-
-    def on_compiled(self, state: TrainingState) -> None:
-        """Refuse another optimizer, likewise."""
-        self.on_compile()
-
     def on_interrupt(self) -> None:
         """Put everything back at once: an exception is on its way out of `fit`."""
         self.restore()
@@ -196,6 +185,10 @@ class RangeSweep(StepHook):
             fix = "Compile before the sweep or after it"
             raise ValueError(complaint(self.owner, rule, fix, steps_made=self.updates))
         self.on_left_behind()
+
+    def on_compiled(self, state: TrainingState) -> None:
+        """Refuse another optimizer, which has been set without compiling, likewise."""
+        self.on_compile()
 
     def restore(self) -> None:
         """Put the model, its optimizer and the random generators back, once."""

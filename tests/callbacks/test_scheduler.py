@@ -358,8 +358,7 @@ def cut_off(model):
     both = LRScheduler(FALL, momentum=lambda step: 0.5)
     with pytest.raises(RuntimeError, match="struck") as error:
         fit(model, data(), both, Struck())
-    assert rate(model.optimizer) != pytest.approx(0.1)
-    return error  # which holds the fit, so that it is only the next use that cleans up
+    return error  # which holds the fit
 
 
 @pytest.mark.parametrize("again", [lambda: LRScheduler(momentum=lambda step: 0.7), Spy])
