@@ -82,7 +82,7 @@ ODD: list[Any] = [
     ),
     *(None, True, False, "no", "", "\0", "0.1", b"x", 1j, Fraction(1, 3), Fraction(10**400)),
     *(np.array(0.1), np.ones(3), np.zeros((2, 2)), np.array([]), np.float16(0.1), np.bool_(True)),
-    *({}, {"a": 1}, set(), object(), int, print, [10**9999], list(range(5000)), "x" * 5000, ...),
+    *({}, {"a": 1}, set(), object(), print, [10**9999], list(range(5000)), "x" * 5000, ...),
     *(
         lambda: 0.1,
         lambda a, b, c: 0.1,

@@ -78,7 +78,7 @@ def complaining_as(owner: str, inner: str) -> Iterator[None]:
         name, _, rest = str(error).partition(": ")
         if name != inner:
             raise
-        raise type(error)(f"{owner}: {rest}") from error
+        raise type(error)(shortened(f"{owner}: {rest}", LONGEST)) from error
 
 
 def check_number(
