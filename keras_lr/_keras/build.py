@@ -1,5 +1,6 @@
 """Building what Keras on TensorFlow leaves to the first step, to see it before it changes."""
 
+from itertools import chain
 from typing import Any
 
 import keras
@@ -14,18 +15,27 @@ def layers_of(model: Any) -> list[Any]:
     return list(model._flatten_layers())
 
 
-def build(model: Any, batches: Any) -> None:
+def build(model: Any, batches: Any) -> Any:
     """Create the variables that `fit`'s first step would create: the model's, then the optimizer's.
 
     On JAX and torch `fit` has done so before any callback runs, and this finds nothing to do.
 
     Args:
         model: A compiled model with a train function.
-        batches: The `tf.data` iterator that `fit` hands to the train function. No batch is taken
-            from it.
+        batches: The `tf.data` iterator that `fit` hands to the train function, of which no batch is
+            taken; or the generator of one batch that `train_on_batch` hands over.
+
+    Returns:
+        An iterator over the same batches.
     """
-    if ON_TENSORFLOW and not _is_built(model):
+    if not ON_TENSORFLOW or _is_built(model):
+        return batches
+    if hasattr(batches, "element_spec"):
         build_on(model, keras.tree.map_structure(_spec, batches.element_spec))
+        return batches
+    first = next(batches)
+    build_on(model, first)
+    return chain([first], batches)
 
 
 def build_optimizer(model: Any) -> None:

@@ -69,7 +69,7 @@ class TrainFunction:
                 self.state.carry(carried[0])
             self._follow()
             if not self._begun:
-                build(self._model, batches)
+                batches = build(self._model, batches)
                 self._begun = True
             several = self._model.steps_per_execution > 1
             one_by_one = several and any(getattr(hook, "each_step", True) for hook in self.hooks)
