@@ -8,15 +8,9 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_lr._keras.averaged_view import AveragedWeights, Read, Values, view_of
 from keras_lr._keras.learning_rate import leaf_optimizers
-from keras_lr._keras.schedule_free import (
-    AveragedWeights,
-    Read,
-    Values,
-    is_schedule_free,
-    view_of,
-    weights_and_slots,
-)
+from keras_lr._keras.schedule_free import is_schedule_free, weights_and_slots
 
 
 class EMAWeights:

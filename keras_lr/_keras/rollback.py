@@ -6,9 +6,9 @@ from typing import Any, Self
 import numpy as np
 
 from keras_lr._keras.averaged import weights_in_optimizer
+from keras_lr._keras.averaged_view import AveragedWeights
 from keras_lr._keras.knobs import StandIn
 from keras_lr._keras.learning_rate import is_scheduled, leaf_optimizers
-from keras_lr._keras.schedule_free import AveragedWeights
 from keras_lr._keras.values import HOST, Access
 
 

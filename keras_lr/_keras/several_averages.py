@@ -7,13 +7,13 @@ from typing import Any, Protocol
 
 import keras
 
-from keras_lr._keras.schedule_free import AveragedView
+from keras_lr._keras.averaged_view import AveragedView, ShownWeights
 from keras_lr._keras.state import RandomSnapshot
 
 Results = dict[str, float]
 
 
-class Averages(Protocol):
+class Averages(ShownWeights, Protocol):
     """Several averages of a model's weights, of which one is shown."""
 
     kept: int
@@ -22,12 +22,6 @@ class Averages(Protocol):
     @property
     def names(self) -> list[str]:
         """What each is called in logs."""
-
-    def to_average(self) -> list[tuple[Any, Any]]:
-        """Put the one that is shown in; return the variables with their training weights."""
-
-    def to_training(self) -> list[tuple[Any, Any]]:
-        """Take what has been set in the model for the averages."""
 
 
 class SeveralAveragesView(AveragedView):
@@ -49,12 +43,12 @@ class SeveralAveragesView(AveragedView):
     def __init__(
         self,
         model: Any,
-        averages: Any,
+        averages: Averages,
         synced: Callable[[], Any],
         best: Callable[[list[Results]], int],
     ) -> None:
         super().__init__(model, averages, synced)
-        self._averages: Averages = averages
+        self._averages = averages
         self._best = best
 
     def _call(

@@ -5,12 +5,8 @@ from typing import Any
 import keras
 
 from keras_lr._checks import check_bool, complaint
-from keras_lr._keras.schedule_free import (
-    AveragedView,
-    ScheduleFreeWeights,
-    schedule_free,
-    view_of,
-)
+from keras_lr._keras.averaged_view import AveragedView, view_of
+from keras_lr._keras.schedule_free import ScheduleFreeWeights, schedule_free
 
 
 class SwapScheduleFreeWeights(keras.callbacks.Callback):  # type: ignore[misc]

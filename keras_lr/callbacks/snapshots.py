@@ -8,7 +8,7 @@ from typing import Any
 
 from keras_lr._checks import check_integer, check_path, complaint
 from keras_lr._keras.averaged import average_in_use, evaluated_values
-from keras_lr._keras.schedule_free import AveragedWeights
+from keras_lr._keras.averaged_view import AveragedWeights
 from keras_lr._keras.training_state import TrainingState
 from keras_lr._keras.values import read_variable
 from keras_lr._keras.weight_sets import Weights, put_weights, read_weights
