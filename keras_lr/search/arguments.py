@@ -7,6 +7,7 @@ import keras
 from keras_lr._checks import check_integer, complaint
 from keras_lr._keras.learning_rate import known_leaves
 from keras_lr.search.batches import TrainingData
+from keras_lr.search.given import check_most
 
 
 def check_model(owner: str, model: Any) -> None:
@@ -31,8 +32,10 @@ def length_in_steps(owner: str, data: TrainingData, steps: int | None, epochs: i
         raise ValueError(complaint(owner, rule, fix, steps=steps, epochs=epochs))
     if steps is not None:
         check_integer(owner, "Pass a number of updates", at_least=1, steps=steps)
+        check_most(owner, steps=steps)
         return steps
     check_integer(owner, "Pass a number of epochs", at_least=1, epochs=epochs)
+    check_most(owner, epochs=epochs)
     return (epochs or 0) * data.steps_per_epoch
 
 

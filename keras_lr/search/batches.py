@@ -12,6 +12,7 @@ from keras_lr._keras.data import Batch, FitData, Rows, batch_length, is_arrays
 from keras_lr._keras.own_fit import batches_of_own_fit, has_own_fit
 from keras_lr._keras.seeding import generators_kept
 from keras_lr.search.feeding import check_feeding
+from keras_lr.search.given import check_data
 
 _PROBE_SEED = 2**31 - 1  # away from the seeds of the batches
 _PROBE_SAMPLES, _PROBE_BATCHES = 256, 8
@@ -34,6 +35,7 @@ class TrainingData:
         shuffle: As `Model.fit` takes it. Batches of a dataset, too, come in another order in each
             epoch, unless it is False.
         model: The model the data is for. It matters where its `fit` is not Keras' own.
+        hint: What may have been meant by a `y` beside a dataset, for the error message.
 
     Raises:
         ValueError: If there is no data, or it is a one-shot generator.
@@ -51,6 +53,7 @@ class TrainingData:
         steps_per_epoch: int | None = None,
         shuffle: bool | str = True,
         model: Any = None,
+        hint: str = "",
     ) -> None:
         if isinstance(x, Iterator):
             rule = "every trial needs the same batches, and a generator gives them only once"
@@ -71,6 +74,7 @@ class TrainingData:
         if empty:
             rule = "x must hold at least one batch"
             raise ValueError(complaint(owner, rule, "Pass the data to train on", x=x))
+        check_data(owner, self.for_fit, model, hint=hint)
         self._own_fit = has_own_fit(model)
         self._rows: Rows | None = None if self._own_fit else self.for_fit.rows
         self._held: list[Batch] = []  # of one epoch, the first ones or all

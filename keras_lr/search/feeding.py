@@ -5,10 +5,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-import keras
-
 from keras_lr._checks import check_choice, check_integer, check_number, complaint
-from keras_lr._keras.data import Batch, FitData, is_arrays, split_arrays
+from keras_lr._keras.data import Batch, FitData, is_arrays, is_rows, split_arrays
+from keras_lr.search.given import check_data, check_most, unpacked
 
 
 def check_feeding(
@@ -21,6 +20,7 @@ def check_feeding(
     if steps_per_epoch is not None:
         fix = "Pass a number of batches, or None for all of the data"
         check_integer(owner, fix, at_least=1, steps_per_epoch=steps_per_epoch)
+    check_most(owner, batch_size=batch_size, steps_per_epoch=steps_per_epoch)
     check_choice(owner, (True, False, "batch"), shuffle=shuffle)
 
 
@@ -33,6 +33,7 @@ def with_validation(
     batch_size: int | None = None,
     validation_batch_size: int | None = None,
     steps: int | None = None,
+    model: Any = None,
 ) -> tuple[tuple[Any, Any, Any], FitData | None]:
     """Return what is to be trained on, and the validation data, as `Model.fit` tells them apart.
 
@@ -45,7 +46,9 @@ def with_validation(
         batch_size: Of the training.
         validation_batch_size: Of the validation; None for that of the training.
         steps: `validation_steps`: how many batches to evaluate; None for all there are.
+        model: The model; one whose `fit` is its own may take other data.
     """
+    check_feeding(owner, batch_size, None, True)
     fix = "Pass a number of samples, or None for batch_size"
     if validation_batch_size is not None:
         check_integer(owner, fix, at_least=1, validation_batch_size=validation_batch_size)
@@ -64,14 +67,19 @@ def with_validation(
         source, data = _split(owner, source, float(split))
     if data is None:
         return source, None
-    x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-    return source, FitData(
+    x, y, sample_weight = unpacked(owner, data)
+    if source[1] is not None and y is None and is_rows(x):
+        rule = "validation_data must hold targets, as the training data does"
+        raise ValueError(complaint(owner, rule, "Pass (x, y)", validation_data=type(data)))
+    validation = FitData(
         x=x,
         y=y,
         sample_weight=sample_weight,
         batch_size=validation_batch_size or batch_size,
         steps_per_epoch=steps,
     )
+    check_data(owner, validation, model, "validation_data")
+    return source, validation
 
 
 def validation_batches(owner: str, data: FitData | None, adapter: Any) -> list[Batch] | None:

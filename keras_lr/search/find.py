@@ -10,13 +10,14 @@ import keras
 import numpy as np
 
 from keras_lr._checks import complaining_as, complaint
-from keras_lr._keras.data import is_arrays
+from keras_lr._keras.data import FitData, is_arrays
 from keras_lr._keras.own_fit import prepared_by_own_fit
 from keras_lr._keras.position import accumulation_steps
 from keras_lr._keras.seeding import peeks_kept
 from keras_lr._keras.state import fit_effects_kept
 from keras_lr.search.arguments import check_model, say_interrupted
 from keras_lr.search.feeding import check_feeding, with_validation
+from keras_lr.search.given import check_data
 from keras_lr.search.probe import check_probe, drawn_probe, is_drawn
 from keras_lr.search.progress import Verbosity
 from keras_lr.search.range_test import LRRangeTest
@@ -119,7 +120,17 @@ def lr_find(
         batch_size=batch_size,
         validation_batch_size=validation_batch_size,
         steps=validation_steps,
+        model=model,
     )
+    given = FitData(
+        x=x,
+        y=y,
+        sample_weight=sample_weight,
+        class_weight=class_weight,
+        batch_size=batch_size,
+        steps_per_epoch=steps_per_epoch,
+    )
+    check_data("lr_find", given, model)
     check_probe("lr_find", probe)
     if not is_drawn(probe):
         probe = drawn_probe("lr_find", probe, None, model)

@@ -9,6 +9,7 @@ from keras_lr._checks import check_integer, complaint
 from keras_lr._keras.data import Batch, FitData, is_one_shot
 from keras_lr._keras.own_fit import batches_of_own_fit, has_own_fit
 from keras_lr.search.batches import TrainingData
+from keras_lr.search.given import MOST, check_data
 
 _FIX = 'Pass 256, "auto", a batch (x, y), a list of batches, or None for no probe'
 
@@ -44,7 +45,7 @@ def drawn_probe(owner: str, probe: Any, data: Any, model: Any = None) -> list[Ba
     if _is_off(probe):
         return None
     if not is_drawn(probe):
-        return [_as_in_fit(part, model) for part in _parts(probe)]
+        return [_as_in_fit(owner, part, model) for part in _parts(probe)]
     if data is None or is_one_shot(data):
         rule = "a probe cannot be taken from a generator without losing its data"
         fix = "Pass probe=(x, y), a batch of your own"
@@ -74,10 +75,11 @@ def _parts(probe: Any) -> list[Sequence[Any]]:
     return [probe if isinstance(probe, tuple | list) else (probe,)]
 
 
-def _as_in_fit(part: Sequence[Any], model: Any) -> Batch:
+def _as_in_fit(owner: str, part: Sequence[Any], model: Any) -> Batch:
     """Return a batch of the user's own as `fit` would hand it to a step."""
     x, y, sample_weight = (*part, None, None)[:3]
-    data = FitData(x=x, y=y, sample_weight=sample_weight, batch_size=2**31 - 1)
+    data = FitData(x=x, y=y, sample_weight=sample_weight, batch_size=MOST)
+    check_data(owner, data, model, "probe")
     if has_own_fit(model):
         return batches_of_own_fit(model, data, 1, 0)[0][0]
     return next(data.batches())

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from keras_lr._checks import check_choice, check_integer, check_number, complaint
+from keras_lr._checks import GREATEST, check_choice, check_integer, check_number, complaint
 from keras_lr._keras.backend import ON_JAX
 from keras_lr._keras.batch_loss import BatchLoss, as_float, loss_in
 from keras_lr._keras.cut_off import spare_weights
@@ -20,6 +20,7 @@ from keras_lr._keras.state import ModelSnapshot, RandomSnapshot
 from keras_lr._keras.step import StepHook
 from keras_lr._keras.training import attach, detach
 from keras_lr._keras.training_state import TrainingState
+from keras_lr.search.given import check_most
 from keras_lr.search.loss_watch import LossWatch
 from keras_lr.search.progress import Progress, Verbosity, check_verbose
 from keras_lr.search.result import RangeTestResult
@@ -42,12 +43,14 @@ class RangeTestSettings:
     def __post_init__(self) -> None:
         owner = "LRRangeTest"
         fix = "Pass positive, finite learning rates, min_lr below max_lr"
-        check_number(owner, fix, above=0, min_lr=self.min_lr, max_lr=self.max_lr)
+        check_number(owner, fix, above=0, min_lr=self.min_lr)
+        check_number(owner, fix, above=0, at_most=GREATEST, max_lr=self.max_lr)
         if self.min_lr >= self.max_lr:
             rule = "min_lr must be below max_lr"
             raise ValueError(complaint(owner, rule, fix, min_lr=self.min_lr, max_lr=self.max_lr))
         fix = "100 is a good number, 300 a better one"
         check_integer(owner, fix, at_least=2, steps=self.steps)
+        check_most(owner, steps=self.steps)
         check_choice(owner, ("exponential", "linear"), spacing=self.spacing)
         fix = "0.98 is what fastai uses; 0 turns smoothing off"
         check_number(owner, fix, at_least=0, below=1, smoothing=self.smoothing)
@@ -55,6 +58,7 @@ class RangeTestSettings:
             fix = "4 is usual; pass None to run to max_lr"
             check_number(owner, fix, above=1, stop_factor=self.stop_factor)
         check_integer(owner, "1 runs the sweep once", at_least=1, repeats=self.repeats)
+        check_most(owner, repeats=self.repeats)
         fix = "1 evaluates after every step"
         check_integer(owner, fix, at_least=1, validation_every_steps=self.validation_every_steps)
         check_verbose(owner, self.verbose)
@@ -62,7 +66,7 @@ class RangeTestSettings:
     def learning_rates(self) -> np.ndarray:
         """Return the learning rate of each step, float64[steps]."""
         space = np.geomspace if self.spacing == "exponential" else np.linspace
-        return space(self.min_lr, self.max_lr, self.steps)
+        return space(float(self.min_lr), float(self.max_lr), self.steps)
 
 
 @dataclass

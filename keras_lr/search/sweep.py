@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from numpy.typing import ArrayLike
 
-from keras_lr._checks import check_choice, check_integer, complaint
+from keras_lr._checks import GREATEST, check_bool, check_choice, check_integer, complaint
 from keras_lr._keras.in_graph import in_graph_schedule, values_by_batch
 from keras_lr._keras.lanes import can_stack
 from keras_lr._keras.learning_rate import leaf_optimizers
@@ -16,6 +16,7 @@ from keras_lr._keras.trials import Trials, trials
 from keras_lr.search.arguments import check_model, length_in_steps, say_interrupted
 from keras_lr.search.batches import TrainingData
 from keras_lr.search.feeding import with_validation
+from keras_lr.search.given import check_most
 from keras_lr.search.progress import Progress, Verbosity, check_verbose
 from keras_lr.search.sweep_result import SweepResult
 from keras_lr.search.sweep_run import Lane, Method, Sweeper
@@ -113,6 +114,8 @@ def lr_sweep(
     check_integer(_OWNER, "1 sweeps once", at_least=1, repeats=repeats)
     check_integer(_OWNER, "Any seed will do", at_least=0, seed=seed)
     check_choice(_OWNER, ("auto", "sequential", "lanes"), method=method)
+    check_most(_OWNER, repeats=repeats)
+    check_bool(_OWNER, scale=scale)
     check_verbose(_OWNER, verbose)
     (x, y, sample_weight), validation = with_validation(
         _OWNER,
@@ -122,6 +125,7 @@ def lr_sweep(
         batch_size=batch_size,
         validation_batch_size=validation_batch_size,
         steps=validation_steps,
+        model=model,
     )
     data = TrainingData(
         _OWNER,
@@ -133,6 +137,7 @@ def lr_sweep(
         steps_per_epoch=steps_per_epoch,
         shuffle=shuffle,
         model=model,
+        hint="Pass learning rates by name, learning_rates=[...]",
     )
     updates = length_in_steps(_OWNER, data, steps, epochs)
     accumulated = accumulation_steps(model)
@@ -164,8 +169,12 @@ def lr_sweep(
 
 
 def _checked_rates(learning_rates: ArrayLike) -> np.ndarray:
-    rates = np.asarray(learning_rates, dtype=np.float64)
-    sound = rates.ndim == 1 and rates.size > 0 and np.isfinite(rates).all() and (rates > 0).all()
+    try:
+        rates = np.asarray(learning_rates, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        rule, fix = "learning_rates must be numbers", "Pass np.geomspace(1e-5, 1.0, 16), say"
+        raise TypeError(complaint(_OWNER, rule, fix, learning_rates=learning_rates)) from error
+    sound = rates.ndim == 1 and rates.size > 0 and ((rates > 0) & (rates <= GREATEST)).all()
     if not (sound and (np.diff(rates) > 0).all()):
         rule = "learning_rates must be positive, finite and increasing, each of them once"
         fix = "Pass np.geomspace(1e-5, 1.0, 16), say"

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_lr._checks import check_integer, check_number, complaining_as, complaint
+from keras_lr._checks import check_bool, check_integer, check_number, complaining_as, complaint
 from keras_lr._keras.data import Batch, FitData
 from keras_lr._keras.in_graph import in_graph_schedule, schedule_values
 from keras_lr._keras.learning_rate import (
@@ -131,6 +131,10 @@ def tune_lr(
         (True, True)
     """
     check_model(_OWNER, model)
+    check_bool(_OWNER, quick=quick, apply=apply)
+    if schedule is not None and (isinstance(schedule, type) or not callable(schedule)):
+        rule = "schedule must be a schedule, or a function of the step"
+        raise TypeError(complaint(_OWNER, rule, "Pass one, or None", schedule=schedule))
     if apply:
         _check_can_apply(model)
     data = TrainingData(
@@ -148,7 +152,7 @@ def tune_lr(
     check_probe(_OWNER, probe)
     check_verbose(_OWNER, verbose)
     total = length_in_steps(_OWNER, data, steps, epochs)
-    ranged = _RANGE_TEST_STEPS if start == "range_test" else 0
+    ranged = _RANGE_TEST_STEPS if isinstance(start, str) and start == "range_test" else 0
     length = _trial_steps(total, quick, max_cost, ranged)
     family = family_of(model.optimizer)
     usual = _checked_start(start, family.learning_rate)

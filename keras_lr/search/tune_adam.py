@@ -176,6 +176,7 @@ def tune_adam(
         batch_size=batch_size,
         validation_batch_size=validation_batch_size,
         steps=validation_steps,
+        model=model,
     )
     data = TrainingData(
         OWNER,

@@ -1,5 +1,6 @@
 """Sweeps against the loop that users write, and what they leave behind: nothing."""
 
+import contextlib
 import math
 
 import keras
@@ -123,7 +124,8 @@ def test_an_interrupted_sweep_leaves_the_model_alone(monkeypatch, step):
 
     monkeypatch.setattr(Trials, "step", interrupted)
     keras.utils.set_random_seed(5)
-    with pytest.raises(KeyboardInterrupt):
+    known = step > 2 * STEPS  # two learning rates, which can be compared
+    with contextlib.nullcontext() if known else pytest.raises(KeyboardInterrupt):
         lr_sweep(model, x, y, RATES, STEPS, method="sequential", verbose=0)
     assert len(made) == step
     assert identical(before, values(model))
