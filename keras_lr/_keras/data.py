@@ -104,6 +104,25 @@ class Rows:
 
         return keras.tree.map_structure(picked, self._arrays)
 
+    @property
+    def has_weights(self) -> bool:
+        """Whether every batch holds weights of its samples."""
+        parts = self._arrays
+        return isinstance(parts, tuple) and len(parts) == 3 and parts[2] is not None
+
+    def targets(self) -> Any:
+        """Return the targets of all samples, of several outputs the first; None if there are none.
+
+        None too where a target has more than two axes: a copy could be large.
+        """
+        parts = self._arrays
+        if not isinstance(parts, tuple) or len(parts) < 2:
+            return None
+        leaf = next((leaf for leaf in keras.tree.flatten(parts[1]) if leaf is not None), None)
+        if leaf is None or len(getattr(leaf.array, "shape", (0, 0, 0))) > 2:
+            return None
+        return _as_in_fit(leaf, np.arange(self.count))
+
     def in_order(self) -> Iterator[Batch]:
         """Yield the batches of one pass, unshuffled."""
         for start in range(0, self.count, self.batch_size):

@@ -1,7 +1,7 @@
 """Several learning rates trained at once: one compiled step over a stack of model states (JAX)."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,25 +64,32 @@ class Lanes:
     """
 
     def __init__(self, model: Any, trials: Trials, count: int) -> None:
-        import jax.numpy as jnp
-
-        def stack(value: Any) -> Any:
-            return jnp.repeat(jnp.asarray(value)[None], count, axis=0)
-
-        self._state = [[stack(value) for value in group] for group in trials.state.carried()]
+        self._trials, self._count = trials, count
+        self._state = self._stacked()
         self._no_metrics = [np.asarray(value) for value in self._state[3]]
         self.compiled = _compiled_step(model, trials, count)
+        self._places = {id(v): index for index, v in enumerate(model.optimizer.variables)}
         self._owner = trials.owner
         self._logs: dict[str, Any] = {}
+
+    def start_losses(self, batches: Iterable[Batch]) -> list[float]:
+        """Return the loss of each batch at the state the lanes start from, to which they return."""
+        losses = []
+        for batch in batches:
+            losses.append(float(self.step(batch, np.zeros(self._count))[0]))
+            self._state = self._stacked()
+        return losses
 
     def step(self, batch: Batch, learning_rates: np.ndarray) -> np.ndarray:
         """Make one step in every lane and return the losses of the batch, float[K]."""
         rates = np.asarray(learning_rates, dtype="float32")
+        self._trials.use.before_step(self._read)
         begun = time.perf_counter()
         self._logs, self._state = self.compiled.step(self._state, batch, rates)
         losses = np.asarray(loss_in(self._logs, self._owner), dtype=np.float64)
         if not self.compiled.compiling:
             self.compiled.compiling = time.perf_counter() - begun
+        self._trials.use.after_step(self._read)
         return losses
 
     def reset_metrics(self) -> None:
@@ -96,6 +103,18 @@ class Lanes:
     def state(self, lane: int) -> tuple[list[Any], ...]:
         """Return one lane's state, in the order that `fit` carries it."""
         return tuple([value[lane] for value in group] for group in self._state)
+
+    def _stacked(self) -> list[list[Any]]:
+        import jax.numpy as jnp
+
+        def stack(value: Any) -> Any:
+            return jnp.repeat(jnp.asarray(value)[None], self._count, axis=0)
+
+        return [[stack(value) for value in group] for group in self._trials.state.carried()]
+
+    def _read(self, variable: Any) -> np.ndarray:
+        """Return the first lane's value of a variable of the optimizer."""
+        return np.asarray(self._state[2][self._places[id(variable)]][0])
 
 
 def _compiled_step(model: Any, trials: Trials, count: int) -> CompiledLanes:

@@ -1,7 +1,6 @@
 """Short trainings of one model, each from the same state, on the model's own compiled step."""
 
 import contextlib
-import math
 import warnings
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -14,6 +13,7 @@ from keras_lr._keras.build import build_on
 from keras_lr._keras.data import Batch, FitData
 from keras_lr._keras.evaluation import LossFunction
 from keras_lr._keras.learning_rate import LearningRates, held_learning_rates
+from keras_lr._keras.optimizer_use import OptimizerUse, check_trainable
 from keras_lr._keras.seeding import peeks_kept
 from keras_lr._keras.state import ModelSnapshot, RandomSnapshot, fit_effects_kept
 from keras_lr._keras.train_function import TrainFunction
@@ -41,6 +41,7 @@ class Trials:
         self._train = TrainFunction(model)
         self._probe_loss = LossFunction(model, owner, training=True)
         self._batch_loss = BatchLoss(model)
+        self.use = OptimizerUse(model, owner)
         self._logs: dict[str, Any] = {}
 
     def begin(self) -> None:
@@ -57,6 +58,10 @@ class Trials:
 
     def step(self, batch: Batch, learning_rate: float) -> Any:
         """Make one training step and return the loss of its batch, for `as_float` to read."""
+        return self._step(batch, learning_rate)
+
+    def _step(self, batch: Batch, learning_rate: float) -> Any:
+        self.use.before_step(self.state.read)
         self._batch_loss.before_step(self.state)
         self.rates.write(self.state, learning_rate)
         if ON_JAX:
@@ -64,7 +69,21 @@ class Trials:
             self.state.carry(values)
         else:
             self._logs = self._train(iter([batch]) if ON_TENSORFLOW else [batch])
+        self.use.after_step(self.state.read)
         return loss_in(self._logs, self.owner)
+
+    def start_losses(self, batches: Iterable[Batch]) -> list[float]:
+        """Return the loss of each batch at the weights every trial starts from.
+
+        By the training step itself, which alone knows it for sure: at a learning rate of zero, the
+        state put back after each.
+        """
+        losses = []
+        for batch in batches:
+            self.begin()
+            losses.append(as_float(self._step(batch, 0.0)))
+        self.begin()
+        return losses
 
     def logs(self) -> dict[str, float]:
         """Return the metrics of the steps since they were last emptied."""
@@ -118,6 +137,7 @@ def trials(model: Any, data: FitData, batch: Batch, owner: str) -> Iterator[Tria
             model.fit(**data.arguments, epochs=0, verbose=0)
         model.make_train_function()
         build_on(model, batch)
+        check_trainable(model, owner)
         with held_learning_rates(model):
             if ON_TORCH:
                 model.train()
@@ -126,11 +146,6 @@ def trials(model: Any, data: FitData, batch: Batch, owner: str) -> Iterator[Tria
                 yield opened
             finally:
                 opened.put_back()
-
-
-def is_bounded(loss: float, first: float, factor: float) -> bool:
-    """Return whether a loss is neither NaN nor beyond `factor` times the first one."""
-    return math.isfinite(loss) and loss <= factor * max(abs(first), 1e-12)
 
 
 def _values(model: Any) -> tuple[list[Any], ...]:

@@ -14,15 +14,16 @@ from keras_lr._keras.data import Batch, FitData
 from keras_lr._keras.overlay import Overlay
 from keras_lr._keras.position import accumulation_steps
 from keras_lr._keras.seeding import generators_kept, seed_generators
-from keras_lr._keras.trials import Trials, is_bounded, trials
+from keras_lr._keras.trials import Trials, trials
 from keras_lr.search.adam_space import AdamSettings, AdamSpace
 from keras_lr.search.batches import TrainingData
 from keras_lr.search.progress import Progress
-from keras_lr.search.sweep_run import STOP_FACTOR
+from keras_lr.search.stop_rule import TrialWatch
 
 State = Literal["complete", "pruned", "diverged"]
 Prune = Callable[[int, float], bool]  # (rung, validation loss) -> whether to stop here
 
+_START_BATCHES = 8
 RUNGS = 9  # a run is looked at after so many ninths of it
 
 
@@ -57,6 +58,7 @@ class AdamRun:
         self._momentum, self._weight_decay = overlay.momentum, overlay.weight_decay
         self._steps, self._accumulated = steps, accumulation_steps(model)
         self._drawn: tuple[int, Sequence[Batch]] | None = None
+        self._start_losses: list[float] | None = None
         self._made = 0
 
     def train(
@@ -78,9 +80,12 @@ class AdamRun:
         """
         batches = self._batches(seed)
         looks = {max(1, round(self._steps * rung / RUNGS)): rung for rung in rungs if rung < RUNGS}
+        if self._start_losses is None:
+            first = range(min(_START_BATCHES, len(batches)))
+            self._start_losses = self._trials.start_losses(batches[index] for index in first)
+        watch = TrialWatch(self._start_losses)
         self._trials.begin()
         seed_generators(seed)
-        first = math.nan
         for update, rate in enumerate(settings.rates(self._steps).tolist()):
             if update in looks:
                 loss = self._validation_loss()
@@ -89,11 +94,11 @@ class AdamRun:
                 if prune(looks[update], loss):
                     return Outcome("pruned", loss, update)
             loss = self._update(batches, update, rate, settings)
-            first = loss if update == 0 else first
             self._made += 1
             progress.update(self._made, loss=loss, learning_rate=rate)
-            if not is_bounded(loss, first, STOP_FACTOR):
+            if watch.is_diverged(loss):
                 return Outcome("diverged", math.inf, update + 1)
+        self._trials.use.at_end()
         loss = self._validation_loss()
         state: State = "complete" if math.isfinite(loss) else "diverged"
         return Outcome(state, loss if state == "complete" else math.inf, self._steps)

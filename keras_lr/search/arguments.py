@@ -6,12 +6,13 @@ import keras
 
 from keras_lr._checks import check_integer, complaint
 from keras_lr._keras.learning_rate import known_leaves
+from keras_lr._keras.optimizer_use import check_trainable
 from keras_lr.search.batches import TrainingData
 from keras_lr.search.given import check_most
 
 
 def check_model(owner: str, model: Any) -> None:
-    """Raise unless `model` is a compiled Keras model, and its optimizers are known.
+    """Raise unless `model` is a compiled Keras model that can train, its optimizers known.
 
     A `MultiOptimizer` made of a function knows its own only once it is built, and is built here.
     """
@@ -22,6 +23,7 @@ def check_model(owner: str, model: Any) -> None:
         rule = "the model must be compiled with an optimizer"
         raise ValueError(complaint(owner, rule, fix, model=model.name))
     known_leaves(model, owner)
+    check_trainable(model, owner)
 
 
 def length_in_steps(owner: str, data: TrainingData, steps: int | None, epochs: int | None) -> int:

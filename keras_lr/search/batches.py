@@ -13,6 +13,7 @@ from keras_lr._keras.own_fit import batches_of_own_fit, has_own_fit
 from keras_lr._keras.seeding import generators_kept
 from keras_lr.search.feeding import check_feeding
 from keras_lr.search.given import check_data
+from keras_lr.search.representatives import batches_in_order, chosen_batches, drawn_batches
 
 _PROBE_SEED = 2**31 - 1  # away from the seeds of the batches
 _PROBE_SAMPLES, _PROBE_BATCHES = 256, 8
@@ -115,24 +116,25 @@ class TrainingData:
         return _Ordered(held, order)
 
     def probe(self, samples: int | None = None) -> list[Batch]:
-        """Return whole batches that are not for training: of arrays at random, else the first ones.
+        """Return whole batches that are not for training, and represent the data by their targets.
+
+        Of other sources than arrays they are some of those that have been read, else the first.
 
         Args:
             samples: How many samples they hold at least, if there are so many; None for about 256,
                 in 8 batches at most.
         """
         most = _PROBE_BATCHES if samples is None else samples
-        wanted, found = samples or _PROBE_SAMPLES, []
+        wanted = samples or _PROBE_SAMPLES
         if self._rows is not None:
             whole = max(1, self._rows.count // self._rows.batch_size)
             most = min(most, whole, -(-wanted // self._rows.batch_size))
-            return list(_Drawn(self._rows, most, _PROBE_SEED, shuffle=True))
-        for batch in self._read(most):
-            found.append(batch)
-            wanted -= batch_length(batch)
-            if wanted <= 0:
-                break
-        return found
+            choose = drawn_batches if self._shuffle is True else batches_in_order
+            return choose(self._rows, most, _PROBE_SEED)
+        first = self._read(most)
+        held = np.cumsum([batch_length(batch) for batch in first])
+        most = min(len(first), int(np.searchsorted(held, wanted)) + 1)
+        return chosen_batches(self._held, most, _PROBE_SEED)
 
     @property
     def _length(self) -> int | None:

@@ -2,6 +2,8 @@
 
 import math
 
+from keras_lr.search.stop_rule import stays_above
+
 
 class LossWatch:
     r"""Follows a loss and says when it has diverged.
@@ -10,19 +12,23 @@ class LossWatch:
 
     $$s_t = \frac{1 - \beta}{1 - \beta^t} \sum_{i=1}^{t} \beta^{t-i} L_i,$$
 
-    and the loss has diverged once $s_t$ exceeds `stop_factor` times its own minimum so far, or
-    once $L_t$ is NaN or infinite. A loss that goes below zero has no meaningful multiple: the
-    bound is then `stop_factor - 1` times the fall so far above the minimum.
+    and the loss has diverged once $s_t$ exceeds `stop_factor` times its own minimum so far and the
+    last losses stay above that too (see `stays_above`), or once $L_t$ is NaN or infinite. A loss
+    that goes below zero has no meaningful multiple: the bound is then `stop_factor - 1` times the
+    fall so far above the minimum.
 
     Args:
         smoothing: $\beta$, in [0, 1). 0 watches the raw loss.
         stop_factor: Above 1; None never stops on a finite loss.
+        noisy: Whether each loss is that of another batch. The loss of a probe is not: it need not
+            stay above the bound to be believed.
 
-    Reference: fastai `Recorder` and `LRFinder` (β = 0.98, factor 4).
+    Reference: fastai `Recorder` and `LRFinder` (β = 0.98, factor 4), which do not ask whether the
+    loss stays there: one batch with a rare class stops them.
     """
 
-    def __init__(self, smoothing: float, stop_factor: float | None) -> None:
-        self._smoothing = smoothing
+    def __init__(self, smoothing: float, stop_factor: float | None, *, noisy: bool = True) -> None:
+        self._smoothing, self._noisy = smoothing, noisy
         self._stop_factor = stop_factor
         self._average = 0.0
         self._best = math.inf
@@ -42,9 +48,15 @@ class LossWatch:
             self._first = smoothed
         self.smoothed.append(smoothed)
         self._best = min(self._best, smoothed)
-        if self._stop_factor is not None and smoothed > self._bound():
+        if self._stop_factor is not None and self._has_diverged(smoothed):
             return f"diverged (smoothed loss {smoothed:.3g}, its best was {self._best:.3g})"
         return None
+
+    def _has_diverged(self, smoothed: float) -> bool:
+        bound = self._bound()
+        if not smoothed > bound:
+            return False
+        return not self._noisy or stays_above(self.losses, bound, self._best)
 
     def _bound(self) -> float:
         factor = self._stop_factor or math.inf

@@ -4,69 +4,30 @@ import contextlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from keras_lr._checks import GREATEST, check_choice, check_integer, check_number, complaint
+from keras_lr._checks import complaint
 from keras_lr._keras.backend import ON_JAX
 from keras_lr._keras.batch_loss import BatchLoss, as_float, loss_in
 from keras_lr._keras.cut_off import spare_weights
 from keras_lr._keras.data import Batch
 from keras_lr._keras.evaluation import LossFunction
 from keras_lr._keras.learning_rate import LearningRates, held_learning_rates
+from keras_lr._keras.movement import Movement, still_from
+from keras_lr._keras.optimizer_use import OptimizerUse, check_trainable
 from keras_lr._keras.position import accumulation_steps, micro_step
 from keras_lr._keras.state import ModelSnapshot, RandomSnapshot
 from keras_lr._keras.step import StepHook
 from keras_lr._keras.training import attach, detach
 from keras_lr._keras.training_state import TrainingState
-from keras_lr.search.given import check_most
 from keras_lr.search.loss_watch import LossWatch
-from keras_lr.search.progress import Progress, Verbosity, check_verbose
+from keras_lr.search.progress import Progress
+from keras_lr.search.range_settings import RangeTestSettings
 from keras_lr.search.result import RangeTestResult
 
-
-@dataclass(frozen=True)
-class RangeTestSettings:
-    """What a range test is to do, checked. `LRRangeTest` documents the fields."""
-
-    min_lr: float = 1e-6
-    max_lr: float = 100.0
-    steps: int = 100
-    spacing: Literal["exponential", "linear"] = "exponential"
-    smoothing: float = 0.98
-    stop_factor: float | None = 4.0
-    repeats: int = 1
-    validation_every_steps: int = 10
-    verbose: Verbosity = 0
-
-    def __post_init__(self) -> None:
-        owner = "LRRangeTest"
-        fix = "Pass positive, finite learning rates, min_lr below max_lr"
-        check_number(owner, fix, above=0, min_lr=self.min_lr)
-        check_number(owner, fix, above=0, at_most=GREATEST, max_lr=self.max_lr)
-        if self.min_lr >= self.max_lr:
-            rule = "min_lr must be below max_lr"
-            raise ValueError(complaint(owner, rule, fix, min_lr=self.min_lr, max_lr=self.max_lr))
-        fix = "100 is a good number, 300 a better one"
-        check_integer(owner, fix, at_least=2, steps=self.steps)
-        check_most(owner, steps=self.steps)
-        check_choice(owner, ("exponential", "linear"), spacing=self.spacing)
-        fix = "0.98 is what fastai uses; 0 turns smoothing off"
-        check_number(owner, fix, at_least=0, below=1, smoothing=self.smoothing)
-        if self.stop_factor is not None:
-            fix = "4 is usual; pass None to run to max_lr"
-            check_number(owner, fix, above=1, stop_factor=self.stop_factor)
-        check_integer(owner, "1 runs the sweep once", at_least=1, repeats=self.repeats)
-        check_most(owner, repeats=self.repeats)
-        fix = "1 evaluates after every step"
-        check_integer(owner, fix, at_least=1, validation_every_steps=self.validation_every_steps)
-        check_verbose(owner, self.verbose)
-
-    def learning_rates(self) -> np.ndarray:
-        """Return the learning rate of each step, float64[steps]."""
-        space = np.geomspace if self.spacing == "exponential" else np.linspace
-        return space(float(self.min_lr), float(self.max_lr), self.steps)
+_MEASURED = 20  # steps whose movement is measured
 
 
 @dataclass
@@ -74,14 +35,15 @@ class Record:
     """What one repeat of a sweep has seen so far; the lists grow by one a step."""
 
     watch: LossWatch
+    losses: list[float]
     probe_losses: list[float]
     validation_losses: list[float]
     stop_reason: str | None = None
 
     @classmethod
-    def empty(cls, settings: RangeTestSettings) -> "Record":
+    def empty(cls, settings: RangeTestSettings, *, noisy: bool) -> "Record":
         """Return the record of a repeat that has not begun."""
-        return cls(LossWatch(settings.smoothing, settings.stop_factor), [], [])
+        return cls(LossWatch(settings.smoothing, settings.stop_factor, noisy=noisy), [], [], [])
 
 
 class RangeSweep(StepHook):
@@ -113,7 +75,11 @@ class RangeSweep(StepHook):
         self._batch_loss = BatchLoss(model)
         self._accumulation = accumulation_steps(model)
         self._progress = Progress(settings.steps * settings.repeats, settings.verbose)
-        self._records = [Record.empty(settings)]
+        self._records = [Record.empty(settings, noisy=probe is None)]
+        check_trainable(model, self.owner)
+        self._use: OptimizerUse | None = None
+        self._movement: Movement | None = None
+        self._movements: dict[int, float] = {}  # of some steps of the first repeat
         self._micro_losses: list[float] = []
         # JAX returns before a step is computed. Where nothing else hangs on its loss, it is waited
         # for while the next step is on its way; a divergence is then seen a step late.
@@ -135,12 +101,18 @@ class RangeSweep(StepHook):
     @property
     def updates(self) -> int:
         """Return the number of updates recorded, over all repeats."""
-        return sum(len(record.watch.losses) for record in self._records)
+        return sum(len(record.losses) for record in self._records)
 
     @property
     def _point(self) -> int:
         """The index of the coming update within its repeat."""
-        return len(self._records[-1].watch.losses) + len(self._unread)
+        return len(self._records[-1].losses) + len(self._unread)
+
+    @property
+    def _is_measured(self) -> bool:
+        """Whether the movement of the coming update is measured: of every twentieth, or so."""
+        every = max(1, self._settings.steps // _MEASURED)
+        return self._accumulation == len(self._records) == 1 and self._point % every == 0
 
     def before_step(self, state: TrainingState) -> None:
         """Set the learning rate of the coming step and empty the running loss."""
@@ -150,6 +122,12 @@ class RangeSweep(StepHook):
             self._snapshot = ModelSnapshot(self._model, state)
             self._lead = micro_step(self._model, state)
             self._rates.hold_decay(state)
+            check_trainable(self._model, self.owner)  # it may have been built only now
+            self._use = OptimizerUse(self._model, self.owner)
+            self._use.before_step(state.read)
+            self._movement = Movement(self._model)
+        if self._movement is not None and self._is_measured:
+            self._movement.before_step(state)
         self._batch_loss.before_step(state)
         self._rates.write(state, self._learning_rates[self._point])
 
@@ -161,7 +139,13 @@ class RangeSweep(StepHook):
         if not self._session.is_fit and self._snapshot is not None:
             # Nobody says when a loop of the user's own is over.
             self._left = self._snapshot.present(state)
-        logs["learning_rate"] = float(self._learning_rates[self._point])
+        if self._use is not None:
+            self._use.after_step(state.read)
+        learning_rate = float(self._learning_rates[self._point])
+        if self._movement is not None and self._is_measured:
+            moved = self._movement.after_step(state, learning_rate)
+            self._movements[self._point] = moved
+        logs["learning_rate"] = learning_rate
         self._unread.append(loss_in(logs, self.owner))
         pending = 1 if self._reads_late and self._point < self._settings.steps else 0
         while len(self._unread) > pending and not self.done:
@@ -211,9 +195,9 @@ class RangeSweep(StepHook):
     def result(self) -> RangeTestResult | None:
         """Return what was found, or None where fewer than two updates were made."""
         while self._unread:  # the sweep was cut off
-            self._records[-1].watch.update(as_float(self._unread.pop()))
-        records = [record for record in self._records if record.watch.losses]
-        length = max((len(record.watch.losses) for record in records), default=0)
+            self._watch(self._records[-1], as_float(self._unread.pop()))
+        records = [record for record in self._records if record.losses]
+        length = max((len(record.losses) for record in records), default=0)
         if length < 2:
             return None
         planned = self._settings.steps * self._settings.repeats
@@ -224,21 +208,26 @@ class RangeSweep(StepHook):
         validations = [record.validation_losses for record in records]
         return RangeTestResult(
             learning_rates=self._learning_rates[:length],
-            losses=_median([record.watch.losses for record in records], length),
+            losses=_median([record.losses for record in records], length),
             smoothed_losses=_median([record.watch.smoothed for record in records], length),
-            repeat_losses=_padded([record.watch.losses for record in records], length),
+            repeat_losses=_padded([record.losses for record in records], length),
             probe_losses=_median(probes, length) if self._probe else None,
             validation_losses=_median(validations, length) if self._validation else None,
             stop_reason=reasons[-1] if len(set(reasons)) == 1 else "; ".join(reasons),
             steps=self._settings.steps,
             optimizer_learning_rate=self._rates.initial,
             default_learning_rate=self._rates.default,
+            dead_from=self._dead_from(records[0].losses),
         )
+
+    def _dead_from(self, losses: list[float]) -> float | None:
+        step = still_from(self._movements, losses)
+        return None if step is None else float(self._learning_rates[step])
 
     def _take(self, state: TrainingState, batch_loss: float) -> None:
         """Take the loss of the next batch; end the repeat or the sweep where it is time."""
         record = self._records[-1]
-        point = len(record.watch.losses)
+        point = len(record.losses)
         self._micro_losses.append(batch_loss)
         whole = self._lead + len(self._micro_losses) >= self._accumulation
         if not whole and math.isfinite(batch_loss):
@@ -246,13 +235,23 @@ class RangeSweep(StepHook):
         loss = math.fsum(self._micro_losses) / len(self._micro_losses)
         self._refuse_a_bad_start(loss)
         self._micro_losses, self._lead = [], 0
-        record.stop_reason = record.watch.update(loss)
         self._look(state, record, point)
+        record.stop_reason = self._watch(record, loss)
         learning_rate = float(self._learning_rates[point])
         self._progress.update(self.updates, loss=loss, learning_rate=learning_rate)
         if record.stop_reason or point + 1 == self._settings.steps:
             record.stop_reason = record.stop_reason or "completed"
             self._end_repeat(state)
+
+    def _watch(self, record: Record, loss: float) -> str | None:
+        """Take an update's loss into the record; return why to stop, by the probe if there is one.
+
+        The loss of the update's batch is from before the update, the probe's from after it.
+        """
+        record.losses.append(loss)
+        if self._probe and math.isfinite(loss):
+            return record.watch.update(record.probe_losses[-1])
+        return record.watch.update(loss)
 
     def _refuse_a_bad_start(self, loss: float) -> None:
         if math.isfinite(loss) or self.updates > 0:
@@ -274,10 +273,12 @@ class RangeSweep(StepHook):
             raise RuntimeError("RangeSweep: a repeat ended before it began.")
         self._snapshot.restore_values(state)
         self._unread.clear()
+        if self._use is not None:
+            self._use.at_end()
         if len(self._records) < self._settings.repeats:
             self._lead = micro_step(self._model, state)
             self._rates.hold_decay(state)
-            self._records.append(Record.empty(self._settings))
+            self._records.append(Record.empty(self._settings, noisy=self._probe is None))
             return
         self.done = True
         self._model.stop_training = True

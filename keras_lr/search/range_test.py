@@ -10,7 +10,8 @@ from keras_lr._warnings import warn
 from keras_lr.search.feeding import validation_batches, with_validation
 from keras_lr.search.probe import check_probe, drawn_probe
 from keras_lr.search.progress import Verbosity
-from keras_lr.search.range_sweep import RangeSweep, RangeTestSettings
+from keras_lr.search.range_settings import RangeTestSettings
+from keras_lr.search.range_sweep import RangeSweep
 from keras_lr.search.result import RangeTestResult
 
 _OWNER = "LRRangeTest"
@@ -26,8 +27,11 @@ class LRRangeTest(RestoringCallback):
     or, with `spacing="linear"`, at equal distances. The loss recorded with it is the exact loss of
     that update's batch, before the update, not Keras' running mean. The sweep ends itself and the
     `fit` it runs in: after `steps` updates, or as soon as the smoothed loss exceeds `stop_factor`
-    times its best or is not finite. It may span several epochs or a part of one. Under gradient
-    accumulation a step is an update, its loss the mean over the update's batches.
+    times its best and the last losses stay above that too, or the loss is not finite. The losses of
+    single batches vary, by far where some hold a rare class: those from which the loss has come
+    back end nothing. With a probe it is the probe's loss that ends the sweep. It may span several
+    epochs or a part of one. Under gradient accumulation a step is an update, its loss the mean over
+    the update's batches.
 
     Weights, batch-norm statistics, optimizer (slots, iterations, learning rate, schedule), random
     states and compiled functions are then as they were: training goes on bit for bit as if there
@@ -58,7 +62,8 @@ class LRRangeTest(RestoringCallback):
         spacing: `"exponential"` or `"linear"`.
         smoothing: Factor $\beta$ of the smoothed loss that the stop rule watches, in [0, 1).
         stop_factor: The sweep has diverged when the smoothed loss exceeds this multiple of its
-            best; above 1, None to stop only where the loss is not finite.
+            best, and so do the last three losses or more; above 1, None to stop only where the loss
+            is not finite.
         repeats: Run the sweep so many times, each from the same weights on the batches that come
             next; the result holds median and spread.
         probe: Training data whose loss is taken after every update: a batch `(x, y)` or
@@ -80,8 +85,9 @@ class LRRangeTest(RestoringCallback):
             sweep of fewer than two updates.
 
     Raises:
-        ValueError: At construction if a value is out of range. In `fit` if the loss of the first
-            step is not finite, if `train_step` reports no loss, or if another callback of this
+        ValueError: At construction if a value is out of range. In `fit` if every weight is frozen,
+            if `train_step` does not use the compiled optimizer or reports no loss, if the loss of
+            the first step is not finite, or if another callback of this
             library drives the learning rate.
         TypeError: If a number is not a number, or `validation_data` is a generator.
 

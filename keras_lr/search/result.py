@@ -9,7 +9,14 @@ import numpy as np
 
 from keras_lr._checks import check_choice, complaint
 from keras_lr._warnings import warn
-from keras_lr.search.curve import Floats, SuggestionError, falls_to_the_end
+from keras_lr.search.curve import (
+    Floats,
+    SuggestionError,
+    capped,
+    falls_to_the_end,
+    finite_steps,
+    smooth,
+)
 from keras_lr.search.frames import import_pandas
 from keras_lr.search.records import FrozenRecord
 from keras_lr.search.suggest import RULES, consensus
@@ -31,8 +38,8 @@ class RangeTestResult(FrozenRecord):
     Attributes:
         learning_rates: float64[n], the learning rate of each step done, increasing.
         losses: float64[n], the loss of each single batch; with repeats their median.
-        smoothed_losses: float64[n], the bias-corrected average that the stop rule watches. It
-            lags behind; `smooth` is the average to look at.
+        smoothed_losses: float64[n], the bias-corrected average that the stop rule watches, of the
+            probe's losses if there are any. It lags behind; `smooth` is the average to look at.
         stop_reason: Why the sweep ended, such as `"completed"` or
             `"diverged (smoothed loss 9.1, its best was 2.2)"`.
         steps: How many steps were planned; None if that is not known.
@@ -43,6 +50,9 @@ class RangeTestResult(FrozenRecord):
         probe_losses: float64[n], the loss of one fixed batch after each step, or None.
         validation_losses: float64[n], NaN where it was not evaluated, or None.
         repeat_losses: float64[repeats, n], NaN after the stop of a repeat, or None.
+        dead_from: The learning rate from which on the model's matrices stood still, as when every
+            ReLU has died; None if they moved to the end. What the loss falls from there on is the
+            work of a bias alone, and no rule reads it.
 
     Raises:
         ValueError: If the lengths of the arrays do not agree.
@@ -72,6 +82,7 @@ class RangeTestResult(FrozenRecord):
     probe_losses: Floats | None = None
     validation_losses: Floats | None = None
     repeat_losses: Floats | None = None
+    dead_from: float | None = None
 
     def __post_init__(self) -> None:
         """Copy the arrays, lock them and check that they fit together."""
@@ -158,10 +169,30 @@ class RangeTestResult(FrozenRecord):
         return falls_to_the_end(self.learning_rates, self.observed_losses)
 
     def _suggest(self, rule: str) -> float:
-        record = self.learning_rates, self.observed_losses
+        rates, losses = self.learning_rates, self.observed_losses
+        if self.dead_from is None or not self._falls_once_dead():
+            return self._read(rule, rates, losses)
+        alive = rates < self.dead_from
+        try:
+            return self._read(rule, rates[alive], losses[alive])
+        except SuggestionError as error:
+            needed = "the loss must fall while the weights move; here the network died before"
+            fix = "Scale inputs and targets to about 1, or lower min_lr"
+            received = {"dead_from": float(f"{self.dead_from:.3g}")}
+            raise SuggestionError(complaint(rule, needed, fix, **received)) from error
+
+    def _read(self, rule: str, rates: Floats, losses: Floats) -> float:
         if rule == "consensus":
-            return consensus(*record, default=self.default_learning_rate)
-        return RULES[rule](*record)
+            return consensus(rates, losses, default=self.default_learning_rate)
+        return RULES[rule](rates, losses)
+
+    def _falls_once_dead(self) -> bool:
+        """Whether the smoothed loss is lowest where the network is dead already."""
+        finite = finite_steps(self.observed_losses)
+        rates, losses = self.learning_rates[:finite], self.observed_losses[:finite]
+        if not finite or self.dead_from is None:
+            return False
+        return bool(rates[int(smooth(rates, capped(losses)).argmin())] >= self.dead_from)
 
     def suggestions(self) -> dict[str, float]:
         """The learning rate of every rule that has something to say, by the rule's name."""

@@ -51,10 +51,11 @@ def lr_sweep(
     """Train each of several learning rates from the same weights on the same batches.
 
     The user's own training step is compiled once; every lane starts from the same weights,
-    optimizer state and random states. A lane stops when its loss is not finite or a thousand times
-    the first one. Afterwards model, optimizer and random states are as before, bit for bit,
-    whether the call returns, raises or is interrupted. After Ctrl-C the repeats that are complete
-    are returned, or else the learning rates that are, if there are two.
+    optimizer state and random states. A lane stops when its loss is not finite or stays above 20
+    times that of several batches at the starting weights; a single batch with a rare class stops
+    nothing. Afterwards model, optimizer and random states are as before, bit for bit, whether the
+    call returns, raises or is interrupted. After Ctrl-C the repeats that are complete are returned,
+    or else the learning rates that are, if there are two.
 
     On JAX the lanes can be trained at once, as one step over a stack of states. That is several
     times quicker for small dense networks, but has to be compiled, and can be slower for large ones
@@ -96,7 +97,8 @@ def lr_sweep(
     Raises:
         ValueError: If the model is not compiled, the data is empty or a one-shot generator,
             neither or both of `steps` and `epochs` are given, the learning rates are not positive
-            and increasing, every lane diverged, or the learning rate makes no difference.
+            and increasing, every lane diverged, every weight is frozen, `train_step` does not use
+            the compiled optimizer, or the learning rate makes no difference.
         TypeError: If `model` is no Keras model, or a number is not a number.
 
     Example:
@@ -215,13 +217,13 @@ def _result(
     finished: bool,
 ) -> SweepResult:
     last = losses[:, :, -max(1, losses.shape[2] // 4) :].mean(axis=2)
-    first = losses[:, :, 0]
     final = {"loss": last}
     for name in sorted({name for run in runs for lane in run for name in lane.final}):
         final[name] = np.array([[lane.final.get(name, np.inf) for lane in run] for run in runs])
     # A NaN is no number to compare: it would be the lowest of all losses.
     final = {name: np.where(np.isnan(values), np.inf, values) for name, values in final.items()}
-    lost = ~(last <= first + np.abs(first)) | np.isinf(final.get("val_loss", last))
+    ended = np.array([[lane.diverged for lane in run] for run in runs])
+    lost = ended | ~np.isfinite(last) | np.isinf(final.get("val_loss", last))
     made = np.array([[lane.made // accumulated for lane in run] for run in runs])
     return SweepResult(
         learning_rates=rates,

@@ -31,8 +31,8 @@ class SweepResult(FrozenRecord):
         final: How each lane ended, float64[K] by name as in Keras' History: `"loss"` and the
             compiled metrics over the last quarter of the steps, `"val_..."` at the end, if there
             was validation data; the median over the repeats. Infinite where a lane diverged.
-        diverged: bool[K], whether a lane ended with a loss that is not finite or above twice the
-            first, or with a validation loss that is not finite.
+        diverged: bool[K], whether a lane was stopped, or ended with losses above twice those of
+            the same batches at the starting weights, or with a validation loss that is not finite.
         stopped_at: int[K], the steps a lane made before it was stopped, or all.
         cost_steps: Training steps made in all.
         method: `"sequential"` or `"lanes"`, how most of the lanes were trained.

@@ -19,9 +19,11 @@ from keras_lr._keras.backend import ON_JAX
 from keras_lr._keras.batch_loss import as_float
 from keras_lr._keras.data import Batch, FitData
 from keras_lr._keras.lanes import Lanes, can_stack, compiled_lanes
-from keras_lr._keras.trials import Trials, is_bounded
+from keras_lr._keras.movement import Movement, still_from
+from keras_lr._keras.trials import Trials
 from keras_lr._keras.values import Remembered
 from keras_lr.search.progress import Progress
+from keras_lr.search.stop_rule import TrialWatch, ended_above
 
 Method = Literal["auto", "sequential", "lanes"]
 
@@ -36,7 +38,8 @@ _COMPILING_RATIO = 1.5
 _WORTH_COMPILING = 4.0
 _WORTH_COMPILING_SECONDS = 1.0
 _TIMED_STEPS = 5
-STOP_FACTOR = 1e3
+_START_BATCHES = 8  # at most, whose losses at the starting weights are the scale
+_DIVERGED_FACTOR = 2.0
 
 
 @dataclass(frozen=True)
@@ -47,11 +50,17 @@ class Lane:
         losses: float64[batches], NaN after the lane was stopped.
         made: How many batches it was trained on.
         final: The metrics at its end.
+        diverged: Whether it was stopped, or ended far above the loss of the same batches at the
+            starting weights.
+        died: Whether its matrices stood still at its end, which is looked at where there is a
+            probe.
     """
 
     losses: np.ndarray
     made: int
     final: dict[str, float]
+    diverged: bool
+    died: bool = False
 
 
 class Sweeper:
@@ -75,6 +84,7 @@ class Sweeper:
         self._validation_data, self._progress = validation_data, progress
         self.steps_made = 0
         self.known: list[Lane] = []  # the lanes there are already, should the run be interrupted
+        self._start_losses: list[float] | None = None  # of the last batches
         self._made_again = 0  # of these, how many are made a second time, in another way
         self._compiling = self._step_seconds = 0.0  # of the last lane trained alone
         self.used: Literal["sequential", "lanes"] = "sequential"
@@ -88,6 +98,7 @@ class Sweeper:
             method: How.
         """
         self.known = []
+        self._start_losses = None
         if method == "lanes":
             return self._at_once(batches, rates) or []
         if method == "auto" and len(rates) > 1 and can_stack(self._model, self._trials, len(rates)):
@@ -96,17 +107,38 @@ class Sweeper:
             batches = Remembered(batches)
         return self._one_by_one(batches, rates)
 
-    def alone(self, batches: Sequence[Batch], rates: np.ndarray) -> Lane:
-        """Train one lane; stop it when it diverges."""
+    def alone(
+        self,
+        batches: Sequence[Batch],
+        rates: np.ndarray,
+        confirms: Callable[[], bool] | None = None,
+    ) -> Lane:
+        """Train one lane; stop it when it diverges.
+
+        Args:
+            batches: The batches.
+            rates: The learning rate at each of them.
+            confirms: Where there is a probe: asked whether a lane has diverged whose losses, all of
+                them finite, say so. None to believe the losses, by their scale at the start.
+        """
         trials = self._trials
+        times = [time.perf_counter()]  # the first step may compile
+        if self._start_losses is None and confirms is None:
+            self._start_losses = trials.start_losses(batches[i] for i in _last(len(batches)))
+        watch = TrialWatch(self._start_losses or ())
         trials.begin()
         losses = np.full(len(batches), np.nan)
         unread: list[Any] = []
-        times = [time.perf_counter()]
+        movement, movements = Movement(self._model), dict[int, float]()
         for index, rate in enumerate(rates):
             if index == _last_quarter(len(batches)):
                 trials.reset_metrics()
+            measured = confirms is not None and index in (0, len(batches) - 1)
+            if measured:
+                movement.before_step(trials.state)
             unread.append(trials.step(batches[index], float(rate)))
+            if measured:
+                movements[index] = movement.after_step(trials.state, float(rate))
             # JAX returns before a step is computed: its loss is waited for while the next step is
             # on its way, and a divergence seen a step late.
             pending = 1 if ON_JAX and index + 1 < len(batches) else 0
@@ -114,11 +146,16 @@ class Sweeper:
                 seen = index + 1 - len(unread)
                 losses[seen] = as_float(unread.pop(0))
                 self._count(1, losses[seen], rates[seen])
-                if not is_bounded(losses[seen], losses[0], STOP_FACTOR):
-                    return Lane(losses, seen + 1, {})
+                if watch.is_diverged(losses[seen]) and (
+                    confirms is None or not math.isfinite(losses[seen]) or confirms()
+                ):
+                    return Lane(losses, seen + 1, {}, diverged=True)
             times.append(time.perf_counter())
         self._compiling, self._step_seconds = times[1] - times[0], _typical_step(times)
-        return Lane(losses, len(batches), self._final(trials.logs()))
+        trials.use.at_end()
+        died = still_from(movements, losses.tolist()) is not None
+        final, diverged = self._final(trials.logs()), self._ended_above(losses)
+        return Lane(losses, len(batches), final, diverged, died)
 
     def _quicker(self, batches: Sequence[Batch], rates: np.ndarray) -> list[Lane]:
         """Train the lanes in whichever way is quicker."""
@@ -168,6 +205,9 @@ class Sweeper:
             return None
         self._trials.begin()
         lanes = Lanes(self._model, self._trials, len(rates))
+        if self._start_losses is None:
+            self._start_losses = lanes.start_losses(batches[i] for i in _last(len(batches)))
+        watches = [TrialWatch(self._start_losses) for _ in rates]
         losses = np.full(rates.shape, np.nan)
         going = np.full(len(rates), len(batches))
         made_before, times = self.steps_made, []
@@ -187,22 +227,26 @@ class Sweeper:
             lowest = int(np.argmin(np.where(np.isnan(losses[:, index]), np.inf, losses[:, index])))
             self._count(int(alive.sum()), losses[lowest, index], rates[lowest, index])
             for lane in np.flatnonzero(alive):
-                if not is_bounded(losses[lane, index], losses[lane, 0], STOP_FACTOR):
+                if watches[lane].is_diverged(losses[lane, index]):
                     going[lane] = index + 1
             if (going <= index).all():
                 break
+        self._trials.use.at_end()
         self.used = "lanes"
-        return [
-            Lane(losses[lane], int(made), self._final_of(lanes, lane, made == len(batches)))
-            for lane, made in enumerate(going)
-        ]
+        return [self._lane(lanes, k, losses[k], int(made)) for k, made in enumerate(going)]
 
-    def _final_of(self, lanes: Lanes, lane: int, whole: bool) -> dict[str, float]:
-        if not whole:
-            return {}
+    def _lane(self, lanes: Lanes, index: int, losses: np.ndarray, made: int) -> Lane:
+        if made < len(losses):
+            return Lane(losses, made, {}, diverged=True)
         if self._validation_data is not None:
-            self._trials.state.carry(lanes.state(lane))
-        return self._final(lanes.logs(lane))
+            self._trials.state.carry(lanes.state(index))
+        return Lane(losses, made, self._final(lanes.logs(index)), self._ended_above(losses))
+
+    def _ended_above(self, losses: np.ndarray) -> bool:
+        """Return whether a lane that came to its end lost far more there than at its start."""
+        if self._start_losses is None:
+            return False
+        return ended_above(losses[_last(len(losses)).start :], self._start_losses, _DIVERGED_FACTOR)
 
     def _final(self, logs: dict[str, float]) -> dict[str, float]:
         # A step's loss is its batch's own, so that the mean of the last ones is made elsewhere.
@@ -226,6 +270,14 @@ def _is_dense_and_small(model: keras.Model) -> bool:
 def _typical_step(times: list[float]) -> float:
     """Return how long a step takes, by when each began: the first may compile, and some others."""
     return float(np.median(np.diff(times)[1:])) if len(times) > 2 else 0.0
+
+
+def _last(count: int) -> range:
+    """Return the last batches: the end of a lane is held against their losses at its start.
+
+    No more than a lane's end has, and no more than it takes to know the scale.
+    """
+    return range(count - min(_START_BATCHES, count - _last_quarter(count)), count)
 
 
 def _last_quarter(count: int) -> int:

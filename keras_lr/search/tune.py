@@ -27,6 +27,7 @@ from keras_lr.search.families import family_of
 from keras_lr.search.find import INTERRUPTED, lr_find
 from keras_lr.search.probe import check_probe, drawn_probe
 from keras_lr.search.progress import Progress, Verbosity, check_verbose
+from keras_lr.search.stop_rule import TRIAL_FACTOR
 from keras_lr.search.sweep_run import Lane, Sweeper
 from keras_lr.search.tune_result import TuneResult
 
@@ -212,11 +213,16 @@ def _climb(
         stack.callback(progress.finish)
         opened.begin()
         climb = ProbeClimb(math.log10(usual) + _ABOVE_START, _untrained(opened.probe(probe)))
+        bound = climb.untrained + TRIAL_FACTOR * abs(climb.untrained)
+
+        def confirms() -> bool:
+            return not opened.probe(probe) <= bound
+
         sweeper = Sweeper(model, opened, None, progress)
         finished = True
         try:
             while (point := climb.ask()) is not None:
-                lane = sweeper.alone(batches, np.full(len(batches), 10**point))
+                lane = sweeper.alone(batches, np.full(len(batches), 10**point), confirms)
                 climb = climb.tell(point, opened.probe(probe) if _whole(lane) else math.inf)
         except KeyboardInterrupt:
             if not climb.has_fallen:
@@ -228,7 +234,8 @@ def _climb(
 
 
 def _whole(lane: Lane) -> bool:
-    return lane.made == len(lane.losses) and math.isfinite(lane.losses[-1])
+    whole = lane.made == len(lane.losses) and math.isfinite(lane.losses[-1])
+    return whole and not lane.died  # of a dead network only the last bias learns
 
 
 def _trial_steps(total: int, quick: bool, max_cost: float | None, ranged: int) -> int:
@@ -289,10 +296,14 @@ def _untrained(loss: float) -> float:
 
 
 def _check_moved(climb: ProbeClimb) -> None:
-    if all(trial.score == climb.untrained for trial in climb.trials):
+    fix = "Look for frozen weights or gradients that are zero; nothing was changed"
+    scores = {trial.score for trial in climb.trials}
+    if scores == {climb.untrained}:
         rule = "training must move the loss"
-        fix = "Look for frozen weights or gradients that are zero; nothing was changed"
         raise ValueError(complaint(_OWNER, rule, fix, loss=climb.untrained))
+    if len(climb.trials) > 1 and len(scores) == 1 and math.isfinite(climb.best.score):
+        rule = "the loss must depend on the learning rate"
+        raise ValueError(complaint(_OWNER, rule, fix, loss=climb.best.score))
 
 
 def _peak(values: np.ndarray) -> float:

@@ -23,13 +23,34 @@ def test_smoothed_loss_is_the_weighted_mean_of_its_definition(losses, smoothing)
 
 
 @given(losses=st.lists(st.floats(1e-3, 1e3), min_size=1, max_size=50))
-def test_stops_exactly_where_the_smoothed_loss_exceeds_its_best(losses):
-    watch = LossWatch(0.9, 4.0)
+def test_a_probe_stops_exactly_where_the_smoothed_loss_exceeds_its_best(losses):
+    watch = LossWatch(0.9, 4.0, noisy=False)
     for count, loss in enumerate(losses, 1):
         stopped = watch.update(loss) is not None
         assert stopped == (watch.smoothed[-1] > 4.0 * min(watch.smoothed[:count]))
         if stopped:
             break
+
+
+@given(losses=st.lists(st.floats(1e-3, 1e3), min_size=1, max_size=50))
+def test_batches_stop_it_only_where_the_smoothed_loss_exceeds_its_best(losses):
+    watch = LossWatch(0.9, 4.0)
+    for count, loss in enumerate(losses, 1):
+        if watch.update(loss) is not None:
+            assert watch.smoothed[-1] > 4.0 * min(watch.smoothed[:count])
+            break
+
+
+@pytest.mark.parametrize("middle", [1e-4, 1e-3, 1e-2])
+def test_a_curve_without_noise_stops_where_fastai_stops(middle):
+    rates = np.geomspace(1e-6, 100.0, 100)
+    watch = LossWatch(0.98, 4.0)
+    for count, loss in enumerate(2.0 - 1.9 / (1.0 + middle / rates) + rates**2, 1):
+        stopped = watch.update(float(loss)) is not None
+        assert stopped == (watch.smoothed[-1] > 4.0 * min(watch.smoothed[:count]))
+        if stopped:
+            break
+    assert stopped
 
 
 @pytest.mark.parametrize("loss", [math.nan, math.inf, -math.inf])
@@ -45,6 +66,6 @@ def test_never_stops_on_finite_losses_without_a_factor():
 
 
 def test_a_negative_loss_may_rise_by_a_multiple_of_its_fall():
-    watch = LossWatch(0.0, 4.0)  # falls by 3 to -2, so it may come up to -2 + 3 * 3
+    watch = LossWatch(0.0, 4.0, noisy=False)  # falls by 3 to -2, so it may come up to -2 + 3 * 3
     assert [watch.update(loss) for loss in (1.0, -2.0, 6.9)] == [None, None, None]
     assert watch.update(7.1).startswith("diverged")

@@ -1,0 +1,85 @@
+"""Networks that die in a search: what their last bias learns gets no suggestion."""
+
+import keras
+import numpy as np
+import pytest
+from tiny import regression
+
+from keras_lr import LRRangeTest, lr_find, tune_lr
+from keras_lr._keras.movement import still_from
+from keras_lr.search.suggest import SuggestionError
+
+JIT = False if keras.backend.backend() == "tensorflow" else "auto"
+
+
+def prices(seed=0, samples=512):
+    """Prices of houses in dollars by size, rooms and year, none of them scaled."""
+    generator = np.random.default_rng(seed)
+    size, rooms = generator.uniform(500, 4000, samples), generator.integers(1, 7, samples)
+    year = generator.integers(1900, 2020, samples)
+    price = 100 * size + 2e4 * rooms + 500 * (year - 1900) + 3e4 * generator.normal(size=samples)
+    return np.stack([size, rooms, year], 1).astype("float32"), price.astype("float32")[:, None]
+
+
+def network(features, seed, optimizer="sgd", units=(32,)):
+    keras.utils.set_random_seed(seed)
+    layers = [keras.layers.Dense(count, activation="relu") for count in units]
+    model = keras.Sequential([keras.Input((features,)), *layers, keras.layers.Dense(1)])
+    model.compile(optimizer, "mse", jit_compile=JIT)
+    return model
+
+
+@pytest.mark.parametrize("units", [(32,), (32, 16)])
+@pytest.mark.parametrize("min_lr", [1e-10, 1e-6])
+def test_a_network_that_dies_on_unscaled_prices_gets_words(units, min_lr):
+    result = lr_find(network(3, 0, units=units), *prices(), min_lr=min_lr, verbose=0)
+    assert not result.suggestions()
+    with pytest.raises(SuggestionError) as caught:
+        result.suggest()
+    assert str(caught.value).startswith("consensus: ")
+
+
+def test_it_says_that_the_network_died():
+    result = lr_find(network(3, 0, units=(32, 16)), *prices(), min_lr=1e-10, verbose=0)
+    assert result.dead_from < 1e-2
+    with pytest.raises(SuggestionError, match="the network died before"):
+        result.suggest()
+    assert type(result).from_dict(result.to_dict()) == result
+
+
+def test_with_momentum_too():
+    optimizer = keras.optimizers.SGD(momentum=0.5)
+    result = lr_find(network(3, 0, optimizer, (32, 16)), *prices(), min_lr=1e-10, verbose=0)
+    assert not result.suggestions()
+
+
+def test_tuning_does_not_settle_on_a_dead_network():
+    with pytest.raises(ValueError, match="one of the trials must lower the loss"):
+        tune_lr(network(3, 0, units=(32, 16)), *prices(), epochs=10, start=1e-4, verbose=0)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "rmsprop"])
+def test_a_network_that_lives_through_its_fall_is_read_as_before(optimizer):
+    x, y = regression(samples=256)
+    result = lr_find(network(8, 0, optimizer), x, y + 1.0, batch_size=32, verbose=0)
+    whole = {rule: result._read(rule, result.learning_rates, result.losses) for rule in
+             result.suggestions()}  # fmt: skip
+    assert whole
+    assert result.suggestions() == whole
+
+
+def test_a_loss_that_is_learned_away_is_no_death():
+    features = np.random.default_rng(0).normal(size=(256, 4)).astype("float32")
+    linear = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
+    linear.compile("sgd", "mse", jit_compile=JIT)
+    finder = LRRangeTest(1e-3, 0.2, 100)
+    linear.fit(features, features[:, :1], epochs=20, verbose=0, callbacks=[finder])
+    assert finder.result.dead_from is None
+
+
+def test_still_from_is_the_first_of_the_steps_that_stay_still():
+    losses = [1.0] * 10
+    assert still_from({0: 0.0, 2: 5.0, 4: 3.0, 6: 0.0, 8: 1e-4}, losses) == 6
+    assert still_from({0: 5.0, 4: 0.0, 8: 5.0}, losses) is None
+    assert still_from({0: 5.0, 4: 0.0}, [1.0, 1.0, 1.0, 1.0, 1e-3]) is None
+    assert still_from({0: 0.0, 4: 0.0}, losses) is None
