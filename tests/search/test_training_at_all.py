@@ -104,6 +104,7 @@ def frozen(built=True):
     return model
 
 
+@pytest.mark.filterwarnings("ignore:The model does not have any trainable")  # Keras' own, beside it
 @pytest.mark.parametrize("search", ALL)
 @pytest.mark.parametrize("built", [True, False])
 def test_a_frozen_model_is_told_so(search, built):
