@@ -118,15 +118,23 @@ TORCH = _table(
     ),
     (
         "CyclicLR(opt, 0.01, 0.1, step_size_up=10)  # momentum",
-        "Triangular(0.8, 0.9, up_steps=10).skip(10)",
+        "Triangular(0.01, 0.1, up_steps=10).momentum()",
     ),
     (
         "CyclicLR(opt, 0.01, 0.1, step_size_up=10, mode='triangular2')",
         "Triangular(0.01, 0.1, up_steps=10, mode='triangular2')",
     ),
     (
+        "CyclicLR(opt, 0.01, 0.1, step_size_up=10, mode='triangular2')  # momentum",
+        "Triangular(0.01, 0.1, up_steps=10, mode='triangular2').momentum()",
+    ),
+    (
         "CyclicLR(opt, 0.01, 0.1, step_size_up=10, mode='exp_range', gamma=0.99)",
         "Triangular(0.01, 0.1, up_steps=10, mode='exp_range', gamma=0.99)",
+    ),
+    (
+        "CyclicLR(opt, 0.01, 0.1, step_size_up=10, mode='exp_range', gamma=0.99)  # momentum",
+        "Triangular(0.01, 0.1, up_steps=10, mode='exp_range', gamma=0.99).momentum()",
     ),
     (
         "LambdaLR(opt, lambda t: 0.5 ** (t % 10))",
