@@ -4,10 +4,10 @@ from abc import abstractmethod
 from types import TracebackType
 from typing import Any, Self
 
-import keras
+from keras_lr._keras.callback import FitCallback
 
 
-class RestoringCallback(keras.callbacks.Callback):  # type: ignore[misc]
+class RestoringCallback(FitCallback):
     """A callback that is its own context manager: what it has changed is put back at the end."""
 
     @abstractmethod

@@ -51,6 +51,10 @@ class FitSession:
         ]
         return any(other is run for stack in stacks for other in stack)
 
+    def is_same(self, run: Any) -> bool:
+        """Return whether `running_fit` has returned this one."""
+        return run is not None and self._run is not None and self._run() is run
+
     @property
     def is_innermost(self) -> bool:
         """Whether no other `fit` of the model runs inside of it."""

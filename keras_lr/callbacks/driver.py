@@ -4,6 +4,8 @@ from abc import ABC, abstractmethod
 from dataclasses import replace
 from typing import Any
 
+import keras
+
 from keras_lr._keras.learning_rate import current_learning_rate
 from keras_lr._keras.named_optimizers import (
     Wanted,
@@ -68,8 +70,10 @@ class ScheduleCallback(RestoringCallback, ABC):
 
         This is before any callback's `on_train_begin`, where BackupAndRestore would load others.
         """
+        if not self._takes(model):
+            return
         self.restore()
-        super().set_model(model)
+        keras.callbacks.Callback.set_model(self, model)
         tidy_up(model)
         if self._wanted or getattr(model, "optimizer", None) is not None:
             leaves = list(named_leaves(model, self._wanted, self.owner).values())

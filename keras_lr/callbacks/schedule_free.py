@@ -2,14 +2,13 @@
 
 from typing import Any
 
-import keras
-
 from keras_lr._checks import check_bool, complaint
 from keras_lr._keras.averaged_view import AveragedView, view_of
+from keras_lr._keras.callback import FitCallback
 from keras_lr._keras.schedule_free import ScheduleFreeWeights, schedule_free
 
 
-class SwapScheduleFreeWeights(keras.callbacks.Callback):  # type: ignore[misc]
+class SwapScheduleFreeWeights(FitCallback):
     r"""Put the averaged weights of `ScheduleFreeAdamW` in wherever a model is looked at.
 
     Schedule-Free training takes gradients at $y = (1 - \beta) z + \beta x$, and the model it yields

@@ -105,6 +105,8 @@ class CosineWarmRestarts(ScheduleCallback):
         arXiv 1704.00109; for their average, Izmailov et al. 2018, arXiv 1803.05407.
     """
 
+    results = ("cycle_ends", "events")
+
     def __init__(
         self,
         max_lr: float | None = None,

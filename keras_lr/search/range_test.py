@@ -106,6 +106,8 @@ class LRRangeTest(RestoringCallback):
         (arXiv:1506.01186).
     """
 
+    results = ("_result",)
+
     def __init__(
         self,
         min_lr: float = 1e-6,

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import keras
 
 from keras_lr._checks import check_choice, check_integer, check_number, complaint
+from keras_lr._keras.callback import FitCallback
 from keras_lr.callbacks.plateau.controller import PlateauController
 from keras_lr.callbacks.plateau.parameters import check_monitor, check_switches
 from keras_lr.callbacks.plateau.restore_points import Policy
@@ -73,7 +74,7 @@ def size_of(min_delta: Any) -> float:
     return abs(float(min_delta))
 
 
-class KerasAttributes(keras.callbacks.Callback):  # type: ignore[misc]
+class KerasAttributes(FitCallback):
     """Monitor, parameters and memory of a plateau callback under Keras' names."""
 
     controller: PlateauController
