@@ -10,6 +10,7 @@ from keras_lr._checks import complaint
 from keras_lr._keras.backend import strategy_scope
 from keras_lr._keras.knobs import Knob, StandIn, has_momentum, momentum_name, refuse_driven
 from keras_lr._keras.learning_rate import is_scheduled, leaf_optimizers, proportions
+from keras_lr._keras.rate_writes import RateWrites
 from keras_lr._keras.training import compiled_anew
 from keras_lr._keras.values import read_variable, rounding
 
@@ -39,6 +40,7 @@ class Overlay:
         schedules: Leaf optimizers with a schedule, and what takes its place.
 
     Attributes:
+        rate_writes: Tells whether something has assigned to a learning rate that is driven.
         learning_rates: What sets the learning rates: nothing, one thing, or one for each optimizer.
         momentum: What sets the momenta of the optimizers, if that was asked for and any has one.
         weight_decay: What sets the weight decays of all optimizers, if that was asked for.
@@ -82,6 +84,8 @@ class Overlay:
         if weight_decay:
             self.weight_decay = self._replaced(leaves, ["weight_decay"] * len(leaves))
         self._undo = contextlib.ExitStack()
+        self.rate_writes = RateWrites(self._rates)
+        self._undo.callback(self.rate_writes.end)
         self._put_on()
         self._undo.callback(self._take_off)
         if self._stand_ins or self._schedules:

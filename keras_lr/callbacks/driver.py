@@ -48,7 +48,6 @@ class ScheduleCallback(RestoringCallback, ABC):
         self._overlay: Overlay | None = None
         self._driver: StepDriver | None = None
         self._position: Position | None = None
-        self._watch: WriterWatch | None = None
         self._spanning: Reading | None = None
         self._begun = False
 
@@ -98,11 +97,11 @@ class ScheduleCallback(RestoringCallback, ABC):
         rates = plan.learning_rate
         self._spanning = rates if plan.spans_fit and isinstance(rates, Reading) else None
         self._position = Position(run)
-        self._driver = StepDriver(self.owner, self._position, plan)
+        watch = WriterWatch(run, self._seen_before)
+        self._driver = StepDriver(self.owner, self._position, plan, watch)
         self._begun = False
         try:
             self._bind(optimizers)
-            self._watch = WriterWatch(run, self._seen_before)
             if attach(model, self._driver).session.is_fit:
                 check_reachable(model, list(optimizers.values()), self.owner)
         except BaseException:
@@ -174,32 +173,14 @@ class ScheduleCallback(RestoringCallback, ABC):
         PLANS.note(self.model, run)
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Look, once an epoch, whether something else sets the learning rate. Called by `fit`."""
+        """Take account of what a former fit has left over, at the first batch. Called by `fit`."""
         if self._driver is None or self._position is None:
             return
-        if batch == 0 or not self._begun:
-            self._look(self._position, self._driver)
-        if self._driver is not None:
-            self._driver.runner.begin_batch()
-
-    def _look(self, position: Position, driver: StepDriver) -> None:
-        first, self._begun = not self._begun, True
-        _ = self.model  # on JAX, this lets the variables be read
-        seen = batches_of(self._leaves[0])
-        if first:
-            position.align(seen)
-        if not driver.drives_learning_rate or self._watch is None:
-            return
-        if not first:
-            driver.check_held()
-            if driver.applied:  # else the model has been compiled, and nothing set since
-                self._watch.look_between_epochs(self._leaves, driver.learning_rate)
-            return
-        try:
-            self._watch.look_before_first_step(self._leaves, seen)
-        except ValueError:
-            self.restore()
-            raise
+        if not self._begun:
+            self._begun = True
+            _ = self.model  # on JAX, this lets the variables be read
+            self._position.align(batches_of(self._leaves[0]))
+        self._driver.runner.begin_batch()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Log what was applied, in a loop of the user's own. Called by `fit`.
@@ -220,6 +201,9 @@ class ScheduleCallback(RestoringCallback, ABC):
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Give the optimizers their own settings back. Called by `fit`."""
+        if self._driver is not None:
+            _ = self.model  # on JAX, this lets the variables be read
+            self._driver.end()
         self.restore()
 
     def restore(self) -> None:

@@ -5,8 +5,8 @@ from typing import Any
 
 from keras_lr._checks import complaint
 from keras_lr._keras.in_graph import schedule_of
-from keras_lr._keras.learning_rate import current_learning_rate, rate_of
-from keras_lr._keras.values import rounding
+from keras_lr._keras.overlay import Overlay
+from keras_lr._keras.values import Access
 from keras_lr._warnings import warn
 from keras_lr.callbacks.fit_run import FitRun
 from keras_lr.callbacks.reading import Reading
@@ -55,37 +55,50 @@ def refuse_other_drivers(
 
 
 class WriterWatch:
-    """Sees whether something else writes the learning rate that a callback drives.
+    """Sees whether something else writes a learning rate that a callback drives.
+
+    It looks after every other callback has had its turn before a step, and so whatever the order of
+    callbacks is.
 
     Args:
         run: The fit, with the learning rates before any callback had begun.
-        batches_seen: How many batches the optimizer had seen then.
+        batches_seen: How many batches the optimizer had seen before any callback had begun.
     """
 
     def __init__(self, run: FitRun, batches_seen: int) -> None:
         self._run = run
         self._batches_seen = batches_seen
-        self._warned = False
+        self._begun = self._warned = False
 
-    def look_before_first_step(self, leaves: Sequence[Any], batches_seen: int) -> None:
-        """Raise if the learning rate has changed since, and not because a checkpoint was loaded.
+    def look(self, overlay: Overlay, access: Access, batches_seen: int) -> None:
+        """Look before a step.
+
+        Args:
+            overlay: What the callback drives the learning rates by.
+            access: Where they are read.
+            batches_seen: How many batches the optimizer has seen by now.
 
         Raises:
-            ValueError: If so.
+            ValueError: If it is the first, and the learning rate is not that of the optimizer any
+                more, other than by a checkpoint that has been loaded.
         """
-        present = max(map(current_learning_rate, leaves))
+        if self._begun:
+            self.look_again(overlay, access, "it is overwritten at every step")
+            return
+        self._begun = True
+        present = max(overlay.rate_writes.present(access))
         if present != max(self._run.learning_rates) and batches_seen == self._batches_seen:
             rule = "something else in this fit sets the learning rate"
             raise ValueError(complaint(self._run.owner, rule, _FIX, learning_rate=present))
 
-    def look_between_epochs(self, leaves: Sequence[Any], written: float) -> None:
-        """Warn, once, if the learning rate is no longer the one that was written."""
-        if self._warned:
+    def look_again(self, overlay: Overlay, access: Access, consequence: str) -> None:
+        """Warn, once, if a learning rate is no longer the one that was written."""
+        if self._warned or not (self._begun and overlay.rate_writes.noted):
             return
-        present = max(map(current_learning_rate, leaves))
-        rate = rate_of(leaves[0])
-        if abs(present - written) > rounding(rate, written):
+        knobs = overlay.learning_rates
+        written = {key: rate for knob in knobs for key, rate in knob.written.items()}
+        foreign = overlay.rate_writes.foreign(access, written)
+        if foreign is not None:
             self._warned = True
-            rule = "something else has set the learning rate; it is overwritten at every step"
-            message = complaint(self._run.owner, rule, _FIX, learning_rate=present)
-            warn(message)
+            rule = f"something else has set the learning rate; {consequence}"
+            warn(complaint(self._run.owner, rule, _FIX, learning_rate=foreign))

@@ -9,8 +9,10 @@ from keras_lr._keras.overlay import Overlay
 from keras_lr._keras.position import batches_of
 from keras_lr._keras.step import StepHook
 from keras_lr._keras.training_state import TrainingState
+from keras_lr._keras.values import HOST
 from keras_lr.callbacks.fit_run import Position
 from keras_lr.callbacks.observed import Observed, rate_name, with_largest
+from keras_lr.callbacks.one_writer import WriterWatch
 from keras_lr.callbacks.reading import Reading, checked
 from keras_lr.callbacks.updates import UpdateWatch
 
@@ -48,17 +50,18 @@ class StepDriver(StepHook):
         owner: The public name of the callback.
         position: Where the fit stands; moved on at every step.
         plan: What is driven.
+        watch: Looks for other writers of the learning rates.
 
     Attributes:
         applied: The values of the last update, by their names in the logs.
     """
 
-    def __init__(self, owner: str, position: Position, plan: Plan) -> None:
+    def __init__(self, owner: str, position: Position, plan: Plan, watch: WriterWatch) -> None:
         self.owner = owner
         self.drives_learning_rate = plan.learning_rate is not None
         self.applied: dict[str, float] = {}
         self._position = position
-        self._plan = plan
+        self._plan, self._watch = plan, watch
         self._tracks: list[tuple[str, Reading, Knob]] = []
         self._observed: Observed | None = None
 
@@ -96,16 +99,19 @@ class StepDriver(StepHook):
         self.applied = {}
 
     def before_step(self, state: TrainingState) -> None:
-        """Set the values of the coming update."""
+        """Set the values of the coming update, after a look for other writers of them."""
         if not self.runner.session.is_fit:
             self._position.follow(batches_of(self._leaf, state))
         self.check_held()
+        if self.drives_learning_rate:
+            self._watch.look(self._overlay, state, batches_of(self._leaf, state))
         self.updates.before_step(state)
         if self._observed is not None:
             for name, rate in self._observed.coming(state).items():
                 checked(self.owner, name, rate, self._position)
         for name, reading, knob in self._tracks:
             self.applied[name] = knob.write(state, reading(self._position))
+        self._overlay.rate_writes.settle()
 
     def after_step(self, state: TrainingState, logs: dict[str, Any]) -> None:
         """Log them if there was an update; move on."""
@@ -129,10 +135,10 @@ class StepDriver(StepHook):
         """Raise if an optimizer has been given a schedule since."""
         self._overlay.check_held()
 
-    @property
-    def learning_rate(self) -> float:
-        """The largest learning rate of the last update."""
-        return with_largest(self.applied)["learning_rate"]
+    def end(self) -> None:
+        """Look for other writers once more: there may have been some since the last step."""
+        if self.drives_learning_rate:
+            self._watch.look_again(self._overlay, HOST, "the optimizer's own takes its place")
 
     def on_compiled(self, state: TrainingState) -> None:
         """Go over to the optimizer that the model has been compiled with."""

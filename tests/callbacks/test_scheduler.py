@@ -478,6 +478,69 @@ def test_a_writer_that_begins_later_is_warned_of():
     np.testing.assert_allclose(history["learning_rate"], FALL.values([5, 11, 17]), rtol=1e-6)
 
 
+class Writer(keras.callbacks.Callback):
+    """Assigns to the learning rate at one of the places where a callback is called."""
+
+    def __init__(self, place):
+        super().__init__()
+        setattr(self, f"on_{place[0]}", self.write)
+        self.at = place[1]
+
+    def write(self, index, logs=None):
+        if index == self.at:
+            self.model.optimizer.learning_rate = 0.3
+
+
+PLACES = [
+    *(("epoch_begin", 1), ("epoch_begin", 2), ("epoch_end", 0), ("epoch_end", 2)),
+    *(("train_batch_begin", 3), ("train_batch_end", 3), ("train_batch_end", 5)),
+]
+
+
+@pytest.mark.parametrize("place", PLACES, ids=str)
+@pytest.mark.parametrize("order", [1, -1])
+def test_another_writer_is_seen_whatever_the_order_and_the_place(place, order):
+    model = network(keras.optimizers.SGD(0.1))
+    callbacks = [LRScheduler(FALL), Writer(place)][::order]
+    with pytest.warns(UserWarning, match="something else has set the learning rate") as seen:
+        history = fit(model, (X, Y), *callbacks)
+    assert len([one for one in seen if "something else" in str(one.message)]) == 1
+    np.testing.assert_allclose(history["learning_rate"], FALL.values([5, 11, 17]), rtol=1e-6)
+    assert "assign" not in vars(model.optimizer.learning_rate)
+    assert rate(model.optimizer) == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("place", [("epoch_begin", 0), ("train_batch_begin", 0)], ids=str)
+@pytest.mark.parametrize("order", [1, -1])
+def test_another_writer_before_the_first_step_is_refused_whatever_the_order(place, order):
+    model = network(keras.optimizers.SGD(0.1))
+    start = model.get_weights()
+    callbacks = [LRScheduler(FALL), Writer(place)][::order]
+    with pytest.raises(ValueError, match="something else in this fit sets the learning rate"):
+        fit(model, (X, Y), *callbacks)
+    np.testing.assert_array_equal(start[0], model.get_weights()[0])
+    assert "assign" not in vars(model.optimizer.learning_rate)
+
+
+def test_keras_own_plateau_beside_a_driver_is_seen_in_its_last_epoch_too():
+    for patience in (1, 2):
+        theirs = keras.callbacks.ReduceLROnPlateau("loss", patience=patience, min_delta=1e9)
+        with pytest.warns(UserWarning, match="something else has set the learning rate"):
+            fit(network(keras.optimizers.SGD(0.1)), (X, Y), LRScheduler(FALL), theirs)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_saving_and_looking_at_the_model_are_no_writers(order, tmp_path):
+    class Look(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            rate(self.model.optimizer)
+
+    checkpoint = keras.callbacks.ModelCheckpoint(tmp_path / "model.keras", save_freq=2)
+    callbacks = [LRScheduler(FALL), checkpoint, Look()][::order]
+    plateau = ReduceOnPlateauPlus("loss", patience=1, min_delta=1e9, factor=0.5)
+    fit(network(keras.optimizers.SGD(0.1)), (X, Y), *callbacks, plateau)  # warnings are errors
+
+
 class Note(keras.callbacks.Callback):
     """Notes the optimizer's learning rate at the end of each epoch."""
 
