@@ -1,11 +1,15 @@
 """The loss of the single batch, from a training step that reports a running mean."""
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from keras_lr._checks import complaint
 from keras_lr._keras.backend import ON_JAX
 from keras_lr._keras.training_state import TrainingState
 from keras_lr._keras.values import as_constant, as_numpy
+
+# What to watch instead of the loss: a name in the step's logs, or a function of the logs.
+Monitor = str | Callable[[dict[str, float]], float]
 
 
 class BatchLoss:
@@ -16,11 +20,15 @@ class BatchLoss:
     differences of the mean is not, and is destroyed for good by one spike. Keras' own training
     step shares no metric with its loss, so only the loss is emptied there; a custom one may keep
     its loss in any of the model's metrics.
+
+    Args:
+        model: A compiled model.
+        everything: Whether all metrics are to be those of the single step, as for a monitor.
     """
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, *, everything: bool = False) -> None:
         self._model = model
-        custom = has_custom_train_step(model)
+        custom = everything or has_custom_train_step(model)
         self._metrics = model.metrics if custom else [model._loss_tracker]
         self._may_grow = custom and not ON_JAX  # metrics without variables before the first step
         self._empty: list[tuple[Any, Any]] | None = None
@@ -40,9 +48,14 @@ class BatchLoss:
 
 def has_custom_train_step(model: Any) -> bool:
     """Return whether the training step is the user's own instead of Keras'."""
-    if "train_step" in vars(model):
+    return has_custom_step(model, "train_step")
+
+
+def has_custom_step(model: Any, name: str) -> bool:
+    """Return whether `train_step` or `test_step` is the user's own instead of Keras'."""
+    if name in vars(model):
         return True
-    owner = next(base for base in type(model).__mro__ if "train_step" in vars(base))
+    owner = next(base for base in type(model).__mro__ if name in vars(base))
     return not owner.__module__.startswith("keras.")
 
 
@@ -51,14 +64,33 @@ def as_float(scalar: Any) -> float:
     return float(as_numpy(scalar))
 
 
-def loss_in(logs: dict[str, Any], owner: str) -> Any:
-    """Return the loss in a step's logs.
+def loss_in(logs: Mapping[str, Any], owner: str, monitor: Monitor | None = None) -> Any:
+    """Return what is watched in a step's logs: the loss, or what `monitor` says.
 
     Raises:
-        ValueError: If there is none, in the name of `owner`.
+        ValueError: If it is not there, in the name of `owner`.
+        TypeError: If a function returns no number.
     """
-    if "loss" not in logs:
-        rule = "the model's train_step must report its loss"
-        fix = 'Return a dict with the entry "loss" from train_step'
-        raise ValueError(complaint(owner, rule, fix, logs=sorted(logs)))
-    return logs["loss"]
+    if callable(monitor):
+        value = monitor({name: as_float(each) for name, each in logs.items()})
+        try:
+            return float(value)
+        except (TypeError, ValueError):
+            rule = "the monitor must return a number"
+            fix = "Return a float, such as logs['d_loss']"
+            raise TypeError(complaint(owner, rule, fix, returned=value)) from None
+    name = monitor or "loss"
+    if name not in logs:
+        rule = "the model's train_step must report what is watched"
+        fix = f'Return a dict with the entry "{name}" from train_step, or pass monitor=...'
+        raise ValueError(complaint(owner, rule, fix, monitor=name, logs=sorted(logs)))
+    return logs[name]
+
+
+def check_monitor(owner: str, monitor: object) -> None:
+    """Raise unless `monitor` is a name, a function or None."""
+    is_name = isinstance(monitor, str) and bool(monitor)
+    if not (monitor is None or is_name or callable(monitor)):
+        rule = "monitor must be a name in the step's logs, or a function of them"
+        fix = 'Pass "d_loss", say, or lambda logs: logs["d_loss"]'
+        raise TypeError(complaint(owner, rule, fix, monitor=monitor))

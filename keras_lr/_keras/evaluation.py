@@ -8,8 +8,25 @@ import keras
 from keras_lr._checks import complaint
 from keras_lr._keras.backend import ON_JAX, ON_TENSORFLOW, ON_TORCH
 from keras_lr._keras.data import Batch, batch_length
+from keras_lr._keras.kept import kept_with_step
 from keras_lr._keras.training_state import TrainingState
 from keras_lr._keras.values import as_numpy
+
+
+def loss_function(model: Any, owner: str, *, training: bool) -> "LossFunction":
+    """Return a model's `LossFunction`; until the model is compiled anew it is always the same.
+
+    Args:
+        model: A compiled model.
+        owner: The public name the user called, for error messages.
+        training: Whether the model is run in training mode.
+    """
+    kept, key = kept_with_step(model), ("loss", training)
+    if key not in kept:
+        kept[key] = LossFunction(model, owner, training=training)
+    function: LossFunction = kept[key]
+    function.owner = owner
+    return function
 
 
 class LossFunction:
@@ -20,7 +37,7 @@ class LossFunction:
     """
 
     def __init__(self, model: Any, owner: str, *, training: bool) -> None:
-        self._model, self._owner = model, owner
+        self._model, self.owner = model, owner
         self._training = training
         self._is_known = True
         self._compiled: Callable[..., Any] | None = None
@@ -41,9 +58,8 @@ class LossFunction:
         loss = float(as_numpy(self._compiled(values, batch)))
         if not self._is_known:
             rule = "the loss of data that is not trained on must be known outside of train_step"
-            alone = "leave out the probe and the validation data"
-            fix = f"Pass loss= to compile, override compute_loss, or {alone}"
-            raise ValueError(complaint(self._owner, rule, fix, loss=None))
+            fix = "Pass loss= to compile, or override compute_loss"
+            raise ValueError(complaint(self.owner, rule, fix, loss=None))
         return loss
 
     def _compile(self) -> Callable[..., Any]:

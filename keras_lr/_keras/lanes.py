@@ -33,10 +33,15 @@ class CompiledLanes:
     step_seconds: float | None = None
 
 
-def compiled_lanes(model: Any, count: int) -> CompiledLanes | None:
+def compiled_lanes(model: Any, trials: Trials, count: int) -> CompiledLanes | None:
     """Return the step of so many lanes of this model, if it has been compiled before."""
-    compiled: CompiledLanes | None = kept_with_step(model).get(("lanes", count, _shares(model)))
+    compiled: CompiledLanes | None = kept_with_step(model).get(_key(model, trials, count))
     return compiled
+
+
+def _key(model: Any, trials: Trials, count: int) -> tuple[object, ...]:
+    """Return all that tells the compiled step of some lanes from that of others."""
+    return "lanes", count, _shares(model), trials.monitor is None
 
 
 def _shares(model: Any) -> tuple[float, ...]:
@@ -69,7 +74,7 @@ class Lanes:
         self._no_metrics = [np.asarray(value) for value in self._state[3]]
         self.compiled = _compiled_step(model, trials, count)
         self._places = {id(v): index for index, v in enumerate(model.optimizer.variables)}
-        self._owner = trials.owner
+        self._owner, self._monitor = trials.owner, trials.monitor
         self._logs: dict[str, Any] = {}
 
     def start_losses(self, batches: Iterable[Batch]) -> list[float]:
@@ -86,11 +91,19 @@ class Lanes:
         self._trials.use.before_step(self._read)
         begun = time.perf_counter()
         self._logs, self._state = self.compiled.step(self._state, batch, rates)
-        losses = np.asarray(loss_in(self._logs, self._owner), dtype=np.float64)
+        losses = self._losses(len(rates))
         if not self.compiled.compiling:
             self.compiled.compiling = time.perf_counter() - begun
         self._trials.use.after_step(self._read)
         return losses
+
+    def _losses(self, count: int) -> np.ndarray:
+        """Return what is watched in each lane, waiting until it is computed."""
+        if not callable(self._monitor):
+            found = loss_in(self._logs, self._owner, self._monitor)
+            return np.asarray(found, dtype=np.float64)
+        rows = [self.logs(lane) for lane in range(count)]
+        return np.array([loss_in(row, self._owner, self._monitor) for row in rows])
 
     def reset_metrics(self) -> None:
         """Empty the compiled metrics of every lane."""
@@ -122,7 +135,7 @@ def _compiled_step(model: Any, trials: Trials, count: int) -> CompiledLanes:
 
     A new `compile` drops both.
     """
-    kept, key = kept_with_step(model), ("lanes", count, _shares(model))
+    kept, key = kept_with_step(model), _key(model, trials, count)
     if key not in kept:
         kept[key] = CompiledLanes(_compile(model, trials))
     compiled: CompiledLanes = kept[key]
@@ -140,7 +153,8 @@ def _compile(model: Any, trials: Trials) -> Any:
         for index, variable in enumerate(variables)
         if variable is leaf._learning_rate
     ]
-    watched = model.metrics if has_custom_train_step(model) else [model._loss_tracker]
+    single = trials.monitor is None and not has_custom_train_step(model)
+    watched = [model._loss_tracker] if single else model.metrics
     tracked = {id(variable) for metric in watched for variable in metric.variables}
     empty = [
         (index, value)

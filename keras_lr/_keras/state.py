@@ -106,6 +106,7 @@ class ModelSnapshot:
     def restore_values(self, state: TrainingState) -> None:
         """Put the variables back in the middle of `fit`."""
         self._variables.restore(state.write)
+        self._renew()
 
     def present(self, state: TrainingState) -> dict[int, np.ndarray]:
         """Return what the variables hold now, by their `id`."""
@@ -147,13 +148,17 @@ class ModelSnapshot:
             # Else `fit`, on its way out, would write the cut-off step's values back.
             self._model._jax_state = None
         self._variables.restore(write_variable)
-        for optimizer in self._not_built:
-            if optimizer.built:
-                make_new(optimizer)
+        self._renew()
         present = vars(self._model)
         for name, value in self._attributes.items():
             if present.get(name) is not value:
                 present[name] = value
+
+    def _renew(self) -> None:
+        """Make optimizers new that have been built since."""
+        for optimizer in self._not_built:
+            if optimizer.built:
+                make_new(optimizer)
 
 
 def _has_nan(value: np.ndarray) -> bool:

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 
 from keras_lr._keras.backend import ON_JAX, ON_TENSORFLOW, ON_TORCH
-from keras_lr._keras.batch_loss import BatchLoss, as_float, loss_in
+from keras_lr._keras.batch_loss import BatchLoss, Monitor, as_float, loss_in
 from keras_lr._keras.build import build_on
 from keras_lr._keras.data import Batch, FitData
-from keras_lr._keras.evaluation import LossFunction
 from keras_lr._keras.learning_rate import LearningRates, held_learning_rates
 from keras_lr._keras.optimizer_use import OptimizerUse, check_trainable
 from keras_lr._keras.seeding import peeks_kept
 from keras_lr._keras.state import ModelSnapshot, RandomSnapshot, fit_effects_kept
+from keras_lr._keras.step_loss import LossOfBatches, probe_loss
 from keras_lr._keras.train_function import TrainFunction
 from keras_lr._keras.training_state import TrainingState, placed_like, state_variables
 from keras_lr._keras.values import write_variable
@@ -28,10 +28,12 @@ class Trials:
     Made by `trials`, which puts everything back afterwards.
     """
 
-    def __init__(self, model: Any, owner: str) -> None:
+    def __init__(
+        self, model: Any, owner: str, monitor: Monitor | None, probe_loss: LossOfBatches
+    ) -> None:
         model.reset_metrics()
         record_shardings(model)
-        self._model, self.owner = model, owner
+        self._model, self.owner, self.monitor = model, owner, monitor
         self.state = TrainingState(model)
         if ON_JAX:
             self.state.carry(_values(model))
@@ -39,8 +41,8 @@ class Trials:
         self._snapshot, self._random = ModelSnapshot(model, self.state), RandomSnapshot()
         self.empty_metrics = [(v, self.state.read(v)) for v in model.metrics_variables]
         self._train = TrainFunction(model)
-        self._probe_loss = LossFunction(model, owner, training=True)
-        self._batch_loss = BatchLoss(model)
+        self._probe_loss = probe_loss
+        self._batch_loss = BatchLoss(model, everything=monitor is not None)
         self.use = OptimizerUse(model, owner)
         self._logs: dict[str, Any] = {}
 
@@ -70,7 +72,7 @@ class Trials:
         else:
             self._logs = self._train(iter([batch]) if ON_TENSORFLOW else [batch])
         self.use.after_step(self.state.read)
-        return loss_in(self._logs, self.owner)
+        return loss_in(self._logs, self.owner, self.monitor)
 
     def start_losses(self, batches: Iterable[Batch]) -> list[float]:
         """Return the loss of each batch at the weights every trial starts from.
@@ -106,6 +108,11 @@ class Trials:
             self._model.train()
         return {f"val_{name}": float(value) for name, value in logs.items()}
 
+    def watched(self, validation_logs: dict[str, float]) -> float:
+        """Return the loss in what `evaluate` returned, or what `monitor` says of it."""
+        plain = {name.removeprefix("val_"): value for name, value in validation_logs.items()}
+        return float(loss_in(plain, self.owner, self.monitor))
+
     def load(self, values: Any) -> None:
         """Write values in the order of `carried` into the model's variables (JAX)."""
         for variables, group in zip(state_variables(self._model), values, strict=True):
@@ -119,7 +126,9 @@ class Trials:
 
 
 @contextlib.contextmanager
-def trials(model: Any, data: FitData, batch: Batch, owner: str) -> Iterator[Trials]:
+def trials(
+    model: Any, data: FitData, batch: Batch, owner: str, monitor: Monitor | None = None
+) -> Iterator[Trials]:
     """Open trials on a compiled model; whatever happens, leave it as it was.
 
     Args:
@@ -127,6 +136,7 @@ def trials(model: Any, data: FitData, batch: Batch, owner: str) -> Iterator[Tria
         data: What `fit` would be given.
         batch: One batch of it, as a step is given it.
         owner: The public name the user called, for error messages.
+        monitor: What to watch in a step's logs; None for its loss.
     """
     with fit_effects_kept(model), peeks_kept():
         # No epoch, but all that the first fit does before it: it draws random numbers, too, which
@@ -138,10 +148,11 @@ def trials(model: Any, data: FitData, batch: Batch, owner: str) -> Iterator[Tria
         model.make_train_function()
         build_on(model, batch)
         check_trainable(model, owner)
+        probe = probe_loss(model, owner, monitor)
         with held_learning_rates(model):
             if ON_TORCH:
                 model.train()
-            opened = Trials(model, owner)
+            opened = Trials(model, owner, monitor, probe)
             try:
                 yield opened
             finally:

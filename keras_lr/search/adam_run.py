@@ -9,7 +9,7 @@ from typing import Literal
 import keras
 import numpy as np
 
-from keras_lr._keras.batch_loss import as_float
+from keras_lr._keras.batch_loss import Monitor, as_float
 from keras_lr._keras.data import Batch, FitData
 from keras_lr._keras.overlay import Overlay
 from keras_lr._keras.position import accumulation_steps
@@ -119,7 +119,8 @@ class AdamRun:
         # A DataLoader draws from torch's generator, from which Dropout draws too: looking at a run
         # must not change it.
         with generators_kept():
-            return self._trials.evaluate(self._validation_data)["val_loss"]
+            logs = self._trials.evaluate(self._validation_data)
+        return self._trials.watched(logs)
 
     def _batches(self, seed: int) -> Sequence[Batch]:
         if self._drawn is None or self._drawn[0] != seed:
@@ -136,6 +137,7 @@ def adam_runs(
     steps: int,
     space: AdamSpace,
     owner: str,
+    monitor: Monitor | None = None,
 ) -> Iterator[AdamRun]:
     """Open runs on a compiled model; whatever happens, leave it as it was, bit for bit.
 
@@ -153,5 +155,5 @@ def adam_runs(
     )
     with contextlib.ExitStack() as undo:
         undo.callback(overlay.remove)
-        opened = undo.enter_context(trials(model, data.for_fit, batch, owner))
+        opened = undo.enter_context(trials(model, data.for_fit, batch, owner, monitor))
         yield AdamRun(model, opened, overlay, data, validation_data, steps)

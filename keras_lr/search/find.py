@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from keras_lr._checks import complaining_as, complaint
+from keras_lr._keras.batch_loss import Monitor
 from keras_lr._keras.data import FitData, is_arrays
 from keras_lr._keras.own_fit import prepared_by_own_fit
 from keras_lr._keras.position import accumulation_steps
@@ -18,7 +19,13 @@ from keras_lr._keras.state import fit_effects_kept
 from keras_lr.search.arguments import check_model, say_interrupted
 from keras_lr.search.feeding import check_feeding, with_validation
 from keras_lr.search.given import check_data
-from keras_lr.search.probe import check_probe, drawn_probe, is_drawn
+from keras_lr.search.probe import (
+    check_probe,
+    drawn_probe,
+    is_drawn,
+    say_how_it_is_read,
+    say_if_there_is_no_validation,
+)
 from keras_lr.search.progress import Verbosity
 from keras_lr.search.range_test import LRRangeTest
 from keras_lr.search.result import RangeTestResult
@@ -45,6 +52,7 @@ def lr_find(
     validation_batch_size: int | None = None,
     validation_steps: int | None = None,
     validation_every_steps: int = 10,
+    monitor: Monitor | None = None,
     sample_weight: Any = None,
     class_weight: dict[int, float] | None = None,
     shuffle: bool | str = True,
@@ -81,6 +89,7 @@ def lr_find(
         validation_batch_size: As `Model.fit` takes it; None for `batch_size`.
         validation_steps: As `Model.fit` takes it.
         validation_every_steps: See `LRRangeTest`.
+        monitor: See `LRRangeTest`.
         sample_weight: As `Model.fit` takes it.
         class_weight: As `Model.fit` takes it.
         shuffle: As `Model.fit` takes it.
@@ -132,13 +141,17 @@ def lr_find(
     )
     check_data("lr_find", given, model)
     check_probe("lr_find", probe)
-    if not is_drawn(probe):
+    drawn = is_drawn(probe)
+    if not drawn:
         probe = drawn_probe("lr_find", probe, None, model)
     elif isinstance(x, GeneratorType):
         rule = "a probe cannot be taken from a generator without losing its data"
         fix = "Pass probe=(x, y), a batch of your own"
         raise ValueError(complaint("lr_find", rule, fix, probe=probe))
+    if drawn or probe is not None:
+        say_how_it_is_read(model, "lr_find", monitor)
     if validation is not None:
+        say_if_there_is_no_validation(model, "lr_find")
         validation = prepared_by_own_fit(model, validation)
     settings: dict[str, Any] = {
         "min_lr": min_lr,
@@ -149,6 +162,7 @@ def lr_find(
         "stop_factor": stop_factor,
         "repeats": repeats,
         "validation_every_steps": validation_every_steps,
+        "monitor": monitor,
         "verbose": verbose,
     }
     with complaining_as("lr_find", "LRRangeTest"):
@@ -164,6 +178,7 @@ def lr_find(
         warnings.filterwarnings("ignore", message="Your input ran out of data")
         warnings.filterwarnings("ignore", message="`shuffle=True` was passed")
         warnings.filterwarnings("ignore", message="LRRangeTest: the fit must be long enough")
+        warnings.filterwarnings("ignore", message="LRRangeTest: the model ")  # said above
         try:
             model.fit(
                 x,

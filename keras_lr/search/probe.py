@@ -6,8 +6,11 @@ from typing import Any
 import numpy as np
 
 from keras_lr._checks import check_integer, complaint
+from keras_lr._keras.batch_loss import Monitor, has_custom_train_step
 from keras_lr._keras.data import Batch, FitData, is_one_shot
 from keras_lr._keras.own_fit import batches_of_own_fit, has_own_fit
+from keras_lr._keras.step_loss import can_validate, why_no_loss
+from keras_lr._warnings import warn
 from keras_lr.search.batches import TrainingData
 from keras_lr.search.given import MOST, check_data
 
@@ -54,6 +57,23 @@ def drawn_probe(owner: str, probe: Any, data: Any, model: Any = None) -> list[Ba
         data = TrainingData(owner, data)
     batches: list[Batch] = data.probe(None if _is_auto(probe) else int(probe))
     return batches
+
+
+def say_how_it_is_read(model: Any, owner: str, monitor: Monitor | None) -> None:
+    """Warn where the probe's loss can only be what the training step reports."""
+    reason = why_no_loss(model)
+    if monitor is None and reason and has_custom_train_step(model):
+        rule = f"{reason}, so that the probe's loss is the training loss that its step reports"
+        fix = "Pass monitor=... to watch something else of what it reports"
+        warn(complaint(owner, rule, fix, model=model.name))
+
+
+def say_if_there_is_no_validation(model: Any, owner: str) -> None:
+    """Warn where there is no loss to validate by, so that only the training loss is watched."""
+    if not can_validate(model):
+        rule = f"{why_no_loss(model)}, so that only the training loss is watched"
+        fix = "Write a test_step for the validation data, or leave them out"
+        warn(complaint(owner, rule, fix, model=model.name))
 
 
 def _is_off(probe: Any) -> bool:

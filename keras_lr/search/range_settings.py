@@ -6,6 +6,7 @@ from typing import Literal
 import numpy as np
 
 from keras_lr._checks import GREATEST, check_choice, check_integer, check_number, complaint
+from keras_lr._keras.batch_loss import Monitor, check_monitor
 from keras_lr.search.given import check_most
 from keras_lr.search.progress import Verbosity, check_verbose
 
@@ -22,6 +23,7 @@ class RangeTestSettings:
     stop_factor: float | None = 4.0
     repeats: int = 1
     validation_every_steps: int = 10
+    monitor: Monitor | None = None
     verbose: Verbosity = 0
 
     def __post_init__(self) -> None:
@@ -45,6 +47,7 @@ class RangeTestSettings:
         check_most(owner, repeats=self.repeats)
         fix = "1 evaluates after every step"
         check_integer(owner, fix, at_least=1, validation_every_steps=self.validation_every_steps)
+        check_monitor(owner, self.monitor)
         check_verbose(owner, self.verbose)
 
     def learning_rates(self) -> np.ndarray:

@@ -13,16 +13,17 @@ from keras_lr._keras.backend import ON_JAX
 from keras_lr._keras.batch_loss import BatchLoss, as_float, loss_in
 from keras_lr._keras.cut_off import spare_weights
 from keras_lr._keras.data import Batch
-from keras_lr._keras.evaluation import LossFunction
 from keras_lr._keras.learning_rate import LearningRates, held_learning_rates
 from keras_lr._keras.movement import Movement, still_from
 from keras_lr._keras.optimizer_use import OptimizerUse, check_trainable
 from keras_lr._keras.position import accumulation_steps, micro_step
 from keras_lr._keras.state import ModelSnapshot, RandomSnapshot
 from keras_lr._keras.step import StepHook
+from keras_lr._keras.step_loss import probe_loss, validation_loss
 from keras_lr._keras.training import attach, detach
 from keras_lr._keras.training_state import TrainingState
 from keras_lr.search.loss_watch import LossWatch
+from keras_lr.search.probe import say_how_it_is_read, say_if_there_is_no_validation
 from keras_lr.search.progress import Progress
 from keras_lr.search.range_settings import RangeTestSettings
 from keras_lr.search.result import RangeTestResult
@@ -70,9 +71,15 @@ class RangeSweep(StepHook):
         self._settings = settings
         self._learning_rates = settings.learning_rates()
         self._probe, self._validation = probe, validation
-        self._probe_loss = LossFunction(model, self.owner, training=True)
-        self._validation_loss = LossFunction(model, self.owner, training=False)
-        self._batch_loss = BatchLoss(model)
+        self._monitor = monitor = settings.monitor
+        self._probe_loss = probe_loss(model, self.owner, monitor)
+        self._validation_loss = validation_loss(model, self.owner, monitor)
+        if probe is not None:
+            say_how_it_is_read(model, self.owner, monitor)
+        if validation is not None:
+            say_if_there_is_no_validation(model, self.owner)
+            self._validation = validation if self._validation_loss else None
+        self._batch_loss = BatchLoss(model, everything=monitor is not None)
         self._accumulation = accumulation_steps(model)
         self._progress = Progress(settings.steps * settings.repeats, settings.verbose)
         self._records = [Record.empty(settings, noisy=probe is None)]
@@ -145,8 +152,8 @@ class RangeSweep(StepHook):
         if self._movement is not None and self._is_measured:
             moved = self._movement.after_step(state, learning_rate)
             self._movements[self._point] = moved
+        self._unread.append(loss_in(logs, self.owner, self._monitor))
         logs["learning_rate"] = learning_rate
-        self._unread.append(loss_in(logs, self.owner))
         pending = 1 if self._reads_late and self._point < self._settings.steps else 0
         while len(self._unread) > pending and not self.done:
             self._take(state, as_float(self._unread.pop(0)))
@@ -263,7 +270,7 @@ class RangeSweep(StepHook):
     def _look(self, state: TrainingState, record: Record, point: int) -> None:
         if self._probe:
             record.probe_losses.append(self._probe_loss(state, self._probe))
-        if self._validation:
+        if self._validation and self._validation_loss:
             due = (point + 1) % self._settings.validation_every_steps == 0
             loss = self._validation_loss(state, self._validation) if due else math.nan
             record.validation_losses.append(loss)

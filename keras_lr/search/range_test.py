@@ -3,6 +3,7 @@
 from typing import Any, Literal
 
 from keras_lr._checks import complaint
+from keras_lr._keras.batch_loss import Monitor
 from keras_lr._keras.restoring import RestoringCallback
 from keras_lr._keras.running_fit import running_fit
 from keras_lr._keras.seeding import generators_kept
@@ -77,6 +78,8 @@ class LRRangeTest(RestoringCallback):
         validation_batch_size: As `Model.fit` takes it; None for the batch size of the fit.
         validation_steps: As `Model.fit` takes it.
         validation_every_steps: Take the validation loss after every so many updates.
+        monitor: What to watch instead of the loss: a name in the logs of the training step, such as
+            `"d_loss"`, or a function of these logs, a dict of floats. Smaller is better.
         verbose: 0, 1, 2 or `"auto"`: a progress bar of the sweep's own. Off by default, since
             `fit` shows one.
 
@@ -123,6 +126,7 @@ class LRRangeTest(RestoringCallback):
         validation_batch_size: int | None = None,
         validation_steps: int | None = None,
         validation_every_steps: int = 10,
+        monitor: Monitor | None = None,
         verbose: Verbosity = 0,
     ) -> None:
         super().__init__()
@@ -135,6 +139,7 @@ class LRRangeTest(RestoringCallback):
             stop_factor=stop_factor,
             repeats=repeats,
             validation_every_steps=validation_every_steps,
+            monitor=monitor,
             verbose=verbose,
         )
         check_probe(_OWNER, probe)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from keras_lr._checks import GREATEST, check_bool, check_choice, check_integer, complaint
+from keras_lr._keras.batch_loss import Monitor, check_monitor
 from keras_lr._keras.in_graph import in_graph_schedule, values_by_batch
 from keras_lr._keras.lanes import can_stack
 from keras_lr._keras.learning_rate import leaf_optimizers
@@ -40,6 +41,7 @@ def lr_sweep(
     validation_steps: int | None = None,
     scale: bool = False,
     repeats: int = 1,
+    monitor: Monitor | None = None,
     method: Method = "auto",
     sample_weight: Any = None,
     class_weight: dict[int, float] | None = None,
@@ -82,6 +84,8 @@ def lr_sweep(
             constant learning rates.
         repeats: Repeat the sweep over other batches; the result holds medians. Of a dataset they
             are the same batches in another order.
+        monitor: What to watch instead of the loss: a name in the logs of the training step, such as
+            `"d_loss"`, or a function of these logs, a dict of floats. Smaller is better.
         method: `"auto"`, `"sequential"` or `"lanes"` (JAX only).
         sample_weight: As `Model.fit` takes it.
         class_weight: As `Model.fit` takes it.
@@ -118,6 +122,7 @@ def lr_sweep(
     check_choice(_OWNER, ("auto", "sequential", "lanes"), method=method)
     check_most(_OWNER, repeats=repeats)
     check_bool(_OWNER, scale=scale)
+    check_monitor(_OWNER, monitor)
     check_verbose(_OWNER, verbose)
     (x, y, sample_weight), validation = with_validation(
         _OWNER,
@@ -148,7 +153,7 @@ def lr_sweep(
     table = rates[:, None] * shape
     progress = Progress(repeats * table.size, verbose)
     runs = []
-    with trials(model, data.for_fit, data.batches(1, seed)[0], _OWNER) as opened:
+    with trials(model, data.for_fit, data.batches(1, seed)[0], _OWNER, monitor) as opened:
         _check_lanes(model, opened, method, len(rates))
         sweeper = Sweeper(model, opened, validation, progress)
         with contextlib.ExitStack() as end:

@@ -131,7 +131,7 @@ class Sweeper:
         unread: list[Any] = []
         movement, movements = Movement(self._model), dict[int, float]()
         for index, rate in enumerate(rates):
-            if index == _last_quarter(len(batches)):
+            if index == last_quarter(len(batches)):
                 trials.reset_metrics()
             measured = confirms is not None and index in (0, len(batches) - 1)
             if measured:
@@ -167,7 +167,7 @@ class Sweeper:
         first = self.alone(batches, rates[0])
         rest = self._step_seconds * rates[1:].size
         worth = rest > max(_WORTH_COMPILING * self._compiling, _WORTH_COMPILING_SECONDS)
-        if worth or compiled_lanes(self._model, len(rates)):
+        if worth or compiled_lanes(self._model, self._trials, len(rates)):
             self._made_again += first.made
             lanes = self._at_once(batches, rates, lambda _: rest)
             if lanes is not None:
@@ -200,7 +200,7 @@ class Sweeper:
             The lanes, or None if it would take longer: at once if that is known, or after a few
             steps.
         """
-        known = compiled_lanes(self._model, len(rates))
+        known = compiled_lanes(self._model, self._trials, len(rates))
         if known and (known.step_seconds or 0.0) * len(batches) > longest(known.compiling):
             return None
         self._trials.begin()
@@ -220,7 +220,7 @@ class Sweeper:
                 if each > (allowed if index > _TIMED_STEPS else 2 * allowed):
                     self._made_again += self.steps_made - made_before
                     return None
-            if index == _last_quarter(len(batches)):
+            if index == last_quarter(len(batches)):
                 lanes.reset_metrics()
             alive = going == len(batches)
             losses[alive, index] = lanes.step(batch, rates[:, index])[alive]
@@ -277,8 +277,9 @@ def _last(count: int) -> range:
 
     No more than a lane's end has, and no more than it takes to know the scale.
     """
-    return range(count - min(_START_BATCHES, count - _last_quarter(count)), count)
+    return range(count - min(_START_BATCHES, count - last_quarter(count)), count)
 
 
-def _last_quarter(count: int) -> int:
+def last_quarter(count: int) -> int:
+    """Return where the last quarter of so many steps begins."""
     return count - max(1, count // 4)

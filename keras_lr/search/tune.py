@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from keras_lr._checks import check_bool, check_integer, check_number, complaining_as, complaint
+from keras_lr._keras.batch_loss import Monitor, check_monitor
 from keras_lr._keras.data import Batch, FitData
 from keras_lr._keras.in_graph import in_graph_schedule, schedule_values
 from keras_lr._keras.learning_rate import (
@@ -25,10 +26,10 @@ from keras_lr.search.climb import ProbeClimb, horizon_correction
 from keras_lr.search.curve import SuggestionError
 from keras_lr.search.families import family_of
 from keras_lr.search.find import INTERRUPTED, lr_find
-from keras_lr.search.probe import check_probe, drawn_probe
+from keras_lr.search.probe import check_probe, drawn_probe, say_how_it_is_read
 from keras_lr.search.progress import Progress, Verbosity, check_verbose
 from keras_lr.search.stop_rule import TRIAL_FACTOR
-from keras_lr.search.sweep_run import Lane, Sweeper
+from keras_lr.search.sweep_run import Lane, Sweeper, last_quarter
 from keras_lr.search.tune_result import TuneResult
 
 _OWNER = "tune_lr"
@@ -52,6 +53,7 @@ def tune_lr(
     schedule: Any = None,
     quick: bool = False,
     probe: Any = "auto",
+    monitor: Monitor | None = None,
     max_cost: int | float | None = None,
     apply: bool = False,
     sample_weight: Any = None,
@@ -99,7 +101,10 @@ def tune_lr(
         quick: Trials of 50 steps: half the cost, a little less certain.
         probe: What the trials are scored on: `"auto"`, about 256 samples of the training data in
             8 batches at most; another number of samples; a batch `(x, y)`; or a list of batches.
-            They are whole batches, as `fit` makes them.
+            They are whole batches, as `fit` makes them. None scores a trial by the training loss of
+            its last quarter.
+        monitor: What to watch instead of the loss: a name in the logs of the training step, such as
+            `"d_loss"`, or a function of these logs, a dict of floats. Smaller is better.
         max_cost: The most training steps to spend, or below 1 the share of the run; None for four
             trials (and the range test). Trials become shorter to keep it.
         apply: Set the optimizer's learning rate to what was found.
@@ -151,6 +156,7 @@ def tune_lr(
     )
     check_integer(_OWNER, "Any seed will do", at_least=0, seed=seed)
     check_probe(_OWNER, probe)
+    check_monitor(_OWNER, monitor)
     check_verbose(_OWNER, verbose)
     total = length_in_steps(_OWNER, data, steps, epochs)
     ranged = _RANGE_TEST_STEPS if isinstance(start, str) and start == "range_test" else 0
@@ -161,9 +167,11 @@ def tune_lr(
     if verbose in ("auto", 1):
         print(f"tune_lr: at most {most} training steps, {most / total:.0%} of the run's {total}.")
     if usual is None:
-        usual = _range_tested(model, data.for_fit, ranged, verbose)
-    looks = drawn_probe(_OWNER, probe, data, model) or data.probe()
-    climb, cost, finished = _climb(model, data, looks, length, usual, seed, verbose)
+        usual = _range_tested(model, data.for_fit, ranged, probe, monitor, verbose)
+    looks = drawn_probe(_OWNER, probe, data, model)
+    if looks is not None:
+        say_how_it_is_read(model, _OWNER, monitor)
+    climb, cost, finished = _climb(model, data, looks, monitor, length, usual, seed, verbose)
     short = 10 ** climb.vertex()
     epochs_in_all = data.epochs_in(total * accumulation_steps(model)) or 1.0
     choice = horizon_correction(
@@ -197,7 +205,8 @@ def tune_lr(
 def _climb(
     model: keras.Model,
     data: TrainingData,
-    probe: list[Batch],
+    probe: list[Batch] | None,
+    monitor: Monitor | None,
     length: int,
     usual: float,
     seed: int,
@@ -208,22 +217,28 @@ def _climb(
     batches = data.batches(length * accumulated, seed)
     most = ProbeClimb.max_trials * len(batches)
     with contextlib.ExitStack() as stack:
-        opened = stack.enter_context(trials(model, data.for_fit, batches[0], _OWNER))
+        opened = stack.enter_context(trials(model, data.for_fit, batches[0], _OWNER, monitor))
         progress = Progress(most, verbose)
         stack.callback(progress.finish)
         opened.begin()
-        climb = ProbeClimb(math.log10(usual) + _ABOVE_START, _untrained(opened.probe(probe)))
+        last = batches[last_quarter(len(batches)) :]
+        loss = np.mean(opened.start_losses(last)) if probe is None else opened.probe(probe)
+        climb = ProbeClimb(math.log10(usual) + _ABOVE_START, _untrained(float(loss)))
         bound = climb.untrained + TRIAL_FACTOR * abs(climb.untrained)
 
         def confirms() -> bool:
-            return not opened.probe(probe) <= bound
+            return probe is not None and not opened.probe(probe) <= bound
 
         sweeper = Sweeper(model, opened, None, progress)
         finished = True
         try:
             while (point := climb.ask()) is not None:
-                lane = sweeper.alone(batches, np.full(len(batches), 10**point), confirms)
-                climb = climb.tell(point, opened.probe(probe) if _whole(lane) else math.inf)
+                rates = np.full(len(batches), 10**point)
+                lane = sweeper.alone(batches, rates, confirms if probe is not None else None)
+                score = math.inf
+                if _whole(lane):
+                    score = _tail(lane) if probe is None else opened.probe(probe)
+                climb = climb.tell(point, score)
         except KeyboardInterrupt:
             if not climb.has_fallen:
                 raise
@@ -231,6 +246,10 @@ def _climb(
         _check_moved(climb)
     climb.vertex()
     return climb, -(-sweeper.steps_made // accumulated), finished
+
+
+def _tail(lane: Lane) -> float:
+    return float(np.mean(lane.losses[last_quarter(len(lane.losses)) :]))
 
 
 def _whole(lane: Lane) -> bool:
@@ -271,10 +290,18 @@ def _checked_start(start: str | float, usual: float) -> float | None:
     return float(start)
 
 
-def _range_tested(model: keras.Model, data: FitData, steps: int, verbose: Verbosity) -> float:
+def _range_tested(
+    model: keras.Model,
+    data: FitData,
+    steps: int,
+    probe: Any,
+    monitor: Monitor | None,
+    verbose: Verbosity,
+) -> float:
     """Return the learning rate to start from by a range test."""
     with complaining_as(_OWNER, "lr_find"):
-        found = lr_find(model, **data.arguments, steps=steps, probe="auto", verbose=verbose)
+        given: dict[str, Any] = {**data.arguments, "probe": probe, "monitor": monitor}
+        found = lr_find(model, **given, steps=steps, verbose=verbose)
     if found.stop_reason == INTERRUPTED:
         raise KeyboardInterrupt
     try:

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from keras_lr._checks import check_integer, complaining_as, complaint
+from keras_lr._keras.batch_loss import Monitor, check_monitor
 from keras_lr._keras.knobs import momentum_name
 from keras_lr._keras.learning_rate import leaf_optimizers
 from keras_lr.search.adam_arguments import (
@@ -69,6 +70,7 @@ def tune_adam(
     validation_split: float = 0.0,
     validation_batch_size: int | None = None,
     validation_steps: int | None = None,
+    monitor: Monitor | None = None,
     seed: int = 0,
     verbose: Verbosity = "auto",
 ) -> AdamTuneResult:
@@ -134,6 +136,9 @@ def tune_adam(
             end, where there is no `validation_data`.
         validation_batch_size: As `Model.fit` takes it; None for `batch_size`.
         validation_steps: As `Model.fit` takes it.
+        monitor: What the runs are judged by instead of `"val_loss"`: a name in the logs of the
+            training step or its `val_` form, or a function of such logs, a dict of floats. On
+            validation data the names go without `val_`. Smaller is better.
         seed: Of batches, proposals and the global random generators, >= 0.
         verbose: `"auto"` or 1 says the cost and shows a progress bar, 2 one line at the end, 0
             nothing.
@@ -199,6 +204,9 @@ def tune_adam(
         least = _SHORTEST_CLIMB_TRIAL
         check_integer(OWNER, fix, at_least=least, **{"steps of the run": total})
     judge = required(validation)
+    check_monitor(OWNER, monitor)
+    if isinstance(monitor, str):
+        monitor = monitor.removeprefix("val_")
     check_search(optuna, sampler, pruner, n_trials)
     asked = asked_ranges(lr=lr, weight_decay=weight_decay, momentum=momentum)
     name = momentum_name(leaf_optimizers(model.optimizer)[0], OWNER) if momentum else None
@@ -222,7 +230,7 @@ def tune_adam(
         if verbose in ("auto", 1):
             print(cost)
         if "space" not in study.user_attrs:
-            _begin(study, model, data, total, seed, asked)
+            _begin(study, model, data, total, seed, asked, monitor)
         space = AdamSpace.from_dict(study.user_attrs["space"])
         plan = AdamPlan(
             points=_points(space, sampler, count, seed),
@@ -238,7 +246,7 @@ def tune_adam(
         try:
             with contextlib.ExitStack() as end:
                 end.callback(progress.finish)
-                opened = adam_runs(model, data, judge, total, space, OWNER)
+                opened = adam_runs(model, data, judge, total, space, OWNER, monitor)
                 search.carry_out(end.enter_context(opened), progress)
         except KeyboardInterrupt:
             if not search.has_finalists():
@@ -295,6 +303,7 @@ def _begin(
     total: int,
     seed: int,
     asked: dict[str, Range | None],
+    monitor: Monitor | None,
 ) -> None:
     """Find what is to be searched and keep it with the study."""
     limits, cost = asked["lr"], 0
@@ -302,9 +311,9 @@ def _begin(
         start = math.sqrt(limits[0] * limits[1])
     else:
         most = _CLIMB_TRIALS * _climb_trial_steps(total)
-        given = data.for_fit.arguments
+        given = {**data.for_fit.arguments, "monitor": monitor, "max_cost": most}
         with complaining_as(OWNER, "tune_lr"):
-            best = tune_lr(model, **given, steps=total, max_cost=most, seed=seed, verbose=0)
+            best = tune_lr(model, **given, steps=total, seed=seed, verbose=0)
         if not best.finished:
             raise KeyboardInterrupt
         start, cost = best.learning_rate, best.cost_steps
