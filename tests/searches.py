@@ -13,7 +13,7 @@ SEARCHES = {
         model, x, y, [1e-3, 1e-2], 3, verbose=verbose
     ),
     "tune_lr": lambda model, x=X, y=Y, verbose=0: tune_lr(
-        model, x, y, steps=60, max_cost=40, verbose=verbose
+        model, x, y, steps=60, max_cost=80, verbose=verbose
     ),
     "tune_adam": lambda model, x=X, y=Y, verbose=0: tune_adam(
         model, x, y, steps=6, validation_data=(X, Y), n_trials=2, repeats=1, lr=(0.01, 0.1),

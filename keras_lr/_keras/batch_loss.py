@@ -81,7 +81,8 @@ def loss_in(logs: Mapping[str, Any], owner: str, monitor: Monitor | None = None)
             raise TypeError(complaint(owner, rule, fix, returned=value)) from None
     name = monitor or "loss"
     if name not in logs:
-        rule = "the model's train_step must report what is watched"
+        watched = "its loss" if monitor is None else "what is watched"
+        rule = f"the model's train_step must report {watched}"
         fix = f'Return a dict with the entry "{name}" from train_step, or pass monitor=...'
         raise ValueError(complaint(owner, rule, fix, monitor=name, logs=sorted(logs)))
     return logs[name]

@@ -84,11 +84,11 @@ def test_where_there_is_no_loss_but_the_step_s_the_search_says_so_once():
     assert sum("has no call" in str(each.message) for each in said) == 1
     assert result.untrained > min(trial.score for trial in result.trials)
     with pytest.warns(UserWarning, match="lr_find: the model has no call, so that") as said:
-        found = lr_find(vae(), X, steps=5, probe=40, verbose=0)
+        found = lr_find(vae(), X, steps=5, max_lr=0.1, probe=40, verbose=0)
     assert sum("has no call" in str(each.message) for each in said) == 1
     assert np.isfinite(found.probe_losses).all()
     with pytest.warns(UserWarning, match="lr_find: the model has no call, so that only the"):
-        found = lr_find(vae(), X, steps=5, validation_data=X, verbose=0)
+        found = lr_find(vae(), X, steps=5, max_lr=0.1, validation_data=X, verbose=0)
     assert found.validation_losses is None
 
 
