@@ -1,0 +1,1 @@
+"""Models in the forms that people bring, and the searches on each of them."""
