@@ -68,5 +68,5 @@ def _sample(x: Any, y: Any) -> Any:
     if len({digest(batch) for batch in batches}) <= 1:
         return batches[:1]
     return keras.tree.map_structure(
-        lambda leaf: f"{leaf.shape[1:]} {leaf.dtype}", batches[0], none_is_leaf=False
+        lambda leaf: None if leaf is None else f"{leaf.shape[1:]} {leaf.dtype}", batches[0]
     )
