@@ -121,7 +121,7 @@ class OneCycle(ScheduleCallback):
         """Begin; say so if there is no momentum to cycle. Called by `fit`."""
         super().on_train_begin(logs)
         alone = self._spares and self._overlay is not None and self._overlay.momentum is None
-        if alone and self.params["verbose"]:
+        if alone and (self.params or {}).get("verbose", 1):
             print("OneCycle: the optimizer has no momentum; the learning rate alone is cycled.")
 
 

@@ -23,6 +23,7 @@ from keras_lr.callbacks.one_writer import WriterWatch, refuse_other_drivers
 from keras_lr.callbacks.reading import Reading
 from keras_lr.callbacks.resumed import PLANS, check_goes_on, warn_of_fresh_optimizer
 from keras_lr.callbacks.step_driver import Plan, StepDriver
+from keras_lr.callbacks.updates import check_loop_tells
 
 
 class ScheduleCallback(RestoringCallback, ABC):
@@ -41,7 +42,7 @@ class ScheduleCallback(RestoringCallback, ABC):
         super().__init__()
         self._wanted = check_wanted(self.owner, optimizers)
         self._own_rates: tuple[float, ...] = ()
-        self._seen_before = 0
+        self._seen_before = self._seen_at_epoch = 0
         self._fit_run: FitRun | None = None
         self._plan: Plan | None = None
         self._leaves: list[Any] = []
@@ -146,7 +147,8 @@ class ScheduleCallback(RestoringCallback, ABC):
         if self._position is None or self._driver is None:
             return
         if not self._driver.runner.session.is_fit:
-            self._position.begin_epoch_of_loop(epoch, batches_of(self._leaves[0]))
+            self._seen_at_epoch = batches_of(self._leaves[0])
+            self._position.begin_epoch_of_loop(epoch, self._seen_at_epoch)
             return
         try:
             self._position.begin_epoch(epoch)
@@ -196,8 +198,19 @@ class ScheduleCallback(RestoringCallback, ABC):
         """See whether there was an update. Called by `fit`."""
         if self._driver is None:
             return
+        self._check_loop()
         self._driver.updates.end_epoch(driven=self._driver.drives_learning_rate)
         self._driver.log_in_loop({} if logs is None else logs)
+
+    def _check_loop(self) -> None:
+        """Raise if a loop of the user's own does not say when it makes its updates."""
+        if self._driver is None or self._driver.runner.session.is_fit or self._driver.updates.begun:
+            return
+        try:
+            check_loop_tells(self.owner, batches_of(self._leaves[0]) - self._seen_at_epoch)
+        except ValueError:
+            self.restore()
+            raise
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Give the optimizers their own settings back. Called by `fit`."""

@@ -9,6 +9,24 @@ from keras_lr._keras.state import other_optimizers
 from keras_lr._keras.training_state import TrainingState
 from keras_lr._warnings import warn
 
+FIX = "If train_step uses others, name the model's attributes: optimizers=['d_optimizer']"
+
+
+def check_loop_tells(owner: str, updates: int) -> None:
+    """Raise if a loop of the user's own has made updates and told callbacks of none of its batches.
+
+    Args:
+        owner: The public name of the callback.
+        updates: Batches that the optimizer has seen in the epoch.
+
+    Raises:
+        ValueError: If there are any.
+    """
+    if updates > 0:
+        rule = "a loop of your own must tell of its batches"
+        fix = "Call on_train_batch_begin and on_train_batch_end of the CallbackList around each"
+        raise ValueError(complaint(owner, rule, fix, untold=updates))
+
 
 class UpdateWatch:
     """Sees whether driven optimizers update weights, which a custom `train_step` may do by others.
@@ -17,18 +35,24 @@ class UpdateWatch:
         owner: The public name of the callback.
         model: The model in training.
         leaves: The leaf optimizers that are driven or observed.
+        fix: What to do where others make the updates.
 
     Attributes:
         seen: Whether there has been an update.
     """
 
-    def __init__(self, owner: str, model: Any, leaves: Sequence[Any]) -> None:
-        self._owner, self._leaves = owner, leaves
+    def __init__(self, owner: str, model: Any, leaves: Sequence[Any], fix: str = FIX) -> None:
+        self._owner, self._leaves, self._fix = owner, leaves, fix
         driven = {id(leaf) for leaf in leaves}
         self._others = [each for each in other_optimizers(model) if id(each) not in driven]
         self._before: list[int] | None = None
         self.seen = False
         self._warned = False
+
+    @property
+    def begun(self) -> bool:
+        """Whether a step has come by."""
+        return self._before is not None
 
     def before_step(self, state: TrainingState) -> None:
         """Note where the optimizers stand before the first step."""
@@ -50,11 +74,10 @@ class UpdateWatch:
         if self.seen or self._before is None or self._warned:
             return
         rule = "the optimizer has made no update in a whole epoch, so its learning rate is not used"
-        fix = "If train_step uses others, name the model's attributes: optimizers=['d_optimizer']"
         received = {"optimizers": [leaf.name for leaf in self._leaves]}
         if self._others:
             received["others"] = [each.name for each in self._others]
-        message = complaint(self._owner, rule, fix, **received)
+        message = complaint(self._owner, rule, self._fix, **received)
         if driven:
             raise ValueError(message)
         self._warned = True

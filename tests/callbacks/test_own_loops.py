@@ -8,11 +8,13 @@ from tiny import JIT
 
 from keras_lr import schedules
 from keras_lr.callbacks import (
+    Cooldown,
     CosineWarmRestarts,
     CyclicLR,
     LRScheduler,
     OneCycle,
     ReduceOnPlateauPlus,
+    WeightAverage,
 )
 
 X, Y = data()
@@ -75,6 +77,56 @@ def test_updates_of_ones_own_are_driven(make, params):
     np.testing.assert_allclose(own.rates, spy.rates, rtol=1e-6)
     rates = history["learning_rate"]
     np.testing.assert_allclose(rates, spy.rates[STEPS - 1 :: STEPS], rtol=1e-6)
+    assert float(keras.ops.convert_to_numpy(optimizer.learning_rate)) == 0.5
+    assert not {"compile", "make_train_function", "save"} & set(vars(model))
+
+
+@pytest.mark.parametrize("params", [{}, {"epochs": EPOCHS, "steps": STEPS}])
+def test_one_cycle_without_a_momentum(params):
+    model, optimizer = one_weight(), keras.optimizers.SGD(0.5)
+    model.compile(optimizer, "mse", jit_compile=JIT)
+    cycle = schedules.OneCycle(0.1, steps=STEPS * EPOCHS)
+    loop(model, [OneCycle(0.1, steps=STEPS * EPOCHS)], lambda: update(optimizer, model), **params)
+    expected = cycle.values(range(STEPS * EPOCHS)).sum()
+    np.testing.assert_allclose(moved(model), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("params", [{}, {"epochs": EPOCHS, "steps": STEPS}])
+@pytest.mark.parametrize("drivers", [lambda: [], lambda: [LRScheduler(FALL)]])
+@pytest.mark.parametrize("first", [True, False])
+def test_a_cooldown_of_ones_own_updates(first, drivers, params):
+    model, optimizer = one_weight(), keras.optimizers.SGD(0.1)
+    model.compile(optimizer, "mse", jit_compile=JIT)
+    cooldown = Cooldown(4, at_step=7)
+    callbacks = [cooldown, *drivers()] if first else [*drivers(), cooldown]
+    step = lambda: model.stop_training or update(optimizer, model)  # noqa: E731
+    history = loop(model, callbacks, step, **params)
+    assert "learning_rate" in history
+    before = FALL.values(range(8)) if drivers() else np.full(8, 0.1)
+    expected = [*before[:7], *(before[7] * np.array([1, 0.75, 0.5, 0.25]))]
+    np.testing.assert_allclose(moved(model), np.sum(expected), rtol=1e-5)
+    assert (cooldown.begun_at, model.stop_training) == (7, True)
+    assert float(keras.ops.convert_to_numpy(optimizer.learning_rate)) == np.float32(0.1)
+
+
+def test_an_average_over_ones_own_updates():
+    model, optimizer = one_weight(), keras.optimizers.SGD(0.5)
+    model.compile(optimizer, "mse", jit_compile=JIT)
+    loop(model, [WeightAverage(None)], lambda: update(optimizer, model))
+    mean = 0.5 * np.mean(range(1, STEPS * EPOCHS + 1))
+    np.testing.assert_allclose(moved(model), mean, rtol=1e-5)
+
+
+@pytest.mark.parametrize("make", [lambda: LRScheduler(FALL), lambda: Cooldown(4, at_step=2)])
+def test_a_loop_that_tells_of_no_batch_is_refused(make):
+    model, optimizer = one_weight(), keras.optimizers.SGD(0.5)
+    model.compile(optimizer, "mse", jit_compile=JIT)
+    callbacks = keras.callbacks.CallbackList([make()], model=model)
+    callbacks.on_train_begin()
+    callbacks.on_epoch_begin(0)
+    update(optimizer, model)
+    with pytest.raises(ValueError, match=r"on_train_batch_begin"):
+        callbacks.on_epoch_end(0, {"loss": 1.0})
     assert float(keras.ops.convert_to_numpy(optimizer.learning_rate)) == 0.5
     assert not {"compile", "make_train_function", "save"} & set(vars(model))
 
@@ -184,10 +236,12 @@ def test_an_optimizer_that_makes_no_update_is_never_logged_as_driven(make):
 
 
 @own_step
-def test_nor_scaled_by_a_plateau_nor_logged():
+def test_nor_scaled_by_a_plateau_nor_cooled_nor_logged():
     ones = ONES.repeat(STEPS, 0)
     with pytest.raises(ValueError, match="has made no update"):
         fit(pair(), (ones, ones), ReduceOnPlateauPlus("loss"))
+    with pytest.raises(ValueError, match="has made no update"):
+        fit(pair(), (ones, ones), Cooldown(2, at_step=1))
     with pytest.warns(UserWarning, match="has made no update"):
         history = fit(pair(), (ones, ones), LRScheduler())
     assert "learning_rate" not in history

@@ -234,22 +234,31 @@ class Cooldown(RestoringCallback):
             return
         if run.pace is not None:
             run.pace.begin_batch(batch)
-        begin = run.due()
-        if begin is not None:
-            self.model  # noqa: B018  brings the variables up to date on JAX
-            run.prepare(begin)
+        self._look(run)
+        if run.steps is not None:
+            run.steps.runner.begin_batch()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Look at the clock. Called by `fit`."""
-        if self._run is not None and self._run.pace is not None:
-            self._run.pace.end_batch()
+        run = self._run
+        if run is None or run.over:
+            return
+        if run.pace is not None:
+            run.pace.end_batch()
+        if run.steps is not None and not run.steps.runner.session.is_fit:
+            run.steps.runner.end_batch({} if logs is None else logs)
+            self._look(run)  # before another callback begins the next batch
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """See whether the metric has stalled; save the state. Called by `fit`."""
         if self._run is None or self._run.over:
             return
         self.model  # noqa: B018  brings the variables up to date on JAX
-        self._run.end_epoch(logs or {})
+        try:
+            self._run.end_epoch({} if logs is None else logs)
+        except ValueError:
+            self.restore()
+            raise
         if self._files is not None:
             self._files.save(epoch + 1, self._run.get_state(), {})
 
@@ -268,6 +277,13 @@ class Cooldown(RestoringCallback):
         """
         if self._run is not None:
             self._run.stop()
+
+    def _look(self, run: CooldownRun) -> None:
+        """Begin the cooldown if it is time to."""
+        begin = run.due()
+        if begin is not None:
+            self.model  # noqa: B018  brings the variables up to date on JAX
+            run.prepare(begin)
 
     def _saved(self, epoch: int) -> Mapping[str, Any] | None:
         """Return what a former fit has left to go on from."""

@@ -92,6 +92,7 @@ class CooldownRun:
         if judge is not None:
             self._stall = Stall(judge, wishes.patience, wishes.min_delta)
         self._session = FitSession(model)
+        self._seen_at_epoch = 0
         self._interrupt: FirstInterrupt | None = None
         if wishes.on_interrupt:
             self._interrupt = FirstInterrupt(self._is_wish)
@@ -109,7 +110,7 @@ class CooldownRun:
             ValueError: If there is another cooldown, or the fit's position cannot be known.
         """
         if self.steps is not None:
-            self.steps.position.begin_epoch(epoch)
+            self._go_to(self.steps.position, epoch)
             return False
         model = self._model
         if has_hook(model, OWNER):
@@ -120,8 +121,9 @@ class CooldownRun:
         self.steps = CooldownSteps(model, position, self._wishes.shape, self.pace)
         attach(model, self.steps)
         put_first(model, self.steps)
-        position.begin_epoch(epoch)
-        position.align(batches_seen(model))
+        self._go_to(position, epoch)
+        if self._session.is_fit:
+            position.align(batches_seen(model))
         return True
 
     def due(self) -> int | None:
@@ -168,12 +170,14 @@ class CooldownRun:
         else:
             steps.begin, steps.is_over = begin, True  # long ago, in a fit before this one
 
-    def end_epoch(self, logs: Mapping[str, Any]) -> None:
+    def end_epoch(self, logs: dict[str, Any]) -> None:
         """See whether the metric has stalled.
 
         Raises:
-            ValueError: If it is not in the logs.
+            ValueError: If it is not in the logs, or if the epoch has made no update.
         """
+        if self.steps is not None:
+            self.steps.end_epoch(batches_seen(self._model) - self._seen_at_epoch, logs)
         if self._stall is None or self.begun_at is not None:
             return
         if self._stall.end_epoch(self._model, logs, has_data=self._has_validation):
@@ -203,6 +207,14 @@ class CooldownRun:
             self._stall.set_state(state["stall"])
         if self.steps is not None:
             self.steps.set_state(state)
+
+    def _go_to(self, position: Position, epoch: int) -> None:
+        """Go to an epoch's first step; in a loop of the user's own the optimizer tells it."""
+        self._seen_at_epoch = batches_seen(self._model)
+        if self._session.is_fit:
+            position.begin_epoch(epoch)
+        else:
+            position.begin_epoch_of_loop(epoch, self._seen_at_epoch)
 
     def _moments(self, position: Position) -> dict[int, str]:
         """Return the updates named beforehand, and by what."""

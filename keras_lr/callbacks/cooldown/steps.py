@@ -11,6 +11,11 @@ from keras_lr._keras.training_state import TrainingState
 from keras_lr.callbacks.cooldown.descent import OWNER, Descent, Pace, Shape, factor
 from keras_lr.callbacks.fit_run import Position
 from keras_lr.callbacks.observed import Observed, with_largest
+from keras_lr.callbacks.updates import UpdateWatch, check_loop_tells
+
+NO_DRIVER = (
+    "If train_step uses others, let LRScheduler(schedule, optimizers=['d_optimizer']) drive them"
+)
 
 
 class CooldownSteps(StepHook):
@@ -39,10 +44,13 @@ class CooldownSteps(StepHook):
         self.is_cooling = self.is_over = False
         self._model, self._shape, self._pace = model, shape, pace
         self._driven = is_driven(model)
-        self._observed = None if self._driven else Observed(named_leaves(model, None, OWNER))
+        self._observed: Observed | None = None
+        self._updates: UpdateWatch | None = None
+        self._observe()
         self._rates: CooledRates | None = None
         self._cooling: Cooling | None = None
         self._applied: dict[str, float] = {}
+        self._logged: dict[str, float] = {}
 
     def prepare(self, begin: int, descent: Descent, bases: list[float] | None = None) -> None:
         """Get ready to cool down, between two executions.
@@ -73,6 +81,8 @@ class CooldownSteps(StepHook):
     def before_step(self, state: TrainingState) -> None:
         """Set the rates of the coming update, or tell their driver what to make of them."""
         position = self.position
+        if self._updates is not None:
+            self._updates.before_step(state)
         if self.begin is not None and not self.is_cooling and not self.is_over:
             self.is_cooling = position.update >= self.begin and position.between_updates
         if not self.is_cooling:
@@ -85,9 +95,11 @@ class CooldownSteps(StepHook):
 
     def after_step(self, state: TrainingState, logs: dict[str, Any]) -> None:
         """Log them; stop the fit when they have come down."""
-        if self._observed is not None:  # else a driver does so
+        made = self._updates is not None and self._updates.after_step(state)
+        if self._observed is not None and made:  # else a driver does so
             applied = self._applied if self.is_cooling else self._observed.last(state)
-            logs.update(with_largest(applied))
+            self._logged = with_largest(applied)
+            logs.update(self._logged)
         self.position.advance()
         if not self.is_cooling or not self.position.between_updates:
             return
@@ -101,6 +113,24 @@ class CooldownSteps(StepHook):
         if self.descent.left == 0:
             self.is_over = self._model.stop_training = True
 
+    def end_epoch(self, updates: int, logs: dict[str, Any]) -> None:
+        """See whether there was an update, and whether a loop of the user's own said when.
+
+        Args:
+            updates: Batches that the optimizer has seen in the epoch.
+            logs: Of the epoch; those of such a loop do not have the learning rate yet.
+
+        Raises:
+            ValueError: If not.
+        """
+        if self._updates is None:  # a driver sees to it
+            return
+        if not self.runner.session.is_fit:
+            if not self._updates.begun:
+                check_loop_tells(OWNER, updates)
+            logs.update(self._logged | logs)
+        self._updates.end_epoch(driven=True)
+
     @property
     def has_schedule(self) -> bool:
         """Whether a schedule is compiled into the step, which fixes the cooldown's length."""
@@ -112,8 +142,16 @@ class CooldownSteps(StepHook):
 
     def on_compiled(self, state: TrainingState) -> None:
         """Go on at the same place with the rates of the new one."""
+        self._observe()
         if self.begin is not None and not self.is_over:
             self.prepare(self.begin, self.descent)
+
+    def _observe(self) -> None:
+        """Look at the optimizers themselves where no driver does."""
+        if not self._driven:
+            leaves = named_leaves(self._model, None, OWNER)
+            self._observed = Observed(leaves)
+            self._updates = UpdateWatch(OWNER, self._model, list(leaves.values()), NO_DRIVER)
 
     def on_interrupt(self) -> None:
         """Put the learning rates back: an exception is on its way out of `fit`."""

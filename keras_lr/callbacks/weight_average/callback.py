@@ -212,6 +212,16 @@ class WeightAverage(RestoringCallback):
             self.restore()
             raise
 
+    def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Look out for the update, in a loop of the user's own. Called by `fit`."""
+        if self._run is not None and self._run.runner is not None:
+            self._run.runner.begin_batch()
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Average the weights after it. Called by `fit`."""
+        if self._run is not None and self._run.runner is not None:
+            self._run.runner.end_batch({} if logs is None else logs)
+
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Keep the best average; save all. Called by `fit`."""
         run = self._run

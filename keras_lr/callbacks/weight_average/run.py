@@ -92,6 +92,11 @@ class AverageRun:
         index = best.kept if self.over and best is not None else self.averages.kept
         return self._wishes.decays[index]
 
+    @property
+    def runner(self) -> Any:
+        """What runs the hook around each step, while there is one."""
+        return None if self.over or self._steps is None else self._steps.runner
+
     def begin(self, epochs: int, batches: int | None) -> None:
         """Begin, when every other callback has begun.
 
