@@ -11,6 +11,8 @@ from keras_lr._checks import check_choice, complaint
 from keras_lr._keras.monitor import metric_direction
 from keras_lr._keras.values import as_numpy
 
+MODES = ("auto", "min", "max")
+
 
 @dataclass(frozen=True)
 class Judge:
@@ -27,7 +29,7 @@ class Judge:
     mode: Literal["auto", "min", "max"] = "auto"
 
     def __post_init__(self) -> None:
-        check_choice(self.owner, ("auto", "min", "max"), mode=self.mode)
+        check_choice(self.owner, MODES, mode=self.mode)
         if not isinstance(self.monitor, str):
             rule, fix = "monitor must be a name in the logs", 'Pass "val_loss", for example'
             raise TypeError(complaint(self.owner, rule, fix, monitor=self.monitor))

@@ -1,6 +1,7 @@
 """`Cooldown`: each rate applied by the unit-gradient oracle, on top of whatever sets the rate."""
 
 import json
+import math
 import signal
 import threading
 
@@ -417,6 +418,27 @@ def test_a_state_goes_through_json():
             other.set_state(state)
     with pytest.raises(RuntimeError, match="Call fit first"):
         Cooldown(1).get_state()
+
+
+@pytest.mark.parametrize(
+    "part", ["begin", "descent", "bases", "reason", "asked", "stall"], ids=lambda part: part
+)
+@pytest.mark.parametrize("damage", [-5, math.nan, "x", {}, [1, "x"], [None], True])
+def test_a_damaged_state_is_refused(part, damage):
+    cooldown = Cooldown(3, at_step=1)
+    fit(network(keras.optimizers.SGD(0.1)), data(), cooldown)
+    state = cooldown.get_state()
+    cooldown.set_state(state)
+    if isinstance(damage, str) and part in ("reason", "asked"):
+        return
+    with pytest.raises(ValueError, match=f"^Cooldown: .*{part}") as refusal:
+        cooldown.set_state({**state, part: damage})
+    assert len(str(refusal.value)) < 300
+
+
+def test_the_mode_is_checked_without_a_metric_too():
+    with pytest.raises(ValueError, match="mode must be one of"):
+        Cooldown(3, mode="no")
 
 
 def test_a_second_fit_begins_afresh():

@@ -1,5 +1,7 @@
 """`WeightAverage` beside its formula in NumPy, seen by whatever evaluates or saves, resumable."""
 
+import math
+
 import keras
 import numpy as np
 import pytest
@@ -270,6 +272,28 @@ def test_a_state_goes_on_in_another_process():
     other.set_state(average.get_state())
     fit(second, (X, Y), other, initial_epoch=2, epochs=4)
     assert_close([everything(second)], [everything(whole)], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("damage", [-5, math.nan, "x", {}, [1, "x"], [None], True, 7])
+@pytest.mark.parametrize(
+    "part", ["decays", "taken", "kept", "averages", "best", "steps", "training"]
+)
+def test_a_damaged_state_is_refused(part, damage):
+    if (part, damage) in [("taken", 7), ("decays", [None])]:  # whole, of another callback
+        return
+    average = averaged(decay=0.9)
+    fit(sgd(), (X, Y), average)
+    state = average.get_state()
+    average.set_state(state)
+    with pytest.raises(ValueError, match=f"^WeightAverage: .*{part}") as refusal:
+        average.set_state({**state, part: damage})
+    assert len(str(refusal.value)) < 300
+
+
+@pytest.mark.parametrize("batch_norm", ["no", math.nan, 2.5, b"1", 1 + 2j])
+def test_what_is_no_data_for_statistics_is_refused(batch_norm):
+    with pytest.raises(TypeError, match="batch_norm must be data"):
+        WeightAverage(batch_norm=batch_norm)
 
 
 class Crash(keras.callbacks.Callback):

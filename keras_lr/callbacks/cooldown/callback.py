@@ -16,8 +16,9 @@ from keras_lr._keras.restoring import RestoringCallback
 from keras_lr._keras.training import tidy_up
 from keras_lr.callbacks.cooldown.descent import OWNER, SHAPES, Shape, seconds_of
 from keras_lr.callbacks.cooldown.run import CooldownRun, Wishes
+from keras_lr.callbacks.cooldown.saved import check_state
 from keras_lr.callbacks.epoch_files import EpochFiles
-from keras_lr.callbacks.judge import Judge
+from keras_lr.callbacks.judge import MODES, Judge
 
 
 class Cooldown(RestoringCallback):
@@ -126,6 +127,7 @@ class Cooldown(RestoringCallback):
             fix = 'Pass both, such as monitor="val_loss", patience=5'
             raise ValueError(complaint(OWNER, rule, fix, monitor=monitor, patience=patience))
         check_number(OWNER, "Pass 0 for any change", at_least=0.0, min_delta=min_delta)
+        check_choice(OWNER, MODES, mode=mode)
         judge = None
         if monitor is not None:
             check_integer(OWNER, "Count in epochs", at_least=1, patience=patience)
@@ -190,14 +192,9 @@ class Cooldown(RestoringCallback):
 
         Raises:
             TypeError: If it is not a dictionary.
-            ValueError: If parts of what `get_state` returns are missing.
+            ValueError: If parts of what `get_state` returns are missing or damaged.
         """
-        rule, fix = "a state must be what get_state returned", "Pass that"
-        if not isinstance(state, Mapping):
-            raise TypeError(complaint(OWNER, rule, fix, state=type(state)))
-        missing = sorted({"begin", "descent", "bases", "reason", "asked", "stall"} - set(state))
-        if missing:
-            raise ValueError(complaint(OWNER, rule, fix, missing=missing))
+        check_state(state)
         self._to_load = state
 
     # --- what fit calls -------------------------------------------------------------------------
@@ -291,4 +288,6 @@ class Cooldown(RestoringCallback):
         if state is None and self._files is not None and epoch > 0:
             saved = self._files.load(epoch)
             state = None if saved is None else saved[0]
+            if state is not None:
+                check_state(state)
         return state

@@ -183,7 +183,7 @@ class WeightAverage(RestoringCallback):
 
         Raises:
             TypeError: If it is not a dictionary.
-            ValueError: If parts of what `get_state` returns are missing.
+            ValueError: If parts of what `get_state` returns are missing or damaged.
         """
         check_state(state)
         self._to_load = state

@@ -197,7 +197,10 @@ class ModelAverages:
             raise ValueError(complaint(OWNER, rule, fix, decays=list(state["decays"])))
         shapes = [tuple(each.shape) for each in self.variables]
         best = state["best"]
-        for arrays in [*state["averages"], *([] if best is None else [best["arrays"]])]:
+        given = [*state["averages"], *([] if best is None else [best["arrays"]])]
+        if len(state["training"]):
+            given.append(state["training"])
+        for arrays in given:
             if [np.shape(array) for array in arrays] != shapes:
                 rule = "a state fits only a model with weights of the same shapes"
                 raise ValueError(complaint(OWNER, rule, fix, arrays=len(arrays)))

@@ -1,30 +1,60 @@
 """The state of `WeightAverage` as a file holds it: plain values, and arrays by names."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from keras_lr._checks import complaint
+from keras_lr.callbacks.saved_parts import (
+    FIX,
+    RULE,
+    check_parts,
+    is_count,
+    is_number,
+    is_rate,
+    list_of,
+    mapping_of,
+    or_none,
+)
 from keras_lr.callbacks.weight_average.averaging import OWNER
 
 Arrays = dict[str, np.ndarray]
 
 
 def check_state(state: Any) -> None:
-    """Raise unless a state has the parts that `WeightAverage.get_state` returns.
+    """Raise unless a state is one that `WeightAverage.get_state` returns.
 
     Raises:
         TypeError: If it is not a dictionary.
-        ValueError: If a part is missing.
+        ValueError: If a part is missing or damaged.
     """
-    rule, fix = "a state must be what get_state returned", "Pass that"
-    if not isinstance(state, Mapping):
-        raise TypeError(complaint(OWNER, rule, fix, state=type(state)))
-    parts = {"decays", "taken", "kept", "averages", "best", "steps", "training"}
-    missing = sorted(parts - set(state))
-    if missing:
-        raise ValueError(complaint(OWNER, rule, fix, missing=missing))
+    check_parts(OWNER, state, _PARTS)
+    decays, averages, best = len(state["decays"]), len(state["averages"]), state["best"]
+    if averages != (decays if state["taken"] else 0):
+        raise ValueError(complaint(OWNER, f"{RULE}; averages are missing", FIX, averages=averages))
+    kept = max(state["kept"], 0 if best is None else best["kept"])
+    if kept >= decays:
+        rule = f"{RULE}; kept is damaged"
+        raise ValueError(complaint(OWNER, rule, FIX, kept=kept, decays=decays))
+
+
+def _is_array(value: Any) -> bool:
+    return isinstance(value, np.ndarray) and value.dtype.kind not in "OSU"
+
+
+_is_weights = list_of(_is_array)
+_PARTS: Mapping[str, Callable[[Any], bool]] = {
+    "decays": list_of(or_none(is_rate)),
+    "taken": is_count,
+    "kept": is_count,
+    "averages": list_of(_is_weights),
+    "best": or_none(
+        mapping_of({"value": is_number, "epoch": is_count, "kept": is_count, "arrays": _is_weights})
+    ),
+    "steps": mapping_of({"batch": is_count, "begin": or_none(is_count)}),
+    "training": _is_weights,
+}
 
 
 def packed(state: Mapping[str, Any]) -> tuple[dict[str, Any], Arrays]:

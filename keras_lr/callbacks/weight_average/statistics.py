@@ -14,7 +14,11 @@ from keras_lr.callbacks.weight_average.averaging import OWNER
 
 
 def check_batch_norm(batch_norm: Any) -> None:
-    """Raise if a number of batches is none, or `True` was passed."""
+    """Raise if it is neither data nor a number of batches; `True` is none."""
+    if isinstance(batch_norm, str | bytes | complex | float | np.floating):
+        rule = "batch_norm must be data, a number of batches, None or False"
+        fix = "Pass one of these"
+        raise TypeError(complaint(OWNER, rule, fix, batch_norm=batch_norm))
     if isinstance(batch_norm, int | np.integer) and batch_norm is not False:
         fix = "Pass how many of the fit's batches to use, or data, or False"
         check_integer(OWNER, fix, at_least=1, batch_norm=batch_norm)
