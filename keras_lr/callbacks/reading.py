@@ -117,7 +117,8 @@ def checked(owner: str, name: str, value: Any, position: Position) -> float:
 
     Raises:
         TypeError: If it is no number.
-        ValueError: If it is negative, not a number, or not finite in float32.
+        ValueError: If it is negative, not a number, or not finite in float32; a momentum also above
+            1, as Keras' optimizers refuse it.
     """
     where = f"at step {position.update}, in epoch {position.epoch}"
     try:
@@ -125,6 +126,9 @@ def checked(owner: str, name: str, value: Any, position: Position) -> float:
     except (TypeError, ValueError) as error:
         rule, fix = f"{name} must give a number {where}", "Return a float"
         raise TypeError(complaint(owner, rule, fix, value=value)) from error
+    if name == "momentum" and number > 1.0:
+        rule, fix = f"momentum must be at most 1 {where}", "Return a float from 0 to 1"
+        raise ValueError(complaint(owner, rule, fix, value=number))
     if not 0.0 <= number < GREATEST:
         rule = f"{name} must be finite and not negative {where}"
         if number >= GREATEST:

@@ -361,6 +361,13 @@ def cut_off(model):
     return error  # which holds the fit
 
 
+def test_a_momentum_that_keras_would_refuse_is_refused():
+    model = network(keras.optimizers.SGD(0.1, momentum=0.9))
+    with pytest.raises(ValueError, match="momentum must be at most 1 at step 2, in epoch 0"):
+        fit(model, (X, Y), LRScheduler(momentum=lambda step: 2.0 if step >= 2 else 1.0))
+    assert model.optimizer.momentum == 0.9
+
+
 @pytest.mark.parametrize("again", [lambda: LRScheduler(momentum=lambda step: 0.7), Spy])
 def test_the_next_fit_begins_with_the_optimizers_own_settings(again):
     model = network(keras.optimizers.SGD(0.1, momentum=0.9))

@@ -274,6 +274,16 @@ def test_a_state_goes_on_in_another_process():
     assert_close([everything(second)], [everything(whole)], rtol=0, atol=0)
 
 
+def test_a_loop_over_single_epochs_is_not_told_that_it_is_over(recwarn):
+    whole, parts = sgd(), sgd()
+    fit(whole, (X, Y), averaged(start_epochs=2), epochs=4)
+    average = averaged(start_epochs=2)
+    for epoch in range(4):
+        fit(parts, (X, Y), average, initial_epoch=epoch, epochs=epoch + 1)
+    assert_close([everything(parts)], [everything(whole)], rtol=0, atol=0)
+    assert not [each for each in recwarn if "WeightAverage" in str(each.message)]
+
+
 @pytest.mark.parametrize("damage", [-5, math.nan, "x", {}, [1, "x"], [None], True, 7])
 @pytest.mark.parametrize(
     "part", ["decays", "taken", "kept", "averages", "best", "steps", "training"]

@@ -11,6 +11,7 @@ from keras_lr._keras.averaged import average_in_use
 from keras_lr._keras.learning_rate import known_leaves
 from keras_lr._keras.monitor import has_validation_data
 from keras_lr._keras.position import accumulation_steps
+from keras_lr._keras.running_fit import fit_argument
 from keras_lr._keras.several_averages import SeveralAveragesView
 from keras_lr._keras.training import attach, detach
 from keras_lr._keras.values import read_variable
@@ -73,7 +74,7 @@ class AverageRun:
             received = {"also": type(present).__name__}
             raise ValueError(complaint(OWNER, rule, "Leave one of them out", **received))
         self.averages = ModelAverages(model, wishes.decays)
-        self.begun = self.over = False
+        self.begun = self.over = self._may_go_on = False
         self._model, self._wishes = model, wishes
         self._statistics: StatisticsData | None = None
         self._steps: AverageSteps | None = None
@@ -116,6 +117,7 @@ class AverageRun:
             accumulation=accumulation_steps(model),
             learning_rates=(),
             optimizers=tuple(leaf.name for leaf in leaves),
+            first_epoch=fit_argument(model, "initial_epoch") or 0,
         )
         if wishes.timing.every_epochs is not None:
             run.known_batches(every_epochs=wishes.timing.every_epochs)
@@ -123,6 +125,7 @@ class AverageRun:
             self._statistics = StatisticsData(wishes.batch_norm, model)
         self._steps = AverageSteps(model, self.averages, wishes.timing, Position(run))
         attach(model, self._steps)
+        self._may_go_on = run.may_be_part
         self.begun = True
 
     def begin_epoch(self, epoch: int) -> None:
@@ -161,7 +164,7 @@ class AverageRun:
         statistics = self._statistics
         self.stop()
         if averages.taken == 0:
-            if self.begun:
+            if self.begun and not self._may_go_on:
                 rule = "the fit is over before any weights were averaged"
                 fix = "Begin the average earlier; the model has its last weights"
                 warn(complaint(OWNER, rule, fix, **_starts(wishes.timing)))
