@@ -4,6 +4,7 @@ import contextlib
 import random
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Any
 
 import keras
@@ -13,6 +14,7 @@ from keras.src.random.seed_generator import make_default_seed
 
 from keras_lr._checks import complaint
 from keras_lr._keras.backend import ON_JAX, ON_TORCH
+from keras_lr._keras.build import layers_of
 from keras_lr._keras.patch import Patch
 from keras_lr._keras.training_state import TrainingState
 from keras_lr._keras.values import read_variable, rounding, write_variable
@@ -80,6 +82,25 @@ def other_optimizers(model: Any) -> list[Any]:
     return [] if ON_JAX else [each for each in held if each is not compiled]
 
 
+def uncounted_variables(model: Any) -> list[Any]:
+    """Return variables that layers hold and Keras does not count: the states of stateful RNNs.
+
+    On JAX there are none: a training step cannot change what Keras does not count.
+    """
+    if ON_JAX:
+        return []
+    held = [_variables_in(value) for layer in layers_of(model) for value in vars(layer).values()]
+    return list(chain.from_iterable(held))
+
+
+def _variables_in(value: Any) -> Iterator[Any]:
+    if isinstance(value, keras.Variable):
+        yield value
+    elif isinstance(value, list | tuple | dict):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from _variables_in(each)
+
+
 def make_new(optimizer: Any) -> None:
     """Give an optimizer the values it is built with."""
     new = type(optimizer).from_config(optimizer.get_config())
@@ -96,6 +117,7 @@ class ModelSnapshot:
         others = other_optimizers(model)
         held = [variable for each in others if each.built for variable in each.variables]
         self._not_built = [each for each in others if not each.built]
+        held += uncounted_variables(model)
         self._variables = VariableSnapshot([*model_variables(model), *held], state.read)
         self._attributes = {
             name: value

@@ -1,6 +1,5 @@
 """The learning-rate range test in one call."""
 
-import operator
 import warnings
 from dataclasses import replace
 from types import GeneratorType
@@ -11,7 +10,7 @@ import numpy as np
 
 from keras_lr._checks import complaining_as, complaint
 from keras_lr._keras.batch_loss import Monitor
-from keras_lr._keras.data import FitData, is_arrays
+from keras_lr._keras.data import FitData
 from keras_lr._keras.own_fit import prepared_by_own_fit
 from keras_lr._keras.position import accumulation_steps
 from keras_lr._keras.seeding import peeks_kept
@@ -119,7 +118,6 @@ def lr_find(
         (arXiv:1506.01186).
     """
     check_model("lr_find", model)
-    _check_data(x)
     check_feeding("lr_find", batch_size, steps_per_epoch, shuffle)
     (x, y, sample_weight), validation = with_validation(
         "lr_find",
@@ -212,16 +210,3 @@ def _interrupted(result: RangeTestResult) -> RangeTestResult:
     made = int(np.isfinite(result.losses).sum())
     say_interrupted("lr_find", f"{made} of {result.steps} steps")
     return replace(result, stop_reason=INTERRUPTED)
-
-
-def _check_data(x: Any) -> None:
-    leaves = keras.tree.flatten(x) if x is not None and is_arrays(x) else [x]
-    if x is None or not leaves or any(operator.length_hint(leaf, 1) == 0 for leaf in leaves):
-        rule = "x must hold at least one batch"
-        raise ValueError(complaint("lr_find", rule, "Pass the data to train on", x=_summary(x)))
-
-
-def _summary(x: Any) -> object:
-    if x is None or not is_arrays(x):
-        return x
-    return keras.tree.map_structure(lambda leaf: f"array of shape {leaf.shape}", x)

@@ -1,8 +1,9 @@
 """Refusals of data that `Model.fit` would not take, in one form and before anything is trained."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from numbers import Integral, Real
+from types import GeneratorType
 from typing import Any
 
 import keras
@@ -57,7 +58,7 @@ def check_data(
         hint: What else may have been meant by `y`, if `x` is a dataset.
     """
     check_class_weight(owner, data.class_weight)
-    if isinstance(data.x, Iterator) or has_own_fit(model):
+    if isinstance(data.x, GeneratorType) or has_own_fit(model):
         return
     if _is_empty(data.x):
         rule, fix = f"{name} must hold at least one batch", "Pass arrays or a dataset"
@@ -78,7 +79,7 @@ def check_data(
         raise ValueError(complaint(owner, rule, "Pass an array or None", **received))
     try:
         with generators_kept():  # data may draw random numbers as it is looked at
-            _ = data.adapter
+            empty = data.adapter.num_batches == 0
     except (TypeError, ValueError, LookupError, AttributeError, OverflowError) as error:
         said = " ".join(str(error).split())
         which = "one number of samples" if "cardinality" in said else "data that Model.fit takes"
@@ -87,6 +88,9 @@ def check_data(
             rule += f" ({shortened(said, _LONGEST_REASON)})"
         fix = "Pass arrays of equal length, or a dataset"
         raise ValueError(complaint(owner, rule, fix, **received)) from error
+    if empty:
+        rule, fix = f"{name} must hold at least one batch", "Pass data that does"
+        raise ValueError(complaint(owner, rule, fix, **{name: _form(data.x)}))
 
 
 def unpacked(owner: str, validation_data: Any) -> tuple[Any, Any, Any]:

@@ -6,7 +6,7 @@ import pytest
 from searches import SEARCHES, X, Y
 from tiny import JIT, compiled, identical, network, values
 
-from keras_lr import LRRangeTest, lr_find, tune_lr
+from keras_lr import LRRangeTest, lr_find, lr_sweep, tune_lr
 
 
 def with_metric():
@@ -23,6 +23,31 @@ def test_metrics_have_the_values_of_the_last_fit(search):
     SEARCHES[search](model)
     assert model.get_metrics_result() == before
     assert before["mae"] > 0
+
+
+def recurrent_network():
+    """A recurrent network whose states go on from batch to batch: Keras does not count them."""
+    keras.utils.set_random_seed(0)
+    recurrent = keras.layers.SimpleRNN(4, stateful=True)  # of others torch takes no gradient
+    layers = [keras.layers.Reshape((2, 4)), recurrent, keras.layers.Dense(1)]
+    model = keras.Sequential([keras.Input(batch_shape=(32, 8)), *layers])
+    model.compile("sgd", "mse", jit_compile=JIT)
+    return model, recurrent.states[0]
+
+
+@pytest.mark.parametrize("search", SEARCHES)
+def test_states_of_recurrent_layers_are_as_before(search):
+    model, state = recurrent_network()
+    before = np.full((32, 4), 0.5, "float32")
+    state.assign(before)
+    SEARCHES[search](model)
+    assert np.array_equal(keras.ops.convert_to_numpy(state.value), before)
+
+
+def test_every_lane_begins_with_the_same_states_of_recurrent_layers():
+    both = lr_sweep(recurrent_network()[0], X, Y, [1e-3, 1e-2], 4, verbose=0)
+    alone = lr_sweep(recurrent_network()[0], X, Y, [1e-2], 4, verbose=0)
+    assert np.array_equal(both.losses[1], alone.losses[0])
 
 
 class Searches(keras.callbacks.Callback):

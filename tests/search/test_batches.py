@@ -83,5 +83,5 @@ def test_data_without_a_batch_is_refused():
         def __len__(self):
             return 0
 
-    with pytest.raises(ValueError, match="test: the data must hold at least one batch"):
+    with pytest.raises(ValueError, match="test: x must hold at least one batch"):
         TrainingData("test", Empty()).batches(3, 0)

@@ -91,6 +91,37 @@ def test_lengths_that_do_not_agree(monkeypatch, model, search, value):
     assert next(iter(value)) in message
 
 
+class Empty(Batches):
+    def __len__(self):
+        return 0
+
+
+class CountedElsewhere(Batches):
+    """Says how many batches there are without a length."""
+
+    num_batches = 0
+
+    def __len__(self):
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize("search", SEARCHES)
+@pytest.mark.parametrize("value", [Empty, CountedElsewhere, lambda: iter([(X, Y)])])
+def test_what_holds_no_batch_that_can_be_taken_again(monkeypatch, model, search, value):
+    message = refused(monkeypatch, model, search, x=value(), y=None)
+    assert "x" in message
+    if search in LOOKED_AT:
+        message = refused(monkeypatch, model, search, validation_data=value())
+        assert "validation_data" in message
+
+
+@pytest.mark.parametrize("search", SEARCHES)
+def test_batches_without_a_length_are_searched(model, search):
+    batches = CountedElsewhere()
+    batches.num_batches = 3
+    assert search(model, batches, **{"verbose": 0} | SEARCHES[search])
+
+
 @pytest.mark.parametrize("search", SEARCHES)
 @pytest.mark.parametrize(
     "value", [None, 3, "a", [], [None], {}, np.array(0.1), X[:0], object(), len], ids=shown
