@@ -164,6 +164,11 @@ class Position:
         return (self.batch + self._lead) // self._accumulation
 
     @property
+    def accumulation(self) -> int:
+        """Batches per update of the present optimizer."""
+        return self._accumulation
+
+    @property
     def micro_step(self) -> int:
         """Batches that have been accumulated for the next update."""
         return (self.batch + self._lead) % self._accumulation

@@ -8,11 +8,13 @@ from tiny import JIT
 
 from keras_lr import LRRangeTest, schedules
 from keras_lr.callbacks import (
+    Cooldown,
     CosineWarmRestarts,
     CyclicLR,
     LRScheduler,
     OneCycle,
     ReduceOnPlateauPlus,
+    WeightAverage,
 )
 
 ONES = np.ones((48, 1), "float32")
@@ -239,3 +241,15 @@ def test_a_range_test_refuses_and_changes_nothing():
         fit(model, (ONES, ONES), LRRangeTest(steps=20), again, epochs=9)
     assert (model.optimizer, moved(model)) == before
     assert "compile" not in vars(model)
+
+
+@pytest.mark.parametrize("batches", [1, 2])
+def test_a_cooldown_and_an_average_count_the_updates_of_the_new_optimizer(batches):
+    model = displacement(keras.optimizers.SGD(0.5))
+    new = keras.optimizers.SGD(0.1, gradient_accumulation_steps=batches if batches > 1 else None)
+    again = Again(compile_again, at=1, optimizer=new)
+    cooldown, average = Cooldown(2, at_step=STEPS + 1), WeightAverage(None)
+    history = fit(model, (ONES, ONES), cooldown, average, again, epochs=4)
+    rates = [0.5] * STEPS + [0.1, 0.1, 0.05]
+    np.testing.assert_allclose(moved(model), np.mean(np.cumsum(rates)), rtol=1e-5)
+    assert history["learning_rate"][:2] == pytest.approx([0.5, 0.05])

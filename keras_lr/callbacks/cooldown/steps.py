@@ -5,6 +5,7 @@ from typing import Any
 
 from keras_lr._keras.cooling import CooledRates, Cooling
 from keras_lr._keras.named_optimizers import named_leaves
+from keras_lr._keras.position import accumulation_steps, batches_seen
 from keras_lr._keras.scaled_rates import is_driven
 from keras_lr._keras.step import StepHook
 from keras_lr._keras.training_state import TrainingState
@@ -65,7 +66,7 @@ class CooldownSteps(StepHook):
             self._cooling = Cooling(bases or ())
             return
         position = self.position
-        ahead = max(begin - position.update, 0) * position.run.accumulation
+        ahead = max(begin - position.update, 0) * position.accumulation
         if ahead:
             ahead -= position.micro_step
         self._rates = CooledRates(
@@ -142,6 +143,7 @@ class CooldownSteps(StepHook):
 
     def on_compiled(self, state: TrainingState) -> None:
         """Go on at the same place with the rates of the new one."""
+        self.position.change_optimizer(accumulation_steps(self._model), batches_seen(self._model))
         self._observe()
         if self.begin is not None and not self.is_over:
             self.prepare(self.begin, self.descent)

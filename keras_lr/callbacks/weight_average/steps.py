@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from keras_lr._keras.position import batches_seen, skips_updates
+from keras_lr._keras.position import accumulation_steps, batches_seen, skips_updates
 from keras_lr._keras.step import StepHook
 from keras_lr._keras.training_state import TrainingState
 from keras_lr.callbacks.fit_run import Position
@@ -68,6 +68,7 @@ class AverageSteps(StepHook):
     def on_compiled(self, state: TrainingState) -> None:
         """Go on with the new optimizer, and with what has been frozen or unfrozen."""
         self._may_skip = skips_updates(self._model)
+        self._position.change_optimizer(accumulation_steps(self._model), batches_seen(self._model))
         self._averages.follow()
 
     def get_state(self) -> dict[str, int | None]:
