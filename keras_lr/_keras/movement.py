@@ -34,7 +34,12 @@ class Movement:
         self._before = [state.read(variable) for variable in self._variables]
 
     def after_step(self, state: TrainingState, learning_rate: float) -> float:
-        """Return how far they have moved since, divided by the learning rate; NaN if not finite."""
+        """Return how far they have moved since, divided by the learning rate.
+
+        NaN if that is not finite, or if the model has no matrix to train.
+        """
+        if not self._variables:
+            return math.nan
         pairs = zip(self._variables, self._before, strict=True)
         with np.errstate(all="ignore"):
             squares = [
@@ -48,12 +53,15 @@ def still_from(movements: dict[int, float], losses: list[float]) -> int | None:
     """Return the step from which on the weights have stood still; None if they have not.
 
     They stand still where they move less than a thousandth of what they did at the start, though
-    the loss has not been learned away: a loss of less than a hundredth has a small gradient.
+    the loss has not been learned away: a loss of less than a hundredth has a small gradient. A
+    network that was dead before the run never moves its weights, whatever its last bias learns.
 
     Args:
         movements: Of some steps, increasing: how far a step moved the weights, per learning rate.
         losses: The loss of each step.
     """
+    if len(movements) > 1 and not any(movements.values()):
+        return min(movements) if len(set(losses)) > 1 else None
     first = next((moved for moved in movements.values() if moved > 0), math.nan)
     found = None
     for step, moved in movements.items():

@@ -62,6 +62,8 @@ def run_climb(
                 score = math.inf
                 if _whole(lane):
                     score = _tail(lane) if probe is None else opened.probe(probe)
+                    if lane.died and score != climb.untrained:
+                        score = math.inf  # of a dead network only the last bias learns
                 climb = climb.tell(point, score)
         except KeyboardInterrupt:
             if not climb.has_fallen:
@@ -101,8 +103,7 @@ def _tail(lane: Lane) -> float:
 
 
 def _whole(lane: Lane) -> bool:
-    whole = lane.made == len(lane.losses) and math.isfinite(lane.losses[-1])
-    return whole and not lane.died  # of a dead network only the last bias learns
+    return lane.made == len(lane.losses) and math.isfinite(lane.losses[-1])
 
 
 def _untrained(loss: float) -> float:

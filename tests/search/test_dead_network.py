@@ -58,6 +58,38 @@ def test_tuning_does_not_settle_on_a_dead_network():
         tune_lr(network(3, 0, units=(32, 16)), *prices(), epochs=10, start=1e-4, verbose=0)
 
 
+def dead_from_the_start(optimizer):
+    model = network(8, 0, optimizer, (16, 16))
+    model.layers[0].bias.assign(np.full(16, -100.0))
+    return model
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_a_network_that_was_dead_before_gets_words(optimizer):
+    x, y = regression(samples=256)
+    result = lr_find(dead_from_the_start(optimizer), x, y + 3.0, verbose=0)
+    assert result.dead_from == result.learning_rates[0]
+    assert not result.suggestions()
+    with pytest.raises(ValueError, match="one of the trials must lower the loss"):
+        tune_lr(dead_from_the_start(optimizer), x, y + 3.0, steps=400, quick=True, verbose=0)
+
+
+def test_gradients_of_zero_are_told_from_a_dead_network():
+    model = network(8, 0)
+    model.compile("sgd", lambda y, found: keras.ops.mean(y) + 0 * keras.ops.mean(found))
+    with pytest.raises(ValueError, match="tune_lr: training must move the loss"):
+        tune_lr(model, *regression(samples=256), steps=400, quick=True, verbose=0)
+
+
+def test_a_model_that_trains_its_biases_alone_is_no_dead_network():
+    model = network(8, 0)
+    for layer in model.layers:
+        layer._kernel.trainable = False
+    model.compile("sgd", "mse", jit_compile=JIT)
+    x, y = regression(samples=256)
+    assert lr_find(model, x, y + 3.0, verbose=0).dead_from is None
+
+
 @pytest.mark.parametrize("optimizer", ["sgd", "adam", "rmsprop"])
 def test_a_network_that_lives_through_its_fall_is_read_as_before(optimizer):
     x, y = regression(samples=256)
@@ -83,3 +115,5 @@ def test_still_from_is_the_first_of_the_steps_that_stay_still():
     assert still_from({0: 5.0, 4: 0.0, 8: 5.0}, losses) is None
     assert still_from({0: 5.0, 4: 0.0}, [1.0, 1.0, 1.0, 1.0, 1e-3]) is None
     assert still_from({0: 0.0, 4: 0.0}, losses) is None
+    assert still_from({0: 0.0, 4: 0.0}, [3.0, 2.0, 1.0]) == 0
+    assert still_from({0: np.nan, 4: np.nan}, [3.0, 2.0, 1.0]) is None
