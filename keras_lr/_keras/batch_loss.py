@@ -60,8 +60,16 @@ def has_custom_step(model: Any, name: str) -> bool:
 
 
 def as_float(scalar: Any) -> float:
-    """Return a scalar of a step's logs as a float; on JAX this waits until it is computed."""
-    return float(as_numpy(scalar))
+    """Return a scalar of a step's logs as a float; on JAX this waits until it is computed.
+
+    Raises:
+        ValueError: If it is not one number.
+    """
+    value = as_numpy(scalar)
+    if value.size != 1:
+        rule = "what a training step reports must be one number"
+        raise ValueError(complaint("train_step", rule, "Report its mean", shape=value.shape))
+    return float(value.reshape(()))
 
 
 def loss_in(logs: Mapping[str, Any], owner: str, monitor: Monitor | None = None) -> Any:

@@ -54,6 +54,16 @@ class FitData:
         return data_adapters.get_data_adapter(**self.arguments | {"shuffle": False})
 
     @property
+    def is_endless(self) -> bool:
+        """Whether one pass over the data never ends."""
+        if self.steps_per_epoch is not None:
+            return False
+        if isinstance(self.adapter, data_adapters.PyDatasetAdapter):
+            return self.adapter.num_batches is None
+        cardinality = getattr(self.x, "cardinality", None)
+        return callable(cardinality) and int(cardinality()) == -1  # `tf.data.INFINITE_CARDINALITY`
+
+    @property
     def rows(self) -> "Rows | None":
         """The samples, to pick any of them; None for data that comes in batches."""
         is_array_like = isinstance(self.adapter, data_adapters.ArrayDataAdapter)

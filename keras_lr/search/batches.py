@@ -10,7 +10,7 @@ import numpy as np
 from keras_lr._checks import complaint
 from keras_lr._keras.data import Batch, FitData, Rows, batch_length, is_arrays
 from keras_lr._keras.own_fit import batches_of_own_fit, has_own_fit
-from keras_lr._keras.seeding import generators_kept
+from keras_lr._keras.seeding import generators_kept, seed_generators
 from keras_lr.search.feeding import check_feeding
 from keras_lr.search.given import check_data
 from keras_lr.search.representatives import batches_in_order, chosen_batches, drawn_batches
@@ -154,6 +154,7 @@ class TrainingData:
                 self._held, self._own_length = batches_of_own_fit(*arguments)
             else:
                 with generators_kept():  # data may draw random numbers as it is read
+                    seed_generators(0)  # the same in every call
                     self._held = list(itertools.islice(self.for_fit.batches(), count))
             self._held_all = len(self._held) < count
         if not self._held:

@@ -79,6 +79,9 @@ def with_validation(
         steps_per_epoch=steps,
     )
     check_data(owner, validation, model, "validation_data")
+    if validation.is_endless:
+        rule = "an evaluation of endless data must have a length"
+        raise ValueError(complaint(owner, rule, "Pass validation_steps", validation_steps=None))
     return source, validation
 
 

@@ -78,6 +78,20 @@ def test_reading_a_shuffling_loader_moves_no_generator():
     assert (random_numbers(), float(torch.rand(()))) == expected
 
 
+@pytest.mark.skipif(WITHOUT_TORCH, reason="needs torch")
+def test_a_shuffling_loader_is_read_alike_in_every_call():
+    import torch
+
+    tensors = torch.utils.data.TensorDataset(torch.arange(40.0))
+    loader = torch.utils.data.DataLoader(tensors, batch_size=4, shuffle=True)
+    first, second = (TrainingData("test", loader).batches(10, 0) for _ in range(2))
+    for left, right in zip(first, second, strict=True):
+        np.testing.assert_array_equal(
+            keras.ops.convert_to_numpy(keras.tree.flatten(left)[0]),
+            keras.ops.convert_to_numpy(keras.tree.flatten(right)[0]),
+        )
+
+
 def test_data_without_a_batch_is_refused():
     class Empty(Numbered):
         def __len__(self):

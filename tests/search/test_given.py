@@ -179,3 +179,33 @@ def test_numbers_too_large_to_be_meant(monkeypatch, model, search):
 @pytest.mark.parametrize("value", [{}, {"a": 1}, np.array(0.1), object(), (X, Y[:7]), X[:0]])
 def test_what_is_no_probe(monkeypatch, model, value):
     assert "probe" in refused(monkeypatch, model, lr_find, probe=value)
+
+
+class Endless(Batches):
+    """Has no last batch."""
+
+    @property
+    def num_batches(self):
+        return None
+
+
+def test_endless_validation_data_needs_a_length(model):
+    data = Endless()
+    with pytest.raises(ValueError, match=r"lr_find: .* must have a length.*Pass validation_steps"):
+        lr_find(model, X, Y, validation_data=data, verbose=0)
+    found = lr_find(model, X, Y, steps=10, validation_data=data, validation_steps=2, verbose=0)
+    assert np.isfinite(found.validation_losses[-1])
+
+
+def test_a_step_that_reports_a_vector_is_refused_in_words():
+    class Vector(keras.Sequential):
+        def train_step(self, *arguments):
+            result = super().train_step(*arguments)
+            logs, *state = result if isinstance(result, tuple) else (result,)
+            logs = {"loss": keras.ops.stack([logs["loss"]] * 3)}
+            return (logs, *state) if state else logs
+
+    model = Vector([keras.Input((8,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse", jit_compile=JIT)
+    with pytest.raises(ValueError, match=r"^train_step: .* one number. Received: shape=\(3,\)"):
+        lr_find(model, X, Y, verbose=0)
