@@ -7,6 +7,7 @@ from typing import Any
 
 from keras_lr._checks import check_choice, check_integer, check_number, complaint
 from keras_lr._keras.data import Batch, FitData, is_arrays, is_rows, split_arrays
+from keras_lr._keras.own_fit import has_own_fit
 from keras_lr.search.given import check_data, check_most, unpacked
 
 
@@ -79,7 +80,7 @@ def with_validation(
         steps_per_epoch=steps,
     )
     check_data(owner, validation, model, "validation_data")
-    if validation.is_endless:
+    if not has_own_fit(model) and validation.is_endless:
         rule = "an evaluation of endless data must have a length"
         raise ValueError(complaint(owner, rule, "Pass validation_steps", validation_steps=None))
     return source, validation
