@@ -1,7 +1,7 @@
 """Refusals of data that `Model.fit` would not take, in one form and before anything is trained."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from numbers import Integral, Real
 from types import GeneratorType
 from typing import Any
@@ -65,7 +65,8 @@ def check_data(
         raise ValueError(complaint(owner, rule, fix, **{name: _form(data.x)}))
     given = {"y": data.y, "sample_weight": data.sample_weight}
     received = {name: _form(data.x)} | {k: _form(v) for k, v in given.items() if v is not None}
-    if data.y is not None and not is_rows(data.x) and callable(getattr(data.x, "__iter__", None)):
+    gives_batches = isinstance(data.x, Iterable | keras.utils.PyDataset) and not is_rows(data.x)
+    if data.y is not None and gives_batches:
         rule = f"y must be None where {name} is a dataset, which holds the targets"
         fix = hint or "Leave it out"
         raise ValueError(complaint(owner, rule, fix, **received))

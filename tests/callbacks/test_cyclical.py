@@ -73,6 +73,7 @@ def test_without_momentum_the_rate_alone_is_cycled_and_a_line_says_so(optimizer,
         fit(network(optimizer()), data(), OneCycle(0.1, momentum=(0.85, 0.95)))
 
 
+@pytest.mark.needs("optimizers.MultiOptimizer")
 def test_of_several_optimizers_those_with_momentum_have_it_cycled():
     class Look(keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):

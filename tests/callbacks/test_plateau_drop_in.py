@@ -67,6 +67,7 @@ def test_readable_and_settable_as_in_keras(changes, capsys):
     assert len(set(results[0][0])) > 2
 
 
+@pytest.mark.needs("callbacks.ReduceLROnPlateau._is_improvement")
 def test_before_a_fit_and_after_it_as_in_keras():
     for make in PLATEAUS:
         plateau = make("metric", 0.5, 2, mode="min")
