@@ -17,14 +17,13 @@ def version_table(lines):
     rows = {}
     for line in lines:
         suite, keras, backend, version = line.split("\t")
-        row = rows.setdefault(keras, {"suite": suite})
-        row[backend] = f"{BACKENDS[backend]} {version}"
-    order = sorted(rows, key=lambda keras: [int(part) for part in re.findall(r"\d+", keras)])
-    head = ["| Keras | Suite | With |", "|---|---|---|"]
-    for keras in order:
-        backends = ", ".join(rows[keras][each] for each in BACKENDS if each in rows[keras])
-        head.append(f"| {keras} | {rows[keras]['suite']} | {backends} |")
-    return "\n".join(head)
+        part = "" if suite == "whole" else f" ({suite})"
+        rows.setdefault(keras, {})[backend] = f"{BACKENDS[backend]} {version}{part}"
+    table = ["| Keras | The suite passed with |", "|---|---|"]
+    for keras in sorted(rows, key=lambda keras: [int(part) for part in re.findall(r"\d+", keras)]):
+        cells = ", ".join(rows[keras][each] for each in BACKENDS if each in rows[keras])
+        table.append(f"| {keras} | {cells} |")
+    return "\n".join(table)
 
 
 def main():
