@@ -92,7 +92,7 @@ KINDS = {
     "ReduceOnPlateauPlus": Kind(
         lambda: klr.ReduceOnPlateauPlus("loss", patience=9, max_rescues=1)
     ),
-    "WeightAverage": Kind(lambda: klr.WeightAverage(0.9)),
+    "WeightAverage": Kind(lambda: klr.WeightAverage(0.9, keep="last")),
     "Cooldown": Kind(lambda: klr.Cooldown(steps=5, at_step=10**6)),
     "LRRangeTest": Kind(lambda: klr.LRRangeTest(steps=100, max_lr=0.1), undone=True),
 }  # fmt: skip

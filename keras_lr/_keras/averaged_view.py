@@ -6,6 +6,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from keras_lr._keras.cut_off import FitWatch
+from keras_lr._keras.patch import Patch
 from keras_lr._keras.running_fit import FitSession
 
 READERS = (
@@ -75,11 +77,12 @@ class AveragedView:
         former = view_of(model)
         if former is not None:  # left behind by a fit that was cut off
             former.remove()
-        self._originals = {name: getattr(model, name) for name in (*READERS, *WRITERS)}
-        for name in READERS:
-            vars(model)[name] = self._method(name, self._shown)
-        for name in WRITERS:
-            vars(model)[name] = self._method(name, self._replaced)
+        around = dict.fromkeys(READERS, self._shown) | dict.fromkeys(WRITERS, self._replaced)
+        self._patches = [
+            Patch(model, name, self._method(name, getattr(model, name), entered))
+            for name, entered in around.items()
+        ]
+        self._watch = FitWatch(model, self.remove)
 
     @property
     def is_current(self) -> bool:
@@ -87,14 +90,14 @@ class AveragedView:
         return self._session.is_fit and self._session.is_innermost
 
     def remove(self) -> None:
-        """Give the model its own methods back."""
-        for name in self._originals:
-            if getattr(vars(self._model).get(name), "view", None) is self:
-                del vars(self._model)[name]
+        """Give the model its own methods back. Can be called again."""
+        self._watch.remove()
+        for patch in self._patches:
+            patch.remove()
 
-    def _method(self, name: str, around: Callable[[], Any]) -> Callable[..., Any]:
-        original = self._originals[name]
-
+    def _method(
+        self, name: str, original: Callable[..., Any], around: Callable[[], Any]
+    ) -> Callable[..., Any]:
         def method(*arguments: Any, **named: Any) -> Any:
             if not self.is_current:  # left behind by a fit that was cut off
                 self.remove()
@@ -146,5 +149,10 @@ class AveragedView:
 
 def view_of(model: Any) -> AveragedView | None:
     """Return the view that is on a model, if there is one."""
-    views = [getattr(vars(model).get(name), "view", None) for name in (*READERS, *WRITERS)]
-    return next((view for view in views if isinstance(view, AveragedView)), None)
+    patch = vars(model).get("set_weights")
+    while isinstance(patch, Patch):
+        view = getattr(patch.function, "view", None)
+        if isinstance(view, AveragedView) and not patch.removed:
+            return view
+        patch = patch.before
+    return None

@@ -12,6 +12,7 @@ from keras_lr._keras.backend import ON_JAX, ON_TORCH
 from keras_lr._keras.patch import Patch
 from keras_lr._keras.running_fit import FitSession, fit_argument, running_fit
 
+_BEGINNINGS = ("on_train_begin", "on_epoch_begin")
 _CALLED = ("on_epoch_begin", "on_epoch_end", "on_train_end")
 _CALLED_PER_BATCH = ("on_train_batch_begin", "on_train_batch_end")  # else within the data's context
 
@@ -22,7 +23,7 @@ class FitWatch:
     Ctrl-C between two calls that `fit` makes is not seen.
 
     Args:
-        model: The model, in a callback's `on_train_begin`.
+        model: The model, in a callback's `on_train_begin` or `on_epoch_begin`.
         function: What to call; the exception goes on afterwards.
     """
 
@@ -37,8 +38,9 @@ class FitWatch:
         for name in (*_CALLED, *(_CALLED_PER_BATCH if ON_TORCH else ())):
             self._patch(callbacks, name, self._watched)
         self._patch(model, "evaluate", self._watched_evaluation)
-        for callback in callbacks.callbacks:  # those that have yet to begin
-            self._patch(callback, "on_train_begin", self._watched_beginning)
+        for callback in callbacks.callbacks:  # those that the present call has yet to reach
+            for name in _BEGINNINGS:
+                self._patch(callback, name, self._watched_beginning)
 
     def remove(self) -> None:
         """End the watch. Can be called again."""
@@ -48,8 +50,8 @@ class FitWatch:
 
     def _patch(self, owner: Any, name: str, watched: Callable[..., Callable[..., Any]]) -> None:
         patch = Patch(owner, name, watched(getattr(owner, name)))
-        kept = self._beginnings if name == "on_train_begin" else self._patches
-        kept.append(patch)
+        begins = watched == self._watched_beginning
+        (self._beginnings if begins else self._patches).append(patch)
 
     def _end_beginnings(self) -> None:
         while self._beginnings:
@@ -82,6 +84,7 @@ class FitWatch:
     def _watched_context(self, original: Callable[..., Any]) -> Callable[..., Any]:
         @contextlib.contextmanager
         def watched() -> Iterator[None]:
+            self._end_beginnings()
             with self._watching(), original():
                 yield
 

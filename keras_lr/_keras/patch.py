@@ -17,6 +17,7 @@ class Patch:
 
     Attributes:
         original: What there was before; to be called by `function`.
+        before: The same where the object itself had it, as an earlier patch; else None.
         removed: Whether `remove` has been called.
     """
 
@@ -25,7 +26,7 @@ class Patch:
         self.removed = False
         self.function = function
         self._owner, self._name = owner, name
-        self._before = vars(owner).get(name)
+        self.before = vars(owner).get(name)
         vars(owner)[name] = self
 
     def __call__(self, *arguments: Any, **named: Any) -> Any:
@@ -38,7 +39,7 @@ class Patch:
         attributes = vars(self._owner)
         present = attributes.get(self._name)
         while isinstance(present, Patch) and present.removed:
-            present = present._before
+            present = present.before
             if present is None:
                 del attributes[self._name]
             else:

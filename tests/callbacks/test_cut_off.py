@@ -10,11 +10,13 @@ from callbacks.drives import data, fit, network
 
 from keras_lr import LRRangeTest
 from keras_lr.callbacks import (
+    Cooldown,
     CosineWarmRestarts,
     LRScheduler,
     OneCycle,
     ReduceOnPlateauPlus,
     SwapScheduleFreeWeights,
+    WeightAverage,
 )
 
 X, Y = data()
@@ -55,6 +57,8 @@ CALLBACKS = {
     "restarts": lambda: CosineWarmRestarts(0.1, snapshots=2),
     "plateau": lambda: ReduceOnPlateauPlus("loss", max_rescues=1, restore_best_weights=True),
     "finder": lambda: LRRangeTest(steps=100),
+    "average": lambda: WeightAverage(0.9),
+    "cooldown": lambda: Cooldown(steps=5, at_step=2),
 }
 
 
