@@ -11,6 +11,7 @@ from keras_lr._keras.patch import Patch
 from keras_lr._keras.running_fit import FitSession
 from keras_lr._keras.step import StepHook
 from keras_lr._keras.training_state import TrainingState
+from keras_lr._keras.versions import record_shardings
 
 END_OF_DATA: tuple[type[BaseException], ...] = (StopIteration,)
 if ON_TENSORFLOW:
@@ -200,6 +201,7 @@ class TrainFunction:
             build_optimizer(self._model)
         for hook in self.hooks:
             hook.on_compiled(self.state)
+        record_shardings(self._model)
         if before[0] is not present[0]:
             self._taking_over("make_train_function", True)
         if carries:

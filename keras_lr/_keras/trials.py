@@ -19,7 +19,7 @@ from keras_lr._keras.step_loss import LossOfBatches, probe_loss
 from keras_lr._keras.train_function import TrainFunction
 from keras_lr._keras.training_state import TrainingState, placed_like, state_variables
 from keras_lr._keras.values import write_variable
-from keras_lr._keras.versions import record_shardings
+from keras_lr._keras.versions import lacks_shardings, record_shardings
 
 
 class Trials:
@@ -67,6 +67,8 @@ class Trials:
         self._batch_loss.before_step(self.state)
         self.rates.write(self.state, learning_rate)
         if ON_JAX:
+            if lacks_shardings(self._model):  # a fit or an evaluation has ended since
+                record_shardings(self._model)
             self._logs, values = self._train(self.state.carried(), iter([batch]))
             self.state.carry(values)
         else:
@@ -103,7 +105,6 @@ class Trials:
         names = ("x", "y", "sample_weight", "batch_size")
         options = {name: given[name] for name in names} | {"steps": given["steps_per_epoch"]}
         logs = self._model.evaluate(**options, verbose=0, return_dict=True)
-        record_shardings(self._model)
         if ON_TORCH:
             self._model.train()
         return {f"val_{name}": float(value) for name, value in logs.items()}

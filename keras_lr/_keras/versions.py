@@ -20,6 +20,11 @@ def is_optimizer(optimizer: Any, name: str) -> bool:
     return wanted is not None and isinstance(optimizer, wanted)
 
 
+def lacks_shardings(model: Any) -> bool:
+    """Return whether a step that is traced now would look for shardings that nobody has noted."""
+    return getattr(model, "_trainable_variable_shardings", ()) is None
+
+
 def record_shardings(model: Any) -> None:
     """Let Keras note where the training state lies, which `fit` on JAX reads as a step is traced.
 

@@ -71,6 +71,7 @@ ELSEWHERE = [  # each with a test below
     "_inputs",
     "_num_samples",
     "_record_training_state_sharding_spec",
+    "_trainable_variable_shardings",
     "_use_cached_eval_dataset",
     "_value",
 ]

@@ -154,8 +154,13 @@ def recorder():
 
 def described(batch):
     """Return the structure of a batch, and each tensor's type, dtype and shape."""
+
+    def kind(leaf):
+        # Before Keras 3.12, fit on JAX moves arrays to the device ahead of the step.
+        return np.ndarray if type(leaf).__module__.startswith("jaxlib") else type(leaf)
+
     leaves = [
-        leaf if leaf is None else (type(leaf), str(leaf.dtype), tuple(leaf.shape))
+        leaf if leaf is None else (kind(leaf), str(leaf.dtype), tuple(leaf.shape))
         for leaf in keras.tree.flatten(batch)
     ]
     places = keras.tree.pack_sequence_as(batch, list(range(len(leaves))))
