@@ -155,14 +155,15 @@ def recorder():
 def described(batch):
     """Return the structure of a batch, and each tensor's type, dtype and shape."""
 
-    def kind(leaf):
-        # Before Keras 3.12, fit on JAX moves arrays to the device ahead of the step.
-        return np.ndarray if type(leaf).__module__.startswith("jaxlib") else type(leaf)
+    def form(leaf):
+        kind, dtype = type(leaf), str(leaf.dtype)
+        if BACKEND == "jax":
+            # Before Keras 3.12, fit moves arrays to the device ahead of the step, in 32 bits.
+            kind = np.ndarray if kind.__module__.startswith("jaxlib") else kind
+            dtype = dtype.replace("64", "32")
+        return kind, dtype, tuple(leaf.shape)
 
-    leaves = [
-        leaf if leaf is None else (kind(leaf), str(leaf.dtype), tuple(leaf.shape))
-        for leaf in keras.tree.flatten(batch)
-    ]
+    leaves = [leaf if leaf is None else form(leaf) for leaf in keras.tree.flatten(batch)]
     places = keras.tree.pack_sequence_as(batch, list(range(len(leaves))))
     return repr(places), leaves
 
