@@ -20,7 +20,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from keras_lr.search.sweep import lr_sweep
+from keras_lr.search.sweep.sweep import lr_sweep
 
 RATES = np.geomspace(1e-5, 0.1, 16)
 STEPS, BATCH = 100, 32

@@ -35,10 +35,10 @@ import optuna
 from scipy import stats
 
 import keras_lr as klr
-from keras_lr.search.adam_space import decay_for
-from keras_lr.search.batches import TrainingData
-from keras_lr.search.tune import tune_lr
-from keras_lr.search.tune_adam import tune_adam
+from keras_lr.search.data import TrainingData
+from keras_lr.search.tune.tune import tune_lr
+from keras_lr.search.tune_adam.space import decay_for
+from keras_lr.search.tune_adam.tune import tune_adam
 
 from .lr_suggestion.tasks import TASKS, Task
 

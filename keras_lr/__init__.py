@@ -4,7 +4,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from keras_lr import optimizers, schedules
-from keras_lr._keras import scaled as scaled  # for its registered class, see below
 from keras_lr._version import __version__
 from keras_lr.optimizers import Adam, migrate
 

@@ -4,7 +4,7 @@ import inspect
 import warnings
 from types import FrameType
 
-from keras_lr._checks import LONGEST, shortened
+from keras_lr.errors import LONGEST, shortened
 
 # This library, what it runs in, and the parts of Python that call functions for either.
 _PASSED_OVER = frozenset({"keras_lr", "keras", "tensorflow", "jax", "torch", "optuna"})

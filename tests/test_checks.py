@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from keras_lr._checks import (
+from keras_lr.errors import (
     check_bool,
     check_choice,
     check_integer,

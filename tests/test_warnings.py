@@ -13,8 +13,8 @@ from tiny import compiled, regression
 
 import keras_lr as klr
 from keras_lr import schedules
-from keras_lr._checks import LONGEST, complaint
 from keras_lr._warnings import warn
+from keras_lr.errors import LONGEST, complaint
 
 PACKAGE = pathlib.Path(klr.__file__).parent
 X, Y = regression(24)

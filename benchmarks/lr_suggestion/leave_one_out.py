@@ -20,7 +20,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 
 from keras_lr import tune_lr
-from keras_lr.search.families import family_of
+from keras_lr.search.tune.families import family_of
 
 from .regret import regret
 from .run import FIRST_SEED, read

@@ -9,9 +9,9 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
-from keras_lr.search.curve import SuggestionError
-from keras_lr.search.find import lr_find
-from keras_lr.search.tune import tune_lr
+from keras_lr.search.range_test.curve import SuggestionError
+from keras_lr.search.range_test.find import lr_find
+from keras_lr.search.tune.tune import tune_lr
 
 from .rules import PEERS, Peer
 from .tasks import Task

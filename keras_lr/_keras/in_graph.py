@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from keras_lr._keras.backend import ON_TENSORFLOW
-from keras_lr._keras.learning_rate import is_scheduled, leaf_optimizers
+from keras_lr._keras.optimizers import is_scheduled, leaf_optimizers
 
 
 def in_graph_schedule(model: Any) -> Any:

@@ -12,8 +12,8 @@ import keras
 
 from keras_lr._keras.backend import ON_JAX, ON_TENSORFLOW
 from keras_lr._keras.data import Batch, FitData
-from keras_lr._keras.seeding import generators_kept, seed_generators
-from keras_lr._keras.state import fit_effects_kept
+from keras_lr._keras.fit_effects import fit_effects_kept
+from keras_lr._keras.random import generators_kept, seed_generators
 
 
 def has_own_fit(model: Any) -> bool:

@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import keras
 
-from keras_lr._keras.decayed import Decayed, native
-from keras_lr._keras.nadam import ScheduledNadam
-from keras_lr._keras.outside_root import AdagradOutsideRoot, RMSpropOutsideRoot
+from keras_lr.optimizers.decay import Decayed, native
+from keras_lr.optimizers.epsilon import AdagradOutsideRoot, RMSpropOutsideRoot
+from keras_lr.optimizers.nadam import ScheduledNadam
 
 _registered = keras.saving.register_keras_serializable(package="keras_lr")
 

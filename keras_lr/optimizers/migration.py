@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_lr._checks import GREATEST, check_number, complaint
+from keras_lr.errors import GREATEST, check_number, complaint
 from keras_lr.optimizers import decayed
 
 # What Keras 2.2.4 accepted, by optimizer, beside lr, clipnorm, clipvalue and name.

@@ -5,7 +5,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
-from keras_lr._checks import complaint
+from keras_lr.errors import complaint
 
 
 def check_result(owner: str, kind: type, maker: str, result: Any) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from keras_lr._checks import complaint
+from keras_lr.errors import complaint
 from keras_lr.plot.given import items, name_list, several_axes
 
 _RATE = "learning_rate"

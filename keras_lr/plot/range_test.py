@@ -7,10 +7,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
-from keras_lr._checks import check_choice, complaint
+from keras_lr.errors import check_choice, complaint
 from keras_lr.plot.given import check_axes, check_result, name_list
-from keras_lr.search.curve import Floats, capped, finite_steps, smooth
-from keras_lr.search.result import RangeTestResult
+from keras_lr.search.range_test.curve import Floats, capped, finite_steps, smooth
+from keras_lr.search.range_test.result import RangeTestResult
 from keras_lr.search.suggest import RULES
 
 _ROW_POINTS = 12.0  # the height of one label

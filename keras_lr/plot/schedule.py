@@ -9,7 +9,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
-from keras_lr._checks import check_integer, complaint, float_or_inf
+from keras_lr.errors import check_integer, complaint, float_or_inf
 from keras_lr.plot.given import check_axes
 from keras_lr.schedules import FromCallable, Schedule
 from keras_lr.schedules.steps import LAST_STEP

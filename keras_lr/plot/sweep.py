@@ -8,10 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm
 
-from keras_lr._checks import complaint
+from keras_lr.errors import complaint
 from keras_lr.plot.given import check_result, several_axes
-from keras_lr.search.curve import Floats
-from keras_lr.search.sweep_result import SweepResult
+from keras_lr.search.range_test.curve import Floats
+from keras_lr.search.sweep.result import SweepResult
 
 _NAMES = {"loss": "training (last quarter)", "val_loss": "validation"}
 _COLORS = {"loss": "C0", "val_loss": "C1"}
@@ -74,7 +74,7 @@ def plot_sweep(result: SweepResult, axes: tuple[Axes, Axes] | None = None) -> tu
         ValueError: If there is no finite loss to draw, or `axes` are not two.
 
     Example:
-        >>> from keras_lr.search.sweep_result import SweepResult
+        >>> from keras_lr.search.sweep.result import SweepResult
         >>> rates = np.geomspace(1e-3, 1.0, 4)
         >>> losses = np.exp(-np.outer(rates, np.arange(50.0)))
         >>> result = SweepResult(

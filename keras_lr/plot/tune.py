@@ -7,8 +7,8 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from keras_lr.plot.given import check_axes, check_result
-from keras_lr.search.curve import Floats
-from keras_lr.search.tune_result import TuneResult
+from keras_lr.search.range_test.curve import Floats
+from keras_lr.search.tune.result import TuneResult
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def plot_tune(result: TuneResult, ax: Axes | None = None) -> Axes:
         TypeError: If `result` is none, or `ax` is no Axes.
 
     Example:
-        >>> from keras_lr.search.climb import Trial
+        >>> from keras_lr.search.tune.climb import Trial
         >>> result = TuneResult(
         ...     learning_rate=0.006, trials=(Trial(-2.0, 0.5), Trial(-1.1, 0.9), Trial(-2.9, 0.8)),
         ...     untrained=1.0, short_run_learning_rate=0.01, trial_steps=100, total_steps=500,

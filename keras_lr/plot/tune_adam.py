@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 
 from keras_lr.plot.given import check_axes, check_result
-from keras_lr.search.adam_tune_result import AdamTrial, AdamTuneResult
-from keras_lr.search.curve import Floats
+from keras_lr.search.range_test.curve import Floats
+from keras_lr.search.tune_adam.result import AdamTrial, AdamTuneResult
 
 _CELLS = 120
 _REACH = 0.12  # of the width of the map: how far a trial says something about its surroundings
@@ -94,7 +94,7 @@ def plot_tune_adam(result: AdamTuneResult, ax: Axes | None = None) -> Axes:
         The Axes.
 
     Example:
-        >>> from keras_lr.search.adam_tune_result import AdamTrial
+        >>> from keras_lr.search.tune_adam.result import AdamTrial
         >>> trials = [
         ...     AdamTrial(number=n, lr=lr, decay=0.0, final_share=share, weight_decay=None,
         ...               momentum=None, repeat=0, state="complete", loss=n + 1.0, steps=100)

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_lr._checks import GREATEST, check_integer, check_number, complaint
+from keras_lr.errors import GREATEST, check_integer, check_number, complaint
 from keras_lr.schedules.base import Schedule, frozen, schedule
 from keras_lr.schedules.operators import Modified, check_schedules, operand
 from keras_lr.schedules.steps import LAST_STEP, real

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_lr._checks import GREATEST, check_rate
+from keras_lr.errors import GREATEST, check_rate
 from keras_lr.schedules.asking import asking_optimizer, update_at
 from keras_lr.schedules.fields import Fields
 from keras_lr.schedules.look_ahead import LookAhead, eager_step

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from keras import ops
 
-from keras_lr._checks import check_choice, check_integer, check_number, complaint
+from keras_lr.errors import check_choice, check_integer, check_number, complaint
 from keras_lr.schedules.base import Schedule, schedule
 from keras_lr.schedules.steps import LAST_STEP, look_up, place, real
 

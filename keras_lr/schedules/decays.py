@@ -7,7 +7,7 @@ from typing import Any
 
 from keras import ops
 
-from keras_lr._checks import GREATEST, complaint
+from keras_lr.errors import GREATEST, complaint
 from keras_lr.schedules.base import Schedule, frozen, schedule
 from keras_lr.schedules.steps import real
 

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import keras
 
-from keras_lr._checks import GREATEST, SMALLEST, check_bool, check_integer, check_number
+from keras_lr.errors import GREATEST, SMALLEST, check_bool, check_integer, check_number
 from keras_lr.schedules.steps import LAST_STEP
 
 

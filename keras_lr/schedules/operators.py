@@ -6,7 +6,7 @@ from typing import Any
 
 from keras import ops
 
-from keras_lr._checks import check_integer, complaint
+from keras_lr.errors import check_integer, complaint
 from keras_lr.schedules.base import Schedule, frozen, schedule
 from keras_lr.schedules.steps import LAST_STEP, progress
 

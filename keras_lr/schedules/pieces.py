@@ -13,7 +13,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_lr._checks import (
+from keras_lr.errors import (
     GREATEST,
     SMALLEST,
     check_choice,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property, reduce
 
-from keras_lr._checks import GREATEST, check_choice, check_number, complaint
+from keras_lr.errors import GREATEST, check_choice, check_number, complaint
 from keras_lr.schedules.base import Composed, Schedule, schedule
 from keras_lr.schedules.decays import InversePower
 from keras_lr.schedules.operators import check_schedules

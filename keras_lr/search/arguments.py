@@ -4,10 +4,10 @@ from typing import Any
 
 import keras
 
-from keras_lr._checks import check_integer, complaint
-from keras_lr._keras.learning_rate import known_leaves
-from keras_lr._keras.optimizer_use import check_trainable
-from keras_lr.search.batches import TrainingData
+from keras_lr._engine.optimizer_use import check_trainable
+from keras_lr._keras.optimizers import known_leaves
+from keras_lr.errors import check_integer, complaint
+from keras_lr.search.data import TrainingData
 from keras_lr.search.given import check_most
 
 

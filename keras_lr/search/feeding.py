@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from keras_lr._checks import check_choice, check_integer, check_number, complaint
 from keras_lr._keras.data import Batch, FitData, is_arrays, is_rows, split_arrays
 from keras_lr._keras.own_fit import has_own_fit
+from keras_lr.errors import check_choice, check_integer, check_number, complaint
 from keras_lr.search.given import check_data, check_most, unpacked
 
 

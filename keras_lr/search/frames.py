@@ -2,7 +2,7 @@
 
 from types import ModuleType
 
-from keras_lr._checks import complaint
+from keras_lr.errors import complaint
 
 
 def import_pandas(owner: str) -> ModuleType:

@@ -8,10 +8,10 @@ from typing import Any
 
 import keras
 
-from keras_lr._checks import complaint, float_or_inf, shortened
 from keras_lr._keras.data import FitData, is_rows
 from keras_lr._keras.own_fit import has_own_fit
-from keras_lr._keras.seeding import generators_kept
+from keras_lr._keras.random import generators_kept
+from keras_lr.errors import complaint, float_or_inf, shortened
 
 MOST = 2**31 - 1
 """The largest number of steps, samples or repeats that can be meant."""

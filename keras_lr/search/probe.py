@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from keras_lr._checks import check_integer, complaint
-from keras_lr._keras.batch_loss import Monitor, has_custom_train_step
+from keras_lr._engine.batch_loss import Monitor, has_custom_train_step
+from keras_lr._engine.step_loss import can_validate, why_no_loss
 from keras_lr._keras.data import Batch, FitData, is_one_shot
 from keras_lr._keras.own_fit import batches_of_own_fit, has_own_fit
-from keras_lr._keras.step_loss import can_validate, why_no_loss
 from keras_lr._warnings import warn
-from keras_lr.search.batches import TrainingData
+from keras_lr.errors import check_integer, complaint
+from keras_lr.search.data import TrainingData
 from keras_lr.search.given import MOST, check_data
 
 _FIX = 'Pass 256, "auto", a batch (x, y), a list of batches, or None for no probe'

@@ -4,7 +4,7 @@ from typing import Literal
 
 import keras
 
-from keras_lr._checks import check_choice
+from keras_lr.errors import check_choice
 
 Verbosity = Literal["auto", 0, 1, 2]
 

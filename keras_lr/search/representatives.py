@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_lr._keras.data import Batch, Rows
-from keras_lr._keras.values import as_numpy
+from keras_lr._keras.variables import as_numpy
 from keras_lr.search.strata import choose_batches, draw, label_of
 
 

@@ -9,8 +9,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike
 
-from keras_lr._checks import check_number, complaint
-from keras_lr.search.curve import Floats, SuggestionError, read_descent, smooth
+from keras_lr.errors import check_number, complaint
+from keras_lr.search.range_test.curve import Floats, SuggestionError, read_descent, smooth
 
 __all__ = [
     "RULES",

@@ -8,8 +8,8 @@ import pytest
 from tiny import JIT, loss_of_step, network, regression
 from tiny import compiled as with_dropout
 
-from keras_lr._keras.batch_loss import BatchLoss, as_float, has_custom_train_step
-from keras_lr._keras.training import attach, detach
+from keras_lr._engine.batch_loss import BatchLoss, as_float, has_custom_train_step
+from keras_lr._engine.hooks import attach, detach
 
 X, Y = regression(samples=90)  # batches of 20, 20, 20, 20 and 10
 WEIGHTS = np.linspace(0, 2, 90).astype("float32")

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from tiny import compiled, identical, regression, values
 
+from keras_lr._engine.evaluation import LossFunction
+from keras_lr._engine.hooks import attach, detach
 from keras_lr._keras.data import numpy_batches
-from keras_lr._keras.evaluation import LossFunction
-from keras_lr._keras.training import attach, detach
 
 X, Y = regression()
 WEIGHTS = np.linspace(0, 2, len(X)).astype("float32")

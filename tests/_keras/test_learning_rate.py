@@ -6,16 +6,15 @@ import pytest
 from tiny import compiled, identical, regression, values
 
 import keras_lr
-from keras_lr._keras.learning_rate import (
-    LearningRates,
+from keras_lr._engine.learning_rates import LearningRates, held_learning_rates
+from keras_lr._engine.state import TrainingState
+from keras_lr._keras.optimizers import (
+    accumulation_steps,
     current_learning_rate,
     default_learning_rate,
-    held_learning_rates,
     is_scheduled,
     leaf_optimizers,
 )
-from keras_lr._keras.position import accumulation_steps
-from keras_lr._keras.training_state import TrainingState
 
 X, Y = regression()
 SGD, Adam = keras.optimizers.SGD, keras.optimizers.Adam

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from tiny import JIT
 
-from keras_lr._keras.monitor import has_validation_data, metric_direction
+from keras_lr._engine.monitor import has_validation_data, metric_direction
 
 X, Y = np.ones((4, 1)), np.ones((4, 1))
 

@@ -16,7 +16,7 @@ from keras.src.trainers import data_adapters
 from tiny import compiled, regression
 
 import keras_lr
-from keras_lr._keras.averaged import running_callbacks
+from keras_lr._keras.peers import callbacks_of_caller
 from keras_lr._keras.running_fit import running_fit
 from keras_lr._keras.versions import GLOBAL_SEED_GENERATOR
 
@@ -183,12 +183,12 @@ def test_moving_averages_and_who_swaps_them():
 
         def on_epoch_end(self, epoch, logs=None):
             seen.append(swap._ema_weights_in_model)
-            seen.append(set(running_callbacks(self.model)) >= {self, swap})
+            seen.append(set(callbacks_of_caller(self.model)) >= {self, swap})
 
     swap, model = keras.callbacks.SwapEMAWeights(), compiled(lambda: keras.optimizers.SGD(**EMA))
     model.fit(X, Y, validation_data=(X[:8], Y[:8]), callbacks=[Look(), swap], verbose=0)
     assert seen == [True, False, True]
-    assert running_callbacks(model) == []
+    assert callbacks_of_caller(model) == []
     averages = model.optimizer._model_variables_moving_average
     shapes = [variable.shape for variable in model.optimizer._trainable_variables]
     assert [average.shape for average in averages] == shapes

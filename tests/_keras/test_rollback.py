@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 from tiny import JIT
 
-from keras_lr._keras.rollback import Rollback
-from keras_lr._keras.values import HOST
+from keras_lr._engine.checkpoint import Rollback
+from keras_lr._keras.variables import HOST
 
 
 def values(variables):

@@ -2,8 +2,8 @@ import keras
 import numpy as np
 import pytest
 
-from keras_lr._keras.scaled_rates import Scaled, compile_anew, scalable_rate
-from keras_lr._keras.values import HOST
+from keras_lr._keras.variables import HOST
+from keras_lr.callbacks.plateau.rates import Scaled, compile_anew, scalable_rate
 
 
 def make_model(rate):

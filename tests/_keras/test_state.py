@@ -6,13 +6,10 @@ import keras
 import numpy as np
 from tiny import compiled, identical, random_numbers, regression, values
 
-from keras_lr._keras.state import (
-    ModelSnapshot,
-    RandomSnapshot,
-    fit_effects_kept,
-    model_variables,
-)
-from keras_lr._keras.training_state import TrainingState
+from keras_lr._engine.snapshot import ModelSnapshot, model_variables
+from keras_lr._engine.state import TrainingState
+from keras_lr._keras.fit_effects import fit_effects_kept
+from keras_lr._keras.random import RandomSnapshot
 
 X, Y = regression()
 

@@ -6,7 +6,7 @@ import pytest
 from tiny import EXECUTIONS, compiled, identical, regression, values
 
 from keras_lr import LRRangeTest, LRScheduler, schedules
-from keras_lr._keras.training import TrainFunction, attach, compiled_anew, detach
+from keras_lr._engine.hooks import TrainFunction, attach, compiled_anew, detach
 
 X, Y = regression()
 BACKEND = keras.backend.backend()

@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from keras_lr._keras.values import (
-    Remembered,
+from keras_lr._engine.cached_batches import CachedBatches
+from keras_lr._keras.variables import (
     as_constant,
     as_numpy,
     read_variable,
@@ -29,7 +29,7 @@ class Batches(list):
 
 def test_batches_are_made_once_and_stay_what_they_are():
     batches = Batches(3)
-    remembered = Remembered(batches)
+    remembered = CachedBatches(batches)
     for _ in range(2):
         for index, batch in enumerate(list(batches)):
             assert remembered[index] is batch
@@ -39,7 +39,7 @@ def test_batches_are_made_once_and_stay_what_they_are():
 
 def test_what_does_not_fit_is_made_each_time():
     batches = Batches(3)
-    remembered = Remembered(batches, room=100)  # 96 bytes a batch
+    remembered = CachedBatches(batches, room=100)  # 96 bytes a batch
     for index in (0, 1, 2, 0, 1, 2):
         remembered[index]
     assert batches.asked == [0, 1, 2, 1, 2]

@@ -7,9 +7,9 @@ from callbacks.drives import data, fit, network
 from tiny import JIT
 
 from keras_lr import schedules
-from keras_lr._keras.averaged import average_in_use, evaluated_values
-from keras_lr._keras.rollback import Rollback
-from keras_lr._keras.values import HOST
+from keras_lr._engine.averages.in_use import average_in_use, evaluated_values
+from keras_lr._engine.checkpoint import Rollback
+from keras_lr._keras.variables import HOST
 from keras_lr.callbacks import (
     CosineWarmRestarts,
     LRScheduler,

@@ -7,11 +7,11 @@ import pytest
 from tiny import JIT
 
 from keras_lr import optimizers, schedules
-from keras_lr._keras.learning_rate import LearningRates
-from keras_lr._keras.scaled_rates import Scaled, compile_anew
-from keras_lr._keras.training import attach, detach
+from keras_lr._engine.hooks import attach, detach
+from keras_lr._engine.learning_rates import LearningRates
 from keras_lr.callbacks.plateau import ReduceOnPlateauPlus
-from keras_lr.callbacks.scheduler import LRScheduler
+from keras_lr.callbacks.plateau.rates import Scaled, compile_anew
+from keras_lr.callbacks.schedule.scheduler import LRScheduler
 
 X = np.random.default_rng(0).normal(size=(32, 4)).astype("float32")
 Y = (X @ np.array([[1.0], [-2.0], [0.5], [0.0]]) + 0.3).astype("float32")

@@ -10,7 +10,7 @@ import pytest
 from callbacks.drives import displacement
 
 import keras_lr as klr
-from keras_lr._keras.rollback import Rollback
+from keras_lr._engine.checkpoint import Rollback
 
 VALUES = [1.0, 0.5, 0.7, 0.8, 0.6, 0.9, 0.9, 0.4]
 DIE_AFTER = 4

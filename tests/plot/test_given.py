@@ -15,9 +15,9 @@ from keras_lr import RangeTestResult, plot_history, plot_range_test, plot_schedu
 from keras_lr.plot.tune import plot_tune
 from keras_lr.plot.tune_adam import plot_tune_adam
 from keras_lr.schedules import Constant, Linear
-from keras_lr.search.climb import Trial
-from keras_lr.search.sweep_result import SweepResult
-from keras_lr.search.tune_result import TuneResult
+from keras_lr.search.sweep.result import SweepResult
+from keras_lr.search.tune.climb import Trial
+from keras_lr.search.tune.result import TuneResult
 
 RATES = np.geomspace(1e-4, 1.0, 20)
 RANGE = RangeTestResult(

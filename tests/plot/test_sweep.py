@@ -7,7 +7,7 @@ import pytest
 from matplotlib import pyplot as plt
 
 from keras_lr.plot.sweep import picture, plot_sweep
-from keras_lr.search.sweep_result import SweepResult
+from keras_lr.search.sweep.result import SweepResult
 
 RATES = np.geomspace(1e-3, 10.0, 5)
 

@@ -7,8 +7,8 @@ import pytest
 from matplotlib import pyplot as plt
 
 from keras_lr.plot.tune import picture, plot_tune
-from keras_lr.search.climb import Trial
-from keras_lr.search.tune_result import TuneResult
+from keras_lr.search.tune.climb import Trial
+from keras_lr.search.tune.result import TuneResult
 
 
 def result(*trials):

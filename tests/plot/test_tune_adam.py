@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from keras_lr.plot.tune_adam import picture, plot_tune_adam
-from keras_lr.search.adam_tune_result import AdamTrial, AdamTuneResult
+from keras_lr.search.tune_adam.result import AdamTrial, AdamTuneResult
 
 
 def trial(number, lr, share, loss, state="complete", repeat=0):

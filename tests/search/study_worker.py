@@ -10,9 +10,9 @@ from tiny import JIT, regression
 if __name__ == "__main__":
     import keras
 
-    from keras_lr._keras.trials import Trials
-    from keras_lr.search import study
-    from keras_lr.search.tune_adam import tune_adam
+    from keras_lr._engine.trials import Trials
+    from keras_lr.search.tune_adam.tune import study as study
+    from keras_lr.search.tune_adam.tune import tune_adam
 
     storage, count = sys.argv[1], int(sys.argv[2])
     if storage.endswith(".log"):

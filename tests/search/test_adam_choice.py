@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from keras_lr.search.adam_choice import choose
+from keras_lr.search.tune_adam.choice import choose
 
 TABLES = arrays(np.float64, (4, 5), elements=st.floats(0, 10, width=16))
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keras_lr.search.adam_space import AdamSettings, AdamSpace, decay_for, grid_size
+from keras_lr.search.tune_adam.space import AdamSettings, AdamSpace, decay_for, grid_size
 
 
 @given(st.floats(1e-3, 1.0), st.integers(2, 10**6))

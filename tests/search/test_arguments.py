@@ -8,9 +8,9 @@ from searches import SEARCHES, X, Y
 from tiny import JIT, compiled, identical, values
 
 from keras_lr import LRScheduler, schedules
-from keras_lr.search.curve import SuggestionError
-from keras_lr.search.tune import tune_lr
-from keras_lr.search.tune_adam import tune_adam
+from keras_lr.search.range_test.curve import SuggestionError
+from keras_lr.search.tune.tune import tune_lr
+from keras_lr.search.tune_adam.tune import tune_adam
 
 
 def by_function(built):

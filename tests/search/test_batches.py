@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from tiny import random_numbers
 
-from keras_lr.search.batches import TrainingData
+from keras_lr.search.data import TrainingData
 
 X = np.arange(40, dtype="float32").reshape(20, 2)
 WITHOUT_TORCH = importlib.util.find_spec("torch") is None

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keras_lr.search.climb import ProbeClimb, Trial, horizon_correction, parabola_vertex
+from keras_lr.search.tune.climb import ProbeClimb, Trial, horizon_correction, parabola_vertex
 
 
 def climb_on(score, start, untrained, **options):

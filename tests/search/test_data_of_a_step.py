@@ -9,7 +9,7 @@ import scipy.sparse
 from tiny import regression
 
 from keras_lr import lr_find, lr_sweep, tune_adam, tune_lr
-from keras_lr.search.batches import TrainingData
+from keras_lr.search.data import TrainingData
 
 BACKEND = keras.backend.backend()
 WITHOUT_TENSORFLOW = importlib.util.find_spec("tensorflow") is None

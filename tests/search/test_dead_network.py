@@ -6,7 +6,7 @@ import pytest
 from tiny import regression
 
 from keras_lr import LRRangeTest, lr_find, tune_lr
-from keras_lr._keras.movement import still_from
+from keras_lr._engine.movement import still_from
 from keras_lr.search.suggest import SuggestionError
 
 JIT = False if keras.backend.backend() == "tensorflow" else "auto"

@@ -8,7 +8,7 @@ import pytest
 from tiny import JIT, identical, regression, values
 
 from keras_lr import LRRangeTest, lr_find, lr_sweep, tune_adam, tune_lr
-from keras_lr._keras.train_function import TrainFunction
+from keras_lr._engine.train_function import TrainFunction
 
 X, Y = regression(samples=60)
 

@@ -6,8 +6,8 @@ import pytest
 from tiny import compiled, identical, random_numbers, regression, values
 
 from keras_lr import lr_find, lr_sweep, tune_lr
-from keras_lr._keras.trials import Trials
-from keras_lr.search.tune_adam import tune_adam
+from keras_lr._engine.trials import Trials
+from keras_lr.search.tune_adam.tune import tune_adam
 
 X, Y = regression()
 RATES = [1e-4, 1e-3, 1e-2]

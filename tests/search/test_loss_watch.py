@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keras_lr.search.loss_watch import LossWatch
+from keras_lr.search.range_test.loss_watch import LossWatch
 
 LOSSES = st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=50)
 

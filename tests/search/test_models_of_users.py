@@ -9,7 +9,7 @@ from models_of_users import MODELS, X, vae
 from tiny import compiled, identical, regression, values
 
 from keras_lr import LRRangeTest, lr_find, lr_sweep, tune_lr
-from keras_lr._keras.evaluation import LossFunction
+from keras_lr._engine.evaluation import LossFunction
 
 SEARCHES = {
     "lr_find": lambda model, data, **more: (

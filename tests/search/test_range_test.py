@@ -21,7 +21,7 @@ from tiny import (
 
 import keras_lr
 from keras_lr import LRRangeTest, lr_find
-from keras_lr._keras.training import attach
+from keras_lr._engine.hooks import attach
 
 BACKEND = keras.backend.backend()
 X, Y = regression()

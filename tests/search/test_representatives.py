@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from keras_lr import lr_sweep, tune_lr
-from keras_lr._keras.values import as_numpy
-from keras_lr.search.batches import TrainingData
+from keras_lr._keras.variables import as_numpy
+from keras_lr.search.data import TrainingData
 
 SAMPLES, RARE = 4000, 20
 PLACES = np.random.default_rng(0).permutation(SAMPLES)

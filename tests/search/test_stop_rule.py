@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from keras_lr.search.loss_watch import LossWatch
+from keras_lr.search.range_test.loss_watch import LossWatch
 from keras_lr.search.stop_rule import TrialWatch, ended_above, stays_above
 
 RUNS, STEPS, STARTS = 400, 100, 8

@@ -10,9 +10,9 @@ import optuna
 import pytest
 from tiny import JIT, identical, regression, values
 
-from keras_lr._keras.digest import digest
-from keras_lr._keras.trials import Trials
-from keras_lr.search.tune_adam import tune_adam
+from keras_lr._engine.trials import Trials
+from keras_lr.search.tune_adam.digest import digest
+from keras_lr.search.tune_adam.tune import tune_adam
 
 X, Y = regression(samples=48)
 VALIDATION = regression(samples=16, seed=1)
@@ -173,7 +173,7 @@ def test_names_do_not_matter_and_wiring_does():
 
     def told(model):
         model.compile("sgd", "mse")
-        from keras_lr._keras.digest import training_digests
+        from keras_lr.search.tune_adam.digest import training_digests
 
         model.optimizer.build(model.trainable_variables)
         return training_digests(model)["architecture"]
@@ -186,7 +186,7 @@ def test_names_do_not_matter_and_wiring_does():
 
 def test_a_digest_is_the_same_in_another_process():
     given = "['mse', {'b': 1.5, 'a': (1, None)}, {'x', 'y', 'z'}, True]"
-    code = f"from keras_lr._keras.digest import digest; print(digest({given}))"
+    code = f"from keras_lr.search.tune_adam.digest import digest; print(digest({given}))"
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert told.stdout.split()[-1] == digest(eval(given))
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keras_lr.search import suggest
-from keras_lr.search.curve import capped
+from keras_lr.search.range_test.curve import capped
 from keras_lr.search.suggest import RULES, SuggestionError, smooth
 
 FINDERS = json.loads((Path(__file__).parents[1] / "oracles" / "finders.json").read_text())

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from tiny import JIT, compiled, identical, loss_of_step, random_numbers, regression, values
 
-from keras_lr._keras.trials import Trials
-from keras_lr.search import sweep_run
-from keras_lr.search.batches import TrainingData
-from keras_lr.search.sweep import lr_sweep
+from keras_lr._engine.trials import Trials
+from keras_lr.search.data import TrainingData
+from keras_lr.search.sweep.sweep import lr_sweep
+from keras_lr.search.sweep.sweep import trainer as sweep_run
 
 RATES = [1e-3, 1e-2, 1e-1]
 STEPS = 12

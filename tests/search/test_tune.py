@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from tiny import JIT, compiled, identical, random_numbers, regression, values
 
-from keras_lr.search.batches import TrainingData
-from keras_lr.search.climb import ProbeClimb, Trial, horizon_correction
-from keras_lr.search.families import family_of
-from keras_lr.search.tune import tune_lr
+from keras_lr.search.data import TrainingData
+from keras_lr.search.tune.climb import ProbeClimb, Trial, horizon_correction
+from keras_lr.search.tune.families import family_of
+from keras_lr.search.tune.tune import tune_lr
 
 X, Y = regression(samples=512)
 

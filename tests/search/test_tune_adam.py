@@ -11,11 +11,11 @@ import pytest
 from tiny import JIT, compiled, identical, random_numbers, regression, values
 
 from keras_lr import optimizers
-from keras_lr._keras.trials import Trials
-from keras_lr.search.adam_arguments import check_same
-from keras_lr.search.adam_choice import choose
-from keras_lr.search.batches import TrainingData
-from keras_lr.search.tune_adam import tune_adam
+from keras_lr._engine.trials import Trials
+from keras_lr.search.data import TrainingData
+from keras_lr.search.tune_adam.arguments import check_same
+from keras_lr.search.tune_adam.choice import choose
+from keras_lr.search.tune_adam.tune import tune_adam
 
 X, Y = regression(samples=128)
 VALIDATION = regression(samples=64, seed=1)

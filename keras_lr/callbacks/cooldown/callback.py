@@ -4,7 +4,14 @@ import os
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from keras_lr._checks import (
+from keras_lr._engine.hooks import tidy_up
+from keras_lr._engine.restoring import RestoringCallback
+from keras_lr.callbacks.cooldown.descent import OWNER, SHAPES, Shape, seconds_of
+from keras_lr.callbacks.cooldown.run import CooldownRun, Wishes
+from keras_lr.callbacks.cooldown.saved import check_state
+from keras_lr.callbacks.saved.epoch_files import EpochFiles
+from keras_lr.callbacks.saved.judge import MODES, Judge
+from keras_lr.errors import (
     check_bool,
     check_choice,
     check_integer,
@@ -12,13 +19,6 @@ from keras_lr._checks import (
     check_path,
     complaint,
 )
-from keras_lr._keras.restoring import RestoringCallback
-from keras_lr._keras.training import tidy_up
-from keras_lr.callbacks.cooldown.descent import OWNER, SHAPES, Shape, seconds_of
-from keras_lr.callbacks.cooldown.run import CooldownRun, Wishes
-from keras_lr.callbacks.cooldown.saved import check_state
-from keras_lr.callbacks.epoch_files import EpochFiles
-from keras_lr.callbacks.judge import MODES, Judge
 
 
 class Cooldown(RestoringCallback):

@@ -9,7 +9,7 @@ from statistics import median
 from time import monotonic
 from typing import Any, Literal
 
-from keras_lr._checks import check_number, complaint
+from keras_lr.errors import check_number, complaint
 
 OWNER = "Cooldown"  # the public name, for messages
 Shape = Literal["linear", "1-sqrt"]

@@ -5,19 +5,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from keras_lr._checks import complaint
-from keras_lr._keras.cooling import has_hook, put_first
-from keras_lr._keras.learning_rate import known_leaves
-from keras_lr._keras.monitor import has_validation_data
-from keras_lr._keras.position import accumulation_steps, batches_seen
+from keras_lr._engine.hooks import attach, detach
+from keras_lr._engine.monitor import has_validation_data
+from keras_lr._keras.optimizers import accumulation_steps, batches_seen, known_leaves
 from keras_lr._keras.running_fit import FitSession
-from keras_lr._keras.training import attach, detach
 from keras_lr.callbacks.cooldown.descent import OWNER, Descent, Pace, Shape
 from keras_lr.callbacks.cooldown.interrupt import FirstInterrupt
+from keras_lr.callbacks.cooldown.rates import has_hook, put_first
 from keras_lr.callbacks.cooldown.steps import CooldownSteps
 from keras_lr.callbacks.cooldown.triggers import Stall
-from keras_lr.callbacks.fit_run import FitRun, Position
-from keras_lr.callbacks.judge import Judge
+from keras_lr.callbacks.saved.judge import Judge
+from keras_lr.callbacks.schedule.fit import FitRun, Position
+from keras_lr.errors import complaint
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from keras_lr.callbacks.cooldown.descent import OWNER
-from keras_lr.callbacks.saved_parts import (
+from keras_lr.callbacks.saved.parts import (
     check_parts,
     is_count,
     is_number,

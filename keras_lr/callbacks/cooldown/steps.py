@@ -3,16 +3,16 @@
 from collections.abc import Mapping
 from typing import Any
 
-from keras_lr._keras.cooling import CooledRates, Cooling
-from keras_lr._keras.named_optimizers import named_leaves
-from keras_lr._keras.position import accumulation_steps, batches_seen
-from keras_lr._keras.scaled_rates import is_driven
-from keras_lr._keras.step import StepHook
-from keras_lr._keras.training_state import TrainingState
+from keras_lr._engine.named_optimizers import named_leaves
+from keras_lr._engine.state import TrainingState
+from keras_lr._engine.step import StepHook
+from keras_lr._keras.optimizers import accumulation_steps, batches_seen
 from keras_lr.callbacks.cooldown.descent import OWNER, Descent, Pace, Shape, factor
-from keras_lr.callbacks.fit_run import Position
-from keras_lr.callbacks.observed import Observed, with_largest
-from keras_lr.callbacks.updates import UpdateWatch, check_loop_tells
+from keras_lr.callbacks.cooldown.rates import CooledRates, Cooling
+from keras_lr.callbacks.plateau.rates import is_driven
+from keras_lr.callbacks.schedule.fit import Position
+from keras_lr.callbacks.schedule.observed import Observed, with_largest
+from keras_lr.callbacks.schedule.updates import UpdateWatch, check_loop_tells
 
 NO_DRIVER = (
     "If train_step uses others, let LRScheduler(schedule, optimizers=['d_optimizer']) drive them"

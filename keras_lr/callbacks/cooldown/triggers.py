@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from keras_lr.callbacks.judge import Judge
+from keras_lr.callbacks.saved.judge import Judge
 
 
 class Stall:

@@ -9,11 +9,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from keras_lr._checks import complaint
-from keras_lr._keras.rollback import Rollback
+from keras_lr._engine.checkpoint import Rollback
 from keras_lr._warnings import warn
 from keras_lr.callbacks.plateau.saved_state import check_state
 from keras_lr.callbacks.plateau.state import OWNER
+from keras_lr.errors import complaint
 
 KEPT_EPOCHS = 2
 """A run may be killed between Keras' backup and this one, so one epoch more than the last."""

@@ -4,12 +4,11 @@ import os
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from keras_lr._checks import check_path, complaint
-from keras_lr._keras.monitor import has_validation_data
-from keras_lr._keras.named_optimizers import Wanted, check_wanted, named_leaves
-from keras_lr._keras.rollback import Rollback
+from keras_lr._engine.checkpoint import Rollback
+from keras_lr._engine.hooks import attach, detach
+from keras_lr._engine.monitor import has_validation_data
+from keras_lr._engine.named_optimizers import Wanted, check_wanted, named_leaves
 from keras_lr._keras.running_fit import running_fit
-from keras_lr._keras.training import attach, detach
 from keras_lr.callbacks.plateau.backup import PlateauBackup
 from keras_lr.callbacks.plateau.controller import PlateauController
 from keras_lr.callbacks.plateau.keras_attributes import KerasAttributes, size_of
@@ -19,7 +18,8 @@ from keras_lr.callbacks.plateau.run import PlateauRun
 from keras_lr.callbacks.plateau.saved_state import check_state
 from keras_lr.callbacks.plateau.state import OWNER, PlateauEvent
 from keras_lr.callbacks.plateau.steps import PlateauSteps, steps_between
-from keras_lr.callbacks.resumed import warn_of_fresh_optimizer
+from keras_lr.callbacks.schedule.resumed import warn_of_fresh_optimizer
+from keras_lr.errors import check_path, complaint
 
 
 class ReduceOnPlateauPlus(KerasAttributes):

@@ -10,14 +10,14 @@ from typing import Any, Literal
 
 import keras
 
-from keras_lr._checks import check_choice, check_integer, check_number, complaint
-from keras_lr._keras.callback import FitCallback
+from keras_lr._engine.callback import FitCallback
 from keras_lr.callbacks.plateau.controller import PlateauController
 from keras_lr.callbacks.plateau.parameters import check_monitor, check_switches
 from keras_lr.callbacks.plateau.restore_points import Policy
 from keras_lr.callbacks.plateau.run import PlateauRun
 from keras_lr.callbacks.plateau.state import OWNER
 from keras_lr.callbacks.plateau.steps import PlateauSteps
+from keras_lr.errors import check_choice, check_integer, check_number, complaint
 
 
 class _Parameter:

@@ -7,10 +7,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_lr._checks import complaint
-from keras_lr._keras.values import as_numpy
+from keras_lr._keras.variables import as_numpy
 from keras_lr._warnings import warn
 from keras_lr.callbacks.plateau.state import OWNER
+from keras_lr.errors import complaint
 
 
 def loss_in(logs: dict[str, Any]) -> float | None:

@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from keras_lr._checks import check_bool, check_choice, check_integer, check_number, complaint
+from keras_lr.errors import check_bool, check_choice, check_integer, check_number, complaint
 
 
 @dataclass(frozen=True)

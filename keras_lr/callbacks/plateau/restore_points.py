@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from keras_lr._keras.averaged import average_in_use
-from keras_lr._keras.rollback import Rollback
-from keras_lr._keras.values import HOST, Access
+from keras_lr._engine.averages.in_use import average_in_use
+from keras_lr._engine.checkpoint import Rollback
+from keras_lr._keras.variables import HOST, Access
 from keras_lr.callbacks.plateau.state import PlateauEvent
 
 JUDGED = "judged"  # the state at the first step of an evaluation, which may span two epochs

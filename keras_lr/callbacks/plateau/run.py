@@ -7,26 +7,25 @@ from typing import Any, Literal
 
 import keras
 
-from keras_lr._checks import complaint
-from keras_lr._keras.build import build_optimizer
-from keras_lr._keras.cooling import is_cooling
-from keras_lr._keras.learning_rate import leaf_optimizers
-from keras_lr._keras.monitor import metric_direction
-from keras_lr._keras.named_optimizers import named_leaves
-from keras_lr._keras.observation import RateObservation
-from keras_lr._keras.position import batches_of, updates_made
-from keras_lr._keras.rollback import Rollback
-from keras_lr._keras.scaled_rates import (
+from keras_lr._engine.applied_rate import RateObservation
+from keras_lr._engine.checkpoint import Rollback
+from keras_lr._engine.monitor import metric_direction
+from keras_lr._engine.named_optimizers import named_leaves
+from keras_lr._keras.models import build_optimizer
+from keras_lr._keras.optimizers import batches_of, leaf_optimizers, updates_made
+from keras_lr._keras.variables import HOST, Access
+from keras_lr._warnings import warn
+from keras_lr.callbacks.cooldown.rates import is_cooling
+from keras_lr.callbacks.plateau.controller import PlateauController
+from keras_lr.callbacks.plateau.rates import (
     DrivenRate,
     ScalableRate,
     is_driven,
     scalable_rate,
 )
-from keras_lr._keras.values import HOST, Access
-from keras_lr._warnings import warn
-from keras_lr.callbacks.plateau.controller import PlateauController
 from keras_lr.callbacks.plateau.restore_points import Policy, RestorePoints
 from keras_lr.callbacks.plateau.state import OWNER, Decision, PlateauEvent, PlateauState
+from keras_lr.errors import complaint
 
 
 class PlateauRun:

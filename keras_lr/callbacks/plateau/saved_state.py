@@ -5,9 +5,8 @@ from dataclasses import fields
 from numbers import Integral, Real
 from typing import Any, get_args
 
-from keras_lr._checks import complaint
 from keras_lr.callbacks.plateau.state import OWNER, Action, PlateauEvent, PlateauState
-from keras_lr.callbacks.saved_parts import (
+from keras_lr.callbacks.saved.parts import (
     FIX,
     RULE,
     check_parts,
@@ -18,6 +17,7 @@ from keras_lr.callbacks.saved_parts import (
     list_of,
     or_none,
 )
+from keras_lr.errors import complaint
 
 _LISTS = ("rates", "starts", "memory", "ceilings")
 _OPTIONAL = ("best", "record", "ceilings")

@@ -3,17 +3,17 @@
 import math
 from typing import Any
 
-from keras_lr._checks import check_integer, complaint
-from keras_lr._keras.monitor import BATCH_LOSS, ExactLoss
-from keras_lr._keras.rollback import Rollback
-from keras_lr._keras.step import StepHook
-from keras_lr._keras.training_state import TrainingState
-from keras_lr._keras.values import HOST
-from keras_lr.callbacks.observed import Observed, with_largest
+from keras_lr._engine.checkpoint import Rollback
+from keras_lr._engine.monitor import BATCH_LOSS, ExactLoss
+from keras_lr._engine.state import TrainingState
+from keras_lr._engine.step import StepHook
+from keras_lr._keras.variables import HOST
 from keras_lr.callbacks.plateau.logs import is_evaluation, loss_in, monitored, number_in
 from keras_lr.callbacks.plateau.restore_points import JUDGED
 from keras_lr.callbacks.plateau.run import PlateauRun
 from keras_lr.callbacks.plateau.state import OWNER
+from keras_lr.callbacks.schedule.observed import Observed, with_largest
+from keras_lr.errors import check_integer, complaint
 
 
 class PlateauSteps(StepHook):

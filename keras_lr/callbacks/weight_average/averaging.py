@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from keras_lr._checks import check_integer, check_number, complaint
+from keras_lr.errors import check_integer, check_number, complaint
 
 OWNER = "WeightAverage"  # the public name, for messages
 

@@ -6,16 +6,16 @@ from typing import Any, Literal
 
 import numpy as np
 
-from keras_lr._checks import check_choice, check_path, complaint
-from keras_lr._keras.restoring import RestoringCallback
-from keras_lr._keras.training import tidy_up
-from keras_lr._keras.values import read_variable
-from keras_lr.callbacks.epoch_files import EpochFiles
-from keras_lr.callbacks.judge import Judge
+from keras_lr._engine.hooks import tidy_up
+from keras_lr._engine.restoring import RestoringCallback
+from keras_lr._keras.variables import read_variable
+from keras_lr.callbacks.saved.epoch_files import EpochFiles
+from keras_lr.callbacks.saved.judge import Judge
 from keras_lr.callbacks.weight_average.averaging import OWNER, Decay, Timing, decays_of
 from keras_lr.callbacks.weight_average.run import AverageRun, Wishes
 from keras_lr.callbacks.weight_average.saved import check_state, packed, unpacked
 from keras_lr.callbacks.weight_average.statistics import check_batch_norm
+from keras_lr.errors import check_choice, check_path, complaint
 
 
 class WeightAverage(RestoringCallback):

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from keras_lr._checks import complaint
-from keras_lr._keras.running_average import RunningAverages, averaged_variables
-from keras_lr._keras.training_state import TrainingState
-from keras_lr._keras.values import HOST, read_variable
+from keras_lr._engine.averages.running import RunningAverages, averaged_variables
+from keras_lr._engine.state import TrainingState
+from keras_lr._keras.variables import HOST, read_variable
 from keras_lr.callbacks.weight_average.averaging import OWNER, Decay, averaging_weight, label
+from keras_lr.errors import complaint
 
 Arrays = list[np.ndarray]
 Read = Callable[[Any], np.ndarray]

@@ -6,22 +6,21 @@ from typing import Any
 
 import numpy as np
 
-from keras_lr._checks import complaint
-from keras_lr._keras.averaged import average_in_use
-from keras_lr._keras.learning_rate import known_leaves
-from keras_lr._keras.monitor import has_validation_data
-from keras_lr._keras.position import accumulation_steps
+from keras_lr._engine.averages.in_use import average_in_use
+from keras_lr._engine.averages.several import SeveralAveragesView
+from keras_lr._engine.hooks import attach, detach
+from keras_lr._engine.monitor import has_validation_data
+from keras_lr._keras.optimizers import accumulation_steps, known_leaves
 from keras_lr._keras.running_fit import fit_argument
-from keras_lr._keras.several_averages import SeveralAveragesView
-from keras_lr._keras.training import attach, detach
-from keras_lr._keras.values import read_variable
+from keras_lr._keras.variables import read_variable
 from keras_lr._warnings import warn
-from keras_lr.callbacks.fit_run import FitRun, Position
-from keras_lr.callbacks.judge import Judge
+from keras_lr.callbacks.saved.judge import Judge
+from keras_lr.callbacks.schedule.fit import FitRun, Position
 from keras_lr.callbacks.weight_average.averaging import OWNER, Decay, Timing
 from keras_lr.callbacks.weight_average.model_averages import Best, ModelAverages
 from keras_lr.callbacks.weight_average.statistics import StatisticsData
 from keras_lr.callbacks.weight_average.steps import AverageSteps
+from keras_lr.errors import complaint
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_lr._checks import complaint
-from keras_lr.callbacks.saved_parts import (
+from keras_lr.callbacks.saved.parts import (
     FIX,
     RULE,
     check_parts,
@@ -18,6 +17,7 @@ from keras_lr.callbacks.saved_parts import (
     or_none,
 )
 from keras_lr.callbacks.weight_average.averaging import OWNER
+from keras_lr.errors import complaint
 
 Arrays = dict[str, np.ndarray]
 

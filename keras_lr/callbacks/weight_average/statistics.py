@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from keras_lr._checks import check_integer, complaint
-from keras_lr._keras.batch_norm import batch_norm_layers, recompute_batch_norm_alone
+from keras_lr._engine.averages.batch_norm import batch_norm_layers, recompute_batch_norm_alone
 from keras_lr._keras.data import numpy_batches
 from keras_lr._keras.fit_data import fit_batches
 from keras_lr.callbacks.weight_average.averaging import OWNER
+from keras_lr.errors import check_integer, complaint
 
 
 def check_batch_norm(batch_norm: Any) -> None:

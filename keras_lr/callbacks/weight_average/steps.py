@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from keras_lr._keras.position import accumulation_steps, batches_seen, skips_updates
-from keras_lr._keras.step import StepHook
-from keras_lr._keras.training_state import TrainingState
-from keras_lr.callbacks.fit_run import Position
+from keras_lr._engine.state import TrainingState
+from keras_lr._engine.step import StepHook
+from keras_lr._keras.optimizers import accumulation_steps, batches_seen, skips_updates
+from keras_lr.callbacks.schedule.fit import Position
 from keras_lr.callbacks.weight_average.averaging import OWNER, Timing
 from keras_lr.callbacks.weight_average.model_averages import ModelAverages
 

@@ -1,0 +1,89 @@
+"""Hyper-parameters that a run sets at every step: learning rates, momentum, weight decay."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from keras_lr._engine.state import TrainingState
+from keras_lr.errors import complaint
+
+MOMENTA = ("momentum", "beta_1")
+
+
+class Knob:
+    """Variables of several optimizers that are set together, in proportion to their shares.
+
+    Args:
+        variables: One per optimizer.
+        shares: What the value is multiplied by for each of them.
+        scaled: Whether a plateau scales it, as it does the learning rate.
+    """
+
+    def __init__(
+        self, variables: Sequence[Any], shares: Sequence[float], *, scaled: bool = False
+    ) -> None:
+        self._parts = list(zip(variables, shares, strict=True))
+        self._scaled = scaled
+        self.written: dict[int, float] = {}
+
+    def write(self, state: TrainingState, value: float) -> float:
+        """Make `value` the one of the next update; return it as scaled or cooled."""
+        if self._scaled:
+            if state.cooling is not None:
+                value = state.cooling(id(self), value)
+            value *= state.scale
+        for variable, share in self._parts:
+            state.write(variable, value * share)
+            self.written[id(variable)] = value * share
+        return value
+
+
+class StandIn(keras.Variable):  # type: ignore[misc]
+    """A variable in place of a plain number.
+
+    Optimizers ask by `momentum != 0` or `momentum > 0` whether they have momentum at all. That is a
+    question about how they were made, and must have an answer while the step is being compiled.
+    """
+
+    def __ne__(self, other: object) -> bool:
+        return True
+
+    def __gt__(self, other: object) -> bool:
+        return True
+
+
+def refuse_driven(owner: str, name: str, value: Any) -> None:
+    """Raise if another callback of the same fit drives a hyper-parameter already."""
+    if isinstance(value, StandIn):
+        rule = f"only one callback of a fit can drive {name}"
+        raise ValueError(complaint(owner, rule, "Keep one of them", **{name: "driven already"}))
+
+
+def has_momentum(optimizer: Any) -> bool:
+    """Return whether a leaf optimizer was made with a momentum or a `beta_1` to drive."""
+    values = [getattr(optimizer, name, None) for name in MOMENTA]
+    present = next((value for value in values if value is not None), None)
+    return isinstance(present, StandIn) or bool(present)
+
+
+def momentum_name(optimizer: Any, owner: str) -> str:
+    """Return which attribute of a leaf optimizer is its momentum.
+
+    Raises:
+        ValueError: If it has none, or was made without.
+    """
+    alone = "leave the momentum alone (momentum=None), or change the optimizer"
+    for name in MOMENTA:
+        value = getattr(optimizer, name, None)
+        if value is None:
+            continue
+        refuse_driven(owner, name, value)
+        if value == 0:
+            rule = "an optimizer made with momentum 0 keeps no velocity to give it one later"
+            fix = f"Make it with one, {type(optimizer).__name__}(momentum=0.9), or {alone}"
+            raise ValueError(complaint(owner, rule, fix, **{name: value}))
+        return name
+    rule = "the optimizer must have a momentum or a beta_1 to drive"
+    fix = alone.replace("leave", "Leave", 1)
+    raise ValueError(complaint(owner, rule, fix, optimizer=type(optimizer).__name__))

@@ -1,0 +1,73 @@
+"""How far training steps move a model's weights: whether the network is still alive."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from keras_lr._engine.state import TrainingState
+
+_AT_MOST = 1_000_000  # weights that are looked at; of larger models the smaller matrices
+_STILL = 1e-3
+_LEARNED = 0.01
+
+
+class Movement:
+    """Measures how far a step moves the model's matrices, per unit of its learning rate.
+
+    Where every unit of a layer of ReLUs has died, only what comes after it, such as the last bias,
+    still moves. Biases and scales are therefore not looked at.
+
+    Args:
+        model: A built model.
+    """
+
+    def __init__(self, model: Any) -> None:
+        matrices = [v for v in model.trainable_variables if len(v.shape) > 1]
+        matrices.sort(key=lambda variable: math.prod(variable.shape))
+        sizes = np.cumsum([math.prod(variable.shape) for variable in matrices])
+        self._variables = matrices[: max(1, int((sizes <= _AT_MOST).sum()))]
+        self._before: list[np.ndarray] = []
+
+    def before_step(self, state: TrainingState) -> None:
+        """Note where the weights are."""
+        self._before = [state.read(variable) for variable in self._variables]
+
+    def after_step(self, state: TrainingState, learning_rate: float) -> float:
+        """Return how far they have moved since, divided by the learning rate.
+
+        NaN if that is not finite, or if the model has no matrix to train.
+        """
+        if not self._variables:
+            return math.nan
+        pairs = zip(self._variables, self._before, strict=True)
+        with np.errstate(all="ignore"):
+            squares = [
+                float(np.sum((state.read(variable).astype(np.float64) - old) ** 2))
+                for variable, old in pairs
+            ]
+        return math.sqrt(sum(squares)) / learning_rate
+
+
+def still_from(movements: dict[int, float], losses: list[float]) -> int | None:
+    """Return the step from which on the weights have stood still; None if they have not.
+
+    They stand still where they move less than a thousandth of what they did at the start, though
+    the loss has not been learned away: a loss of less than a hundredth has a small gradient. A
+    network that was dead before the run never moves its weights, whatever its last bias learns.
+
+    Args:
+        movements: Of some steps, increasing: how far a step moved the weights, per learning rate.
+        losses: The loss of each step.
+    """
+    if len(movements) > 1 and not any(movements.values()):
+        return min(movements) if len(set(losses)) > 1 else None
+    first = next((moved for moved in movements.values() if moved > 0), math.nan)
+    found = None
+    for step, moved in movements.items():
+        learned = step < len(losses) and losses[step] < _LEARNED * losses[0]
+        if moved < _STILL * first and not learned:
+            found = step if found is None else found
+        elif moved > 0 or math.isnan(moved):
+            found = None
+    return found

@@ -1,0 +1,216 @@
+"""Temporary overrides of a model's optimizer settings: used by every step, never saved."""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal
+
+import keras
+
+from keras_lr._engine.hooks import compiled_anew
+from keras_lr._engine.hyperparameters import (
+    Knob,
+    StandIn,
+    has_momentum,
+    momentum_name,
+    refuse_driven,
+)
+from keras_lr._engine.rate_writes import RateWrites
+from keras_lr._keras.backend import strategy_scope
+from keras_lr._keras.optimizers import (
+    is_scheduled,
+    leaf_optimizers,
+    proportions,
+    rate_of,
+    replace_setting,
+    restore_setting,
+    set_rate,
+)
+from keras_lr._keras.variables import read_variable, rounding
+from keras_lr.errors import complaint
+
+SAVING = ("get_config", "save_own_variables", "load_own_variables")
+SAVING_A_MODEL = ("save", "get_state_tree")  # in forms that read the optimizer's variables
+
+
+class Overlay:
+    """Hyper-parameters of a model's optimizers, made settable for the length of a `fit`.
+
+    Learning rates are variables of the optimizers already. Momentum and weight decay are plain
+    numbers, which TensorFlow and JAX compile into the training step; until `remove`, variables
+    take their place, and the step is compiled once more.
+
+    What is saved meanwhile, or loaded, is the optimizer as it is without all this: its own learning
+    rate, and no more variables than it has outside of the run.
+
+    Args:
+        model: A compiled model, in `on_train_begin`.
+        owner: The public name of what drives, for error messages.
+        leaves: Its leaf optimizers to be driven; None for all that it is compiled with.
+        learning_rate: Whether to drive the learning rates, of which none may have a schedule:
+            `"together"`, in their present proportion, or `"each"` by itself.
+        momentum: Whether to drive `momentum`, or `beta_1` where an optimizer has that.
+        spares: Whether optimizers without momentum are left as they are, instead of refused.
+        weight_decay: Whether to drive `weight_decay`.
+        schedules: Leaf optimizers with a schedule, and what takes its place.
+
+    Attributes:
+        rate_writes: Tells whether something has assigned to a learning rate that is driven.
+        learning_rates: What sets the learning rates: nothing, one thing, or one for each optimizer.
+        momentum: What sets the momenta of the optimizers, if that was asked for and any has one.
+        weight_decay: What sets the weight decays of all optimizers, if that was asked for.
+
+    Raises:
+        ValueError: If an optimizer has no momentum to drive, unless it is to be spared.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        owner: str,
+        *,
+        leaves: Sequence[Any] | None = None,
+        learning_rate: Literal["together", "each"] | None = None,
+        momentum: bool = False,
+        spares: bool = False,
+        weight_decay: bool = False,
+        schedules: Sequence[tuple[Any, Any]] = (),
+    ) -> None:
+        self._model, self._owner = model, owner
+        leaves = leaf_optimizers(model.optimizer) if leaves is None else leaves
+        self._held = [leaf for leaf in leaves if not is_scheduled(leaf)] if learning_rate else []
+        self._rates = [rate_of(leaf) for leaf in self._held]
+        self._schedules = [(leaf, rate_of(leaf), given) for leaf, given in schedules]
+        self._own_rates = self._present_rates()
+        self._stand_ins: list[tuple[Any, str, Any, Any]] = []
+        self._lifted = self._removed = False
+        self.learning_rates: list[Knob] = []
+        self.momentum: Knob | None = None
+        self.weight_decay: Knob | None = None
+        if learning_rate == "together":
+            shares = proportions(self._own_rates)
+            self.learning_rates = [Knob(self._rates, shares, scaled=True)]
+        elif learning_rate == "each":
+            self.learning_rates = [Knob([rate], [1.0], scaled=True) for rate in self._rates]
+        if momentum:
+            driven = list(filter(has_momentum, leaves)) if spares else leaves
+            names = [momentum_name(leaf, owner) for leaf in driven]
+            self.momentum = self._replaced(driven, names) if driven else None
+        if weight_decay:
+            self.weight_decay = self._replaced(leaves, ["weight_decay"] * len(leaves))
+        self._undo = contextlib.ExitStack()
+        self.rate_writes = RateWrites(self._rates)
+        self._undo.callback(self.rate_writes.end)
+        self._put_on()
+        self._undo.callback(self._take_off)
+        if self._stand_ins or self._schedules:
+            self._undo.enter_context(compiled_anew(model))
+        for optimizer in _all(vars(model).get("optimizer"), leaves):
+            for method in SAVING:
+                self._lift_during(optimizer, method)
+        for method in SAVING_A_MODEL:
+            self._lift_during(model, method)
+
+    def check_held(self) -> None:
+        """Raise if an optimizer has been given a schedule in the middle of the run.
+
+        Raises:
+            ValueError: If so.
+        """
+        for leaf, rate in zip(self._held, self._rates, strict=True):
+            if rate_of(leaf) is not rate:
+                rule = "the optimizer has been given a schedule in a fit that drives its rate"
+                fix = "Compile it with one and leave out the callback's, or set a number"
+                received = {"learning_rate": rate_of(leaf)}
+                raise ValueError(complaint(self._owner, rule, fix, **received))
+
+    def remove(self) -> None:
+        """Put everything back. Can be called again."""
+        if hasattr(self._model, "jax_state_sync"):
+            # Else `fit`, on its way out of an exception, would write the run's values back.
+            self._model.jax_state_sync()
+        self._undo.close()
+        self._removed = True
+
+    def remove_later(self) -> None:
+        """Put everything back long after; but leave a learning rate that has been set since."""
+        written = {
+            key: value for knob in self.learning_rates for key, value in knob.written.items()
+        }
+        for index, rate in enumerate(self._rates):
+            present = read_variable(rate).item()
+            ours = written.get(id(rate), present)
+            if abs(present - ours) > rounding(rate, ours):
+                self._own_rates[index] = present
+        self.remove()
+
+    def _present_rates(self) -> list[float]:
+        return [read_variable(rate).item() for rate in self._rates]
+
+    def _replaced(self, leaves: Sequence[Any], names: Sequence[str]) -> Knob:
+        pairs = zip(leaves, names, strict=True)
+        return Knob([self._stand_in(leaf, name) for leaf, name in pairs], [1.0] * len(leaves))
+
+    def _stand_in(self, optimizer: Any, name: str) -> Any:
+        own = getattr(optimizer, name)
+        refuse_driven(self._owner, name, own)
+        with strategy_scope(self._model):
+            variable = StandIn(
+                own or 0.0,
+                dtype=keras.backend.floatx(),
+                trainable=False,
+                name=name,
+                aggregation="only_first_replica",
+            )
+        self._stand_ins.append((optimizer, name, own, variable))
+        return variable
+
+    def _put_on(self) -> None:
+        for optimizer, _, given in self._schedules:
+            set_rate(optimizer, given)  # it stays a schedule
+        for optimizer, name, _, variable in self._stand_ins:
+            replace_setting(optimizer, name, variable)
+
+    def _take_off(self) -> None:
+        for optimizer, own, _ in self._schedules:
+            set_rate(optimizer, own)
+        for optimizer, name, own, variable in self._stand_ins:
+            restore_setting(optimizer, name, variable, own)
+        for rate, own in zip(self._rates, self._own_rates, strict=True):
+            rate.assign(own)
+
+    def _lift_during(self, saved: Any, method: str) -> None:
+        original = getattr(saved, method)
+
+        def lifted(*arguments: Any, **named: Any) -> Any:
+            with self._off():
+                return original(*arguments, **named)
+
+        def put_back() -> None:
+            if vars(saved).get(method) is lifted:  # else something else has been put around it
+                del vars(saved)[method]
+
+        vars(saved)[method] = lifted
+        self._undo.callback(put_back)
+
+    @contextlib.contextmanager
+    def _off(self) -> Iterator[None]:
+        if self._lifted or self._removed:  # an optimizer within an optimizer; a run that is over
+            yield
+            return
+        applied = self._present_rates()
+        self._take_off()
+        self._lifted = True
+        try:
+            yield
+        finally:
+            self._lifted = False
+            self._own_rates = self._present_rates()  # may have been loaded
+            self._put_on()
+            for rate, value in zip(self._rates, applied, strict=True):
+                rate.assign(value)
+
+
+def _all(optimizer: Any, chosen: Sequence[Any]) -> list[Any]:
+    """Return an optimizer, what it is made of, and others that have been chosen beside it."""
+    known = [] if optimizer is None else [optimizer, *leaf_optimizers(optimizer), *chosen]
+    return list({id(each): each for each in known or chosen}.values())

@@ -1,0 +1,170 @@
+"""Short trainings of one model, each from the same state, on the model's own compiled step."""
+
+import contextlib
+import warnings
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+from keras_lr._engine.batch_loss import BatchLoss, Monitor, as_float, loss_in
+from keras_lr._engine.learning_rates import LearningRates, held_learning_rates
+from keras_lr._engine.optimizer_use import OptimizerUse, check_trainable
+from keras_lr._engine.snapshot import ModelSnapshot
+from keras_lr._engine.state import TrainingState, placed_like, state_variables
+from keras_lr._engine.step_loss import LossOfBatches, probe_loss
+from keras_lr._engine.train_function import TrainFunction
+from keras_lr._keras.backend import ON_JAX, ON_TENSORFLOW, ON_TORCH
+from keras_lr._keras.data import Batch, FitData
+from keras_lr._keras.fit_effects import fit_effects_kept
+from keras_lr._keras.models import build_on
+from keras_lr._keras.random import RandomSnapshot, peeks_kept
+from keras_lr._keras.variables import write_variable
+from keras_lr._keras.versions import lacks_shardings, record_shardings
+
+
+class Trials:
+    """Trains a model again and again from the state it had when the trials were opened.
+
+    Made by `trials`, which puts everything back afterwards.
+    """
+
+    def __init__(
+        self, model: Any, owner: str, monitor: Monitor | None, probe_loss: LossOfBatches
+    ) -> None:
+        model.reset_metrics()
+        record_shardings(model)
+        self._model, self.owner, self.monitor = model, owner, monitor
+        self.state = TrainingState(model)
+        if ON_JAX:
+            self.state.carry(_values(model))
+        self.rates = LearningRates(model)
+        self._snapshot, self._random = ModelSnapshot(model, self.state), RandomSnapshot()
+        self.empty_metrics = [(v, self.state.read(v)) for v in model.metrics_variables]
+        self._train = TrainFunction(model)
+        self._probe_loss = probe_loss
+        self._batch_loss = BatchLoss(model, everything=monitor is not None)
+        self.use = OptimizerUse(model, owner)
+        self._logs: dict[str, Any] = {}
+
+    def begin(self) -> None:
+        """Go back to the state every trial starts from."""
+        self._snapshot.restore_values(self.state)
+        self._random.restore()
+        self.reset_metrics()
+        self.rates.hold_decay(self.state)
+
+    def reset_metrics(self) -> None:
+        """Empty the compiled metrics: from here on they count afresh."""
+        for variable, value in self.empty_metrics:
+            self.state.write(variable, value)
+
+    def step(self, batch: Batch, learning_rate: float) -> Any:
+        """Make one training step and return the loss of its batch, for `as_float` to read."""
+        return self._step(batch, learning_rate)
+
+    def _step(self, batch: Batch, learning_rate: float) -> Any:
+        self.use.before_step(self.state.read)
+        self._batch_loss.before_step(self.state)
+        self.rates.write(self.state, learning_rate)
+        if ON_JAX:
+            if lacks_shardings(self._model):  # a fit or an evaluation has ended since
+                record_shardings(self._model)
+            self._logs, values = self._train(self.state.carried(), iter([batch]))
+            self.state.carry(values)
+        else:
+            self._logs = self._train(iter([batch]) if ON_TENSORFLOW else [batch])
+        self.use.after_step(self.state.read)
+        return loss_in(self._logs, self.owner, self.monitor)
+
+    def start_losses(self, batches: Iterable[Batch]) -> list[float]:
+        """Return the loss of each batch at the weights every trial starts from.
+
+        By the training step itself, which alone knows it for sure: at a learning rate of zero, the
+        state put back after each.
+        """
+        losses = []
+        for batch in batches:
+            self.begin()
+            losses.append(as_float(self._step(batch, 0.0)))
+        self.begin()
+        return losses
+
+    def logs(self) -> dict[str, float]:
+        """Return the metrics of the steps since they were last emptied."""
+        return {name: as_float(value) for name, value in self._logs.items()}
+
+    def probe(self, batches: Iterable[Batch]) -> float:
+        """Return the mean loss of batches in training mode, without training on them."""
+        return self._probe_loss(self.state, batches)
+
+    def evaluate(self, validation_data: FitData) -> dict[str, float]:
+        """Return `Model.evaluate` of the present weights, the names with `val_` before them."""
+        if ON_JAX:
+            self.load(self.state.carried())
+        given = validation_data.arguments
+        names = ("x", "y", "sample_weight", "batch_size")
+        options = {name: given[name] for name in names} | {"steps": given["steps_per_epoch"]}
+        logs = self._model.evaluate(**options, verbose=0, return_dict=True)
+        if ON_TORCH:
+            self._model.train()
+        return {f"val_{name}": float(value) for name, value in logs.items()}
+
+    def watched(self, validation_logs: dict[str, float]) -> float:
+        """Return the loss in what `evaluate` returned, or what `monitor` says of it."""
+        plain = {name.removeprefix("val_"): value for name, value in validation_logs.items()}
+        return float(loss_in(plain, self.owner, self.monitor))
+
+    def load(self, values: Any) -> None:
+        """Write values in the order of `carried` into the model's variables (JAX)."""
+        for variables, group in zip(state_variables(self._model), values, strict=True):
+            for variable, value in zip(variables, group, strict=True):
+                write_variable(variable, np.asarray(value))
+
+    def put_back(self) -> None:
+        """Put everything back as it was when the trials were opened."""
+        self._snapshot.restore()
+        self._random.restore()
+
+
+@contextlib.contextmanager
+def trials(
+    model: Any, data: FitData, batch: Batch, owner: str, monitor: Monitor | None = None
+) -> Iterator[Trials]:
+    """Open trials on a compiled model; whatever happens, leave it as it was.
+
+    Args:
+        model: A compiled model; an unbuilt one is built as `fit` would, and stays built.
+        data: What `fit` would be given.
+        batch: One batch of it, as a step is given it.
+        owner: The public name the user called, for error messages.
+        monitor: What to watch in a step's logs; None for its loss.
+    """
+    with fit_effects_kept(model), peeks_kept():
+        # No epoch, but all that the first fit does before it: it draws random numbers, too, which
+        # the next fit will not.
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="`shuffle=True` was passed")
+            warnings.filterwarnings("ignore", message="Calling `PipelineModel`")
+            model.fit(**data.arguments, epochs=0, verbose=0)
+        model.make_train_function()
+        build_on(model, batch)
+        check_trainable(model, owner)
+        probe = probe_loss(model, owner, monitor)
+        with held_learning_rates(model):
+            if ON_TORCH:
+                model.train()
+            opened = Trials(model, owner, monitor, probe)
+            try:
+                yield opened
+            finally:
+                opened.put_back()
+
+
+def _values(model: Any) -> tuple[list[Any], ...]:
+    # Copies, made by way of the host: the compiled step takes over the memory of what it is given,
+    # and copying on the device would be compiled for each shape.
+    return tuple(
+        [placed_like(variable.value, np.array(variable.value)) for variable in group]
+        for group in state_variables(model)
+    )

@@ -1,0 +1,1 @@
+"""State that callbacks save and resume from."""

@@ -1,0 +1,1 @@
+"""Callbacks that drive schedules: `LRScheduler`, `CyclicLR`, `OneCycle`."""

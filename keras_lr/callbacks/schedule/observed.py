@@ -1,0 +1,66 @@
+"""The learning rates for the logs, where the optimizers have them from themselves."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from keras_lr._engine.applied_rate import RateObservation
+from keras_lr._keras.variables import Access
+from keras_lr.callbacks.schedule.bound import Values
+
+
+class Observed:
+    """The learning rates of optimizers, read and left alone.
+
+    Args:
+        optimizers: Leaf optimizers by the ending of their names in logs.
+    """
+
+    def __init__(self, optimizers: Mapping[str, Any]) -> None:
+        self._rates = {rate_name(name): _OneRate(leaf) for name, leaf in optimizers.items()}
+
+    def last(self, access: Access) -> dict[str, float]:
+        """Return what the last step has used, by names for the logs."""
+        return {name: rate.last(access) for name, rate in self._rates.items()}
+
+    def coming(self, access: Access) -> dict[str, float]:
+        """Return what the schedules in the optimizers give for the coming step."""
+        rates = {name: rate.coming(access) for name, rate in self._rates.items()}
+        return {name: rate for name, rate in rates.items() if rate is not None}
+
+
+def with_largest(applied: dict[str, float]) -> dict[str, float]:
+    """Return what is logged of a step; the largest of several rates is `learning_rate`."""
+    rates = [rate for name, rate in applied.items() if name.startswith("learning_rate")]
+    return {"learning_rate": max(rates), **applied}
+
+
+def rate_name(name: str) -> str:
+    """Return the name in logs of the learning rate of an optimizer; an empty one is the only."""
+    return f"learning_rate_{name}" if name else "learning_rate"
+
+
+class _OneRate:
+    def __init__(self, optimizer: Any) -> None:
+        self._observation = RateObservation(optimizer)
+        self._schedule: Any = None
+        self._values = Values(None)
+        self._known: tuple[int, float] = (-1, 0.0)  # a user's function is called once for a step
+
+    def last(self, access: Access) -> float:
+        if self._observation.schedule is None:
+            return self._observation.last_held(access)
+        return self._at(self._observation.last_step(access))
+
+    def coming(self, access: Access) -> float | None:
+        if self._observation.schedule is None:
+            return None
+        return self._at(self._observation.coming_step(access))
+
+    def _at(self, step: int) -> float:
+        schedule = self._observation.schedule
+        if schedule is not self._schedule:
+            self._schedule, self._values = schedule, Values(schedule)
+            self._known = (-1, 0.0)
+        if step != self._known[0]:
+            self._known = step, float(self._values(step))
+        return self._known[1] * self._observation.scale

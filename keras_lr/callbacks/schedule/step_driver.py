@@ -1,0 +1,153 @@
+"""Plans of what to drive in a fit, and the hook that carries one out at every step."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from keras_lr._engine.hyperparameters import Knob
+from keras_lr._engine.overrides import Overlay
+from keras_lr._engine.state import TrainingState
+from keras_lr._engine.step import StepHook
+from keras_lr._keras.optimizers import batches_of
+from keras_lr._keras.variables import HOST
+from keras_lr.callbacks.schedule.bound import Reading, checked
+from keras_lr.callbacks.schedule.conflicts import WriterWatch
+from keras_lr.callbacks.schedule.fit import Position
+from keras_lr.callbacks.schedule.observed import Observed, rate_name, with_largest
+from keras_lr.callbacks.schedule.updates import UpdateWatch
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is driven in a fit, and by what.
+
+    Attributes:
+        learning_rate: One reading for all optimizers, or one for each; None to leave it alone.
+        momentum: A reading, or None.
+        weight_decay: A reading, or None.
+        spares: Whether optimizers without momentum are left as they are, instead of refused.
+        spans_fit: Whether its length is that of the fit, which `epochs` decides.
+    """
+
+    learning_rate: Reading | Sequence[Reading] | None = None
+    momentum: Reading | None = None
+    weight_decay: Reading | None = None
+    spares: bool = False
+    spans_fit: bool = False
+
+    @property
+    def how(self) -> Literal["together", "each"] | None:
+        """How the learning rates are driven, if they are."""
+        if self.learning_rate is None:
+            return None
+        return "together" if isinstance(self.learning_rate, Reading) else "each"
+
+
+class StepDriver(StepHook):
+    """Sets what a plan says before each update, and adds it to the step's logs.
+
+    Args:
+        owner: The public name of the callback.
+        position: Where the fit stands; moved on at every step.
+        plan: What is driven.
+        watch: Looks for other writers of the learning rates.
+
+    Attributes:
+        applied: The values of the last update, by their names in the logs.
+    """
+
+    def __init__(self, owner: str, position: Position, plan: Plan, watch: WriterWatch) -> None:
+        self.owner = owner
+        self.drives_learning_rate = plan.learning_rate is not None
+        self.applied: dict[str, float] = {}
+        self._position = position
+        self._plan, self._watch = plan, watch
+        self._tracks: list[tuple[str, Reading, Knob]] = []
+        self._observed: Observed | None = None
+
+    def bind(
+        self,
+        model: Any,
+        optimizers: Mapping[str, Any],
+        overlay: Overlay,
+        rebind: Callable[[], None],
+    ) -> None:
+        """Set the hyper-parameters of these optimizers from now on.
+
+        Args:
+            model: The model in training.
+            optimizers: Leaf optimizers by the ending of their names in logs.
+            overlay: What makes them settable, and what to take off when an exception passes.
+            rebind: What to call when the model has been compiled in the middle of the fit.
+        """
+        self._leaf = next(iter(optimizers.values()))
+        self._overlay, self._rebind = overlay, rebind
+        self.updates = UpdateWatch(self.owner, model, list(optimizers.values()))
+        names, rates = ["learning_rate"], self._plan.learning_rate
+        if isinstance(rates, Sequence):
+            names = [rate_name(name) for name in optimizers]
+        elif rates is not None:
+            rates = [rates]
+        tracks = list(zip(names, rates or (), overlay.learning_rates, strict=bool(rates)))
+        if self._plan.momentum is not None and overlay.momentum is not None:
+            tracks.append(("momentum", self._plan.momentum, overlay.momentum))
+        if self._plan.weight_decay is not None and overlay.weight_decay is not None:
+            tracks.append(("weight_decay", self._plan.weight_decay, overlay.weight_decay))
+        self._tracks = tracks
+        self.each_step = bool(tracks)
+        self._observed = Observed(optimizers) if rates is None else None
+        self.applied = {}
+
+    def before_step(self, state: TrainingState) -> None:
+        """Set the values of the coming update, after a look for other writers of them."""
+        if not self.runner.session.is_fit:
+            self._position.follow(batches_of(self._leaf, state))
+        self.check_held()
+        if self.drives_learning_rate:
+            self._watch.look(self._overlay, state, batches_of(self._leaf, state))
+        self.updates.before_step(state)
+        if self._observed is not None:
+            for name, rate in self._observed.coming(state).items():
+                checked(self.owner, name, rate, self._position)
+        for name, reading, knob in self._tracks:
+            self.applied[name] = knob.write(state, reading(self._position))
+        self._overlay.rate_writes.settle()
+
+    def after_step(self, state: TrainingState, logs: dict[str, Any]) -> None:
+        """Log them if there was an update; move on."""
+        if self._observed is not None:
+            self.applied |= self._observed.last(state)
+        if self.updates.after_step(state):
+            logs.update(with_largest(self.applied))
+        if self.runner.session.is_fit:
+            self._position.advance()
+        else:
+            self._position.follow(batches_of(self._leaf, state))
+
+    def log_in_loop(self, logs: dict[str, Any]) -> None:
+        """Add them to logs that `fit` does not take from the step's."""
+        own = not self.runner.session.is_fit or self.runner.is_direct
+        if own and self.updates.seen:
+            for name, value in with_largest(self.applied).items():
+                logs.setdefault(name, value)
+
+    def check_held(self) -> None:
+        """Raise if an optimizer has been given a schedule since."""
+        self._overlay.check_held()
+
+    def end(self) -> None:
+        """Look for other writers once more: there may have been some since the last step."""
+        if self.drives_learning_rate:
+            self._watch.look_again(self._overlay, HOST, "the optimizer's own takes its place")
+
+    def on_compiled(self, state: TrainingState) -> None:
+        """Go over to the optimizer that the model has been compiled with."""
+        self._rebind()
+
+    def on_interrupt(self) -> None:
+        """Put the optimizers back: an exception is on its way out of `fit`."""
+        self._overlay.remove()
+
+    def on_left_behind(self) -> None:
+        """Put the optimizers back: the fit is over, or another one begins."""
+        self._overlay.remove_later()

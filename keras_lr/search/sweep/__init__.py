@@ -1,0 +1,1 @@
+"""`lr_sweep`: short trainings at several learning rates."""

@@ -1,0 +1,1 @@
+"""`tune_lr`: a learning rate for the whole of a training."""

@@ -1,0 +1,75 @@
+"""The result of `tune_lr`: a learning rate for the whole run, and the trials behind it."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from keras_lr.schedules import Schedule
+from keras_lr.search.tune.climb import Trial
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+@dataclass(frozen=True, kw_only=True)
+class TuneResult:
+    """A learning rate for a run of a given length, and the trials it was read from.
+
+    Attributes:
+        learning_rate: The learning rate to train with: constant, or the peak of `schedule`.
+        trials: Every short trial, in the order they were run: log10 of its learning rate, and the
+            probe's loss after it.
+        untrained: The probe's loss before training.
+        short_run_learning_rate: What suits a run as long as a trial: the lowest point of the
+            parabola, before the correction for the length of the run.
+        trial_steps: Updates per trial.
+        total_steps: Updates of the run that was tuned for.
+        beta: The exponent of the correction: how fast the best learning rate falls with length.
+        cost_steps: Training steps spent, a range test included.
+        schedule: What to compile the optimizer with, if a schedule was tuned, else None: the
+            schedule times a factor, as one of `keras_lr.schedules`.
+        finished: Whether the trials came to their end, or were interrupted.
+
+    Example:
+        >>> result = TuneResult(
+        ...     learning_rate=0.02, trials=(), untrained=2.3, short_run_learning_rate=0.03,
+        ...     trial_steps=50, total_steps=1000, beta=0.1, cost_steps=150)
+        >>> result
+        TuneResult(learning_rate=0.02, 0 trials of 50 steps for a run of 1000, cost 150 steps)
+        >>> result.cost_share
+        0.15
+    """
+
+    learning_rate: float
+    trials: tuple[Trial, ...]
+    untrained: float
+    short_run_learning_rate: float
+    trial_steps: int
+    total_steps: int
+    beta: float
+    cost_steps: int
+    schedule: Schedule | None = None
+    finished: bool = True
+
+    @property
+    def cost_share(self) -> float:
+        """Training steps spent, as a share of the run that was tuned for."""
+        return self.cost_steps / self.total_steps
+
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Draw trials, parabola, correction and choice: see `keras_lr.plot.tune`.
+
+        Args:
+            ax: Where to draw; None makes a figure.
+        """
+        from keras_lr.plot.tune import plot_tune
+
+        return plot_tune(self, ax)
+
+    def __repr__(self) -> str:
+        """The choice and what it cost."""
+        cut = "" if self.finished else ", interrupted"
+        return (
+            f"TuneResult(learning_rate={self.learning_rate:.3g}, {len(self.trials)} trials of "
+            f"{self.trial_steps} steps for a run of {self.total_steps}, "
+            f"cost {self.cost_steps} steps{cut})"
+        )

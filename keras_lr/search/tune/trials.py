@@ -1,0 +1,125 @@
+"""The short trials of `tune_lr`, and the range test that may come before them."""
+
+import contextlib
+import math
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_lr._engine.batch_loss import Monitor
+from keras_lr._engine.trials import trials
+from keras_lr._keras.data import Batch, FitData
+from keras_lr._keras.optimizers import accumulation_steps
+from keras_lr.errors import complaining_as, complaint
+from keras_lr.search.data import TrainingData
+from keras_lr.search.progress import Progress, Verbosity
+from keras_lr.search.range_test.curve import SuggestionError
+from keras_lr.search.range_test.find import INTERRUPTED, lr_find
+from keras_lr.search.stop_rule import TRIAL_FACTOR
+from keras_lr.search.sweep.trainer import Lane, Sweeper, last_quarter
+from keras_lr.search.tune.climb import ProbeClimb
+
+_OWNER = "tune_lr"
+# Short trials are best well above the learning rate that people start from: this is where the
+# first one stands, so that the second one usually brackets the best.
+_ABOVE_START = 0.6
+
+
+def run_climb(
+    model: keras.Model,
+    data: TrainingData,
+    probe: list[Batch] | None,
+    monitor: Monitor | None,
+    length: int,
+    usual: float,
+    seed: int,
+    verbose: Verbosity,
+) -> tuple[ProbeClimb, int, bool]:
+    """Run the trials; return the climb, the updates it cost, and whether it came to its end."""
+    accumulated = accumulation_steps(model)
+    batches = data.batches(length * accumulated, seed)
+    most = ProbeClimb.max_trials * len(batches)
+    with contextlib.ExitStack() as stack:
+        opened = stack.enter_context(trials(model, data.for_fit, batches[0], _OWNER, monitor))
+        progress = Progress(most, verbose)
+        stack.callback(progress.finish)
+        opened.begin()
+        last = batches[last_quarter(len(batches)) :]
+        loss = np.mean(opened.start_losses(last)) if probe is None else opened.probe(probe)
+        climb = ProbeClimb(math.log10(usual) + _ABOVE_START, _untrained(float(loss)))
+        bound = climb.untrained + TRIAL_FACTOR * abs(climb.untrained)
+
+        def confirms() -> bool:
+            return probe is not None and not opened.probe(probe) <= bound
+
+        sweeper = Sweeper(model, opened, None, progress)
+        finished = True
+        try:
+            while (point := climb.ask()) is not None:
+                rates = np.full(len(batches), 10**point)
+                lane = sweeper.alone(batches, rates, confirms if probe is not None else None)
+                score = math.inf
+                if _whole(lane):
+                    score = _tail(lane) if probe is None else opened.probe(probe)
+                    if lane.died and score != climb.untrained:
+                        score = math.inf  # of a dead network only the last bias learns
+                climb = climb.tell(point, score)
+        except KeyboardInterrupt:
+            if not climb.has_fallen:
+                raise
+            finished = False
+        _check_moved(climb)
+    climb.vertex()
+    return climb, -(-sweeper.steps_made // accumulated), finished
+
+
+def range_tested(
+    model: keras.Model,
+    data: FitData,
+    steps: int,
+    probe: Any,
+    monitor: Monitor | None,
+    verbose: Verbosity,
+) -> float:
+    """Return the learning rate to start from by a range test."""
+    with complaining_as(_OWNER, "lr_find"):
+        given: dict[str, Any] = {**data.arguments, "probe": probe, "monitor": monitor}
+        found = lr_find(model, **given, steps=steps, verbose=verbose)
+    if found.stop_reason == INTERRUPTED:
+        raise KeyboardInterrupt
+    try:
+        valley = found.suggest("valley")
+    except SuggestionError as error:
+        rule = "the loss of the range test must fall clearly"
+        fix = 'Pass start="default", or a learning rate that is about right'
+        raise SuggestionError(complaint(_OWNER, rule, fix, start="range_test")) from error
+    # The upper end of what a range test's valley means is nearer to a short trial's best.
+    return valley * 10 ** (0.3 - _ABOVE_START)
+
+
+def _tail(lane: Lane) -> float:
+    return float(np.mean(lane.losses[last_quarter(len(lane.losses)) :]))
+
+
+def _whole(lane: Lane) -> bool:
+    return lane.made == len(lane.losses) and math.isfinite(lane.losses[-1])
+
+
+def _untrained(loss: float) -> float:
+    if not math.isfinite(loss):
+        rule = "the loss of the untrained model must be finite"
+        fix = "Look for NaN in the data and the weights; nothing was changed"
+        raise ValueError(complaint(_OWNER, rule, fix, loss=loss))
+    return loss
+
+
+def _check_moved(climb: ProbeClimb) -> None:
+    fix = "Look for frozen weights or gradients that are zero; nothing was changed"
+    scores = {trial.score for trial in climb.trials}
+    if scores == {climb.untrained}:
+        rule = "training must move the loss"
+        raise ValueError(complaint(_OWNER, rule, fix, loss=climb.untrained))
+    if len(climb.trials) > 1 and len(scores) == 1 and math.isfinite(climb.best.score):
+        rule = "the loss must depend on the learning rate"
+        raise ValueError(complaint(_OWNER, rule, fix, loss=climb.best.score))

@@ -1,0 +1,1 @@
+"""`tune_adam`: `lr` and `decay` of Adam, found by whole trainings."""

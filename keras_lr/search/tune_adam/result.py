@@ -1,0 +1,155 @@
+"""The result of `tune_adam`: a learning rate, its decay, and every trial."""
+
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any
+
+from keras_lr.search.frames import import_pandas
+from keras_lr.search.tune_adam.run import State
+from keras_lr.search.tune_adam.space import Range
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdamTrial:
+    """One training run of the search.
+
+    Attributes:
+        number: Its number in the study.
+        lr: Learning rate of the first update.
+        decay: Decay per update.
+        final_share: Share of the learning rate left in the last update of a whole run.
+        weight_decay: None if it was not searched.
+        momentum: None if it was not searched.
+        repeat: 0 in the search; 1, 2, ... where a leading setting was run again on other batches.
+        state: `"complete"`, `"pruned"` or `"diverged"`.
+        loss: Validation loss where it ended; infinite if it diverged.
+        steps: Updates made.
+    """
+
+    number: int
+    lr: float
+    decay: float
+    final_share: float
+    weight_decay: float | None
+    momentum: float | None
+    repeat: int
+    state: State
+    loss: float
+    steps: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdamTuneResult:
+    """A learning rate and a decay for a run of a given length, and the trials they came from.
+
+    Attributes:
+        lr: The learning rate of the first update.
+        decay: The decay per update: update i uses `lr / (1 + decay * i)`.
+        final_share: The share of `lr` left in the last update.
+        weight_decay: None if it was not searched.
+        momentum: `beta_1`, or `momentum` where the optimizer has that; None if not searched.
+        loss: Validation loss at the end of the run, the mean over the repeats.
+        standard_error: Of the difference of two settings' mean losses; None if no setting was run
+            more than once.
+        within_noise: Whether another setting is as good as far as can be told: within one standard
+            error of the lowest loss. None if the noise is not known. It is the noise of other
+            batches from the same weights: that of other weights to begin with, and of other
+            validation data, is not in it and may be larger.
+        ties: The settings that are as good as the best as far as can be told, the chosen one
+            included: their first runs.
+        chosen: The chosen setting's first run.
+        trials: Every run, in the order of their numbers.
+        lr_range: The learning rates searched.
+        total_steps: Updates of the run that was tuned for.
+        cost_steps: Training steps spent, by all processes.
+        finished: Whether the search came to its end, or was interrupted.
+        momentum_name: What the optimizer calls its momentum; None if it was not searched.
+        study: The Optuna study, for all of Optuna's own plots.
+
+    Example:
+        >>> trial = AdamTrial(
+        ...     number=0, lr=0.01, decay=0.09, final_share=0.1, weight_decay=None, momentum=None,
+        ...     repeat=0, state="complete", loss=0.5, steps=100)
+        >>> AdamTuneResult(
+        ...     lr=0.01, decay=0.09, final_share=0.1, weight_decay=None, momentum=None, loss=0.5,
+        ...     standard_error=None, within_noise=None, ties=(trial,), chosen=trial,
+        ...     trials=(trial,), lr_range=(0.003, 0.3), total_steps=100, cost_steps=100,
+        ...     finished=True, momentum_name=None, study=None)
+        AdamTuneResult(lr=0.01, decay=0.09; 10% of lr left after 100 steps; loss 0.5,
+        noise not known; 1 trials, cost 100 steps)
+    """
+
+    lr: float
+    decay: float
+    final_share: float
+    weight_decay: float | None
+    momentum: float | None
+    loss: float
+    standard_error: float | None
+    within_noise: bool | None
+    ties: tuple[AdamTrial, ...]
+    chosen: AdamTrial
+    trials: tuple[AdamTrial, ...]
+    lr_range: Range
+    total_steps: int
+    cost_steps: int
+    finished: bool
+    momentum_name: str | None
+    study: Any = field(repr=False, compare=False)
+
+    @property
+    def arguments(self) -> dict[str, float]:
+        """What was chosen, for `keras_lr.Adam(**result.arguments)` and its kin."""
+        found = {"lr": self.lr, "decay": self.decay}
+        if self.weight_decay is not None:
+            found["weight_decay"] = self.weight_decay
+        if self.momentum_name is not None and self.momentum is not None:
+            found[self.momentum_name] = self.momentum
+        return found
+
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Draw the map of losses over lr and decay: see `keras_lr.plot.tune_adam`.
+
+        Args:
+            ax: Where to draw; None makes a figure.
+        """
+        from keras_lr.plot.tune_adam import plot_tune_adam
+
+        return plot_tune_adam(self, ax)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every field but `study` as plain Python numbers, strings, lists and dicts."""
+        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "study"}
+        for name in ("trials", "ties"):
+            values[name] = [vars(trial).copy() for trial in values[name]]
+        return {**values, "chosen": vars(self.chosen).copy(), "lr_range": list(self.lr_range)}
+
+    def to_dataframe(self) -> "pd.DataFrame":
+        """The trials as a pandas DataFrame, one row each, indexed by their numbers.
+
+        Raises:
+            ImportError: If pandas is not installed.
+        """
+        pandas = import_pandas("AdamTuneResult.to_dataframe")
+        rows = pandas.DataFrame([vars(trial) for trial in self.trials])
+        frame: pd.DataFrame = rows.set_index("number")
+        return frame
+
+    def __repr__(self) -> str:
+        """The choice, how sure it is, and what it cost."""
+        found = ", ".join(f"{name}={value:.3g}" for name, value in self.arguments.items())
+        others = len(self.ties) - 1
+        noise = {
+            None: "noise not known",
+            True: f"within the noise of {others} other setting{'s' * (others > 1)}",
+            False: "better than the others by more than the noise of batches",
+        }[self.within_noise]
+        cut = "" if self.finished else ", interrupted"
+        return (
+            f"AdamTuneResult({found}; {self.final_share:.0%} of lr left after {self.total_steps} "
+            f"steps; loss {self.loss:.4g}, {noise}; {len(self.trials)} trials, "
+            f"cost {self.cost_steps} steps{cut})"
+        )

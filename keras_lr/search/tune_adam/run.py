@@ -1,0 +1,159 @@
+"""One trial of `tune_adam`: a whole run at given settings, looked at on the way."""
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import keras
+import numpy as np
+
+from keras_lr._engine.batch_loss import Monitor, as_float
+from keras_lr._engine.overrides import Overlay
+from keras_lr._engine.trials import Trials, trials
+from keras_lr._keras.data import Batch, FitData
+from keras_lr._keras.optimizers import accumulation_steps
+from keras_lr._keras.random import generators_kept, seed_generators
+from keras_lr.search.data import TrainingData
+from keras_lr.search.progress import Progress
+from keras_lr.search.stop_rule import TrialWatch
+from keras_lr.search.tune_adam.space import AdamSettings, AdamSpace
+
+State = Literal["complete", "pruned", "diverged"]
+Prune = Callable[[int, float], bool]  # (rung, validation loss) -> whether to stop here
+
+_START_BATCHES = 8
+RUNGS = 9  # a run is looked at after so many ninths of it
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a trial ended.
+
+    Attributes:
+        state: `"complete"`, `"pruned"` or `"diverged"`.
+        loss: The last validation loss; infinite if it diverged.
+        steps: Updates made.
+    """
+
+    state: State
+    loss: float
+    steps: int
+
+
+class AdamRun:
+    """Trains the model through whole runs, each from the same state. Made by `adam_runs`."""
+
+    def __init__(
+        self,
+        model: keras.Model,
+        opened: Trials,
+        overlay: Overlay,
+        data: TrainingData,
+        validation_data: FitData,
+        steps: int,
+    ) -> None:
+        self._trials, self._data, self._validation_data = opened, data, validation_data
+        self._momentum, self._weight_decay = overlay.momentum, overlay.weight_decay
+        self._steps, self._accumulated = steps, accumulation_steps(model)
+        self._drawn: tuple[int, Sequence[Batch]] | None = None
+        self._start_losses: list[float] | None = None
+        self._made = 0
+
+    def train(
+        self,
+        settings: AdamSettings,
+        seed: int,
+        progress: Progress,
+        rungs: Sequence[int] = (),
+        prune: Prune = lambda rung, loss: False,
+    ) -> Outcome:
+        """Train one run to its end, unless it diverges or is pruned.
+
+        Args:
+            settings: The learning rate, its decay and the rest.
+            seed: Of the batches and of the global random generators.
+            progress: Where to show the steps made.
+            rungs: After how many ninths of the run to ask whether to go on.
+            prune: Whom to ask.
+        """
+        batches = self._batches(seed)
+        looks = {max(1, round(self._steps * rung / RUNGS)): rung for rung in rungs if rung < RUNGS}
+        if self._start_losses is None:
+            first = range(min(_START_BATCHES, len(batches)))
+            self._start_losses = self._trials.start_losses(batches[index] for index in first)
+        watch = TrialWatch(self._start_losses)
+        self._trials.begin()
+        seed_generators(seed)
+        for update, rate in enumerate(settings.rates(self._steps).tolist()):
+            if update in looks:
+                loss = self._validation_loss()
+                if not math.isfinite(loss):
+                    return Outcome("diverged", math.inf, update)
+                if prune(looks[update], loss):
+                    return Outcome("pruned", loss, update)
+            loss = self._update(batches, update, rate, settings)
+            self._made += 1
+            progress.update(self._made, loss=loss, learning_rate=rate)
+            if watch.is_diverged(loss):
+                return Outcome("diverged", math.inf, update + 1)
+        self._trials.use.at_end()
+        loss = self._validation_loss()
+        state: State = "complete" if math.isfinite(loss) else "diverged"
+        return Outcome(state, loss if state == "complete" else math.inf, self._steps)
+
+    def _update(
+        self, batches: Sequence[Batch], update: int, rate: float, settings: AdamSettings
+    ) -> float:
+        state, losses = self._trials.state, []
+        for index in range(update * self._accumulated, (update + 1) * self._accumulated):
+            if self._momentum is not None and settings.momentum is not None:
+                self._momentum.write(state, settings.momentum)
+            if self._weight_decay is not None and settings.weight_decay is not None:
+                self._weight_decay.write(state, settings.weight_decay)
+            losses.append(as_float(self._trials.step(batches[index], rate)))
+        return float(np.mean(losses))
+
+    def _validation_loss(self) -> float:
+        # A DataLoader draws from torch's generator, from which Dropout draws too: looking at a run
+        # must not change it.
+        with generators_kept():
+            logs = self._trials.evaluate(self._validation_data)
+        return self._trials.watched(logs)
+
+    def _batches(self, seed: int) -> Sequence[Batch]:
+        if self._drawn is None or self._drawn[0] != seed:
+            count = self._steps * self._accumulated
+            self._drawn = (seed, self._data.batches(count, seed))
+        return self._drawn[1]
+
+
+@contextlib.contextmanager
+def adam_runs(
+    model: keras.Model,
+    data: TrainingData,
+    validation_data: FitData,
+    steps: int,
+    space: AdamSpace,
+    owner: str,
+    monitor: Monitor | None = None,
+) -> Iterator[AdamRun]:
+    """Open runs on a compiled model; whatever happens, leave it as it was, bit for bit.
+
+    The step is compiled once. Where momentum or weight decay is searched, variables take the place
+    of the optimizer's plain numbers until the end, and it is compiled once more.
+    """
+    batch = data.batches(1, 0)[0]
+    with trials(model, data.for_fit, batch, owner):
+        pass  # builds the model and its optimizer
+    overlay = Overlay(
+        model,
+        owner,
+        momentum=space.momentum is not None,
+        weight_decay=space.weight_decay is not None,
+    )
+    with contextlib.ExitStack() as undo:
+        undo.callback(overlay.remove)
+        opened = undo.enter_context(trials(model, data.for_fit, batch, owner, monitor))
+        yield AdamRun(model, opened, overlay, data, validation_data, steps)
