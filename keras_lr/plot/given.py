@@ -1,11 +1,13 @@
 """Checks of what a plotting function is given: a result of the right kind, and Axes to draw on."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 from matplotlib.axes import Axes
 
 from keras_lr.errors import complaint
+
+P = TypeVar("P")
 
 
 def check_result(owner: str, kind: type, maker: str, result: Any) -> None:
@@ -13,6 +15,16 @@ def check_result(owner: str, kind: type, maker: str, result: Any) -> None:
     if not isinstance(result, kind):
         rule, fix = f"result must be a {kind.__name__}", f"Pass what {maker} returned"
         raise TypeError(complaint(owner, rule, fix, result=type(result)))
+
+
+def picture_of(owner: str, kind: type[P], maker: str, result: Any, *arguments: Any) -> P:
+    """Return the picture of what `maker` returns; raise unless `result` is that."""
+    if getattr(result, "picture_type", None) is not kind:
+        name = kind.__name__.removesuffix("Picture") + "Result"
+        rule, fix = f"result must be a {name}", f"Pass what {maker} returned"
+        raise TypeError(complaint(owner, rule, fix, result=type(result)))
+    drawn: P = result.picture(*arguments)
+    return drawn
 
 
 def check_axes(owner: str, ax: Any) -> None:

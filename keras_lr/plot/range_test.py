@@ -1,16 +1,15 @@
-"""The picture of a range test: first what is to be drawn, then the drawing."""
+"""Drawing of a range test: losses over the learning rate, and the suggestions."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
-from keras_lr.errors import check_choice, complaint
-from keras_lr.plot.given import check_axes, check_result, name_list
-from keras_lr.search.range_test.curve import Floats, capped, finite_steps, smooth
-from keras_lr.search.range_test.result import RangeTestResult
+from keras_lr.errors import check_choice
+from keras_lr.plot.given import check_axes, name_list, picture_of
+from keras_lr.search.range_test.picture import RangeTestPicture
 from keras_lr.search.suggest import RULES
 
 _ROW_POINTS = 12.0  # the height of one label
@@ -18,77 +17,8 @@ _FONT_POINTS = 8.5
 _LABEL_SHARE = 0.3  # of the width, enough for a label in a figure of the usual size
 
 
-@dataclass(frozen=True)
-class Mark:
-    """A suggestion and the point of the smoothed line where it lies."""
-
-    rule: str
-    learning_rate: float
-    loss: float
-
-
-@dataclass(frozen=True)
-class RangeTestPicture:
-    """What `plot_range_test` draws.
-
-    Attributes:
-        learning_rates: float64[m], up to where the losses have risen off the picture.
-        smoothed: float64[m], the line without lag that the rules read.
-        limits: The lowest and the highest loss worth showing.
-        marks: The suggestions, from the smallest learning rate to the largest.
-        note: What to say where there is no suggestion at all, else empty.
-    """
-
-    learning_rates: Floats
-    smoothed: Floats
-    limits: tuple[float, float]
-    marks: tuple[Mark, ...]
-    note: str
-
-
-def picture(result: RangeTestResult, rules: Sequence[str] | None = None) -> RangeTestPicture:
-    """Compute what is to be drawn of a result.
-
-    Args:
-        result: The record.
-        rules: Which suggestions to mark; None for all that there are.
-
-    Returns:
-        The smoothed line, the limits that leave the diverged part out, and the marks.
-    """
-    check_result("plot_range_test", RangeTestResult, "lr_find", result)
-    end = finite_steps(result.observed_losses)
-    if end == 0:
-        rule = "a record needs a finite loss to be drawn"
-        raise ValueError(complaint("plot_range_test", rule, "Repeat the range test", result=result))
-    rates, losses = result.learning_rates[:end], result.observed_losses[:end]
-    suggestions = result.suggestions()
-    if suggestions:
-        losses = capped(losses)
-        smoothed = smooth(rates, losses)
-        lowest = int(smoothed.argmin())
-        limits = float(losses[: lowest + 1].min()), float(losses[: lowest + 1].max())
-        above = np.flatnonzero(smoothed[lowest:] > limits[1])
-        stop = lowest + int(above[0]) + 1 if above.size else end
-    else:  # no descent to go by, so that only the extremes are left out
-        limits = float(losses.min()), float(np.quantile(losses, 0.9))
-        smoothed, stop = smooth(rates, np.minimum(losses, limits[1])), end
-    marks = [
-        Mark(rule, rate, float(np.interp(np.log(rate), np.log(rates), smoothed)))
-        for rule, rate in suggestions.items()
-        if rules is None or rule in rules
-    ]
-    return RangeTestPicture(
-        learning_rates=rates[:stop],
-        smoothed=smoothed[:stop],
-        limits=limits,
-        marks=tuple(sorted(marks, key=lambda mark: mark.learning_rate)),
-        note="" if suggestions else "no suggestion: see refusals()",
-    )
-
-
 def plot_range_test(
-    result: RangeTestResult, ax: Axes | None = None, *, rules: str | Sequence[str] | None = None
+    result: Any, ax: Axes | None = None, *, rules: str | Sequence[str] | None = None
 ) -> Axes:
     """Draw the losses of a range test over the learning rate, with every suggestion named.
 
@@ -122,11 +52,11 @@ def plot_range_test(
     rules = name_list("plot_range_test", f"Pass some of {', '.join(RULES)}", rules=rules)
     for rule in rules or ():
         check_choice("plot_range_test", tuple(RULES), rules=rule)
-    drawn = picture(result, rules)
+    drawn = picture_of("plot_range_test", RangeTestPicture, "lr_find", result, rules)
     if ax is None:
         _, ax = plt.subplots(layout="constrained")
     ax.set_xscale("log")
-    _draw_losses(ax, result, drawn)
+    _draw_losses(ax, drawn)
     _draw_marks(ax, drawn)
     ax.text(0.5, 0.97, drawn.note, transform=ax.transAxes, ha="center", va="top", color="C3")
     ax.set_xlabel("Learning rate (per update, log scale)")
@@ -135,20 +65,20 @@ def plot_range_test(
     return ax
 
 
-def _draw_losses(ax: Axes, result: RangeTestResult, drawn: RangeTestPicture) -> None:
-    rates = result.learning_rates
-    if result.spread is not None:
-        lower, upper = result.spread
+def _draw_losses(ax: Axes, drawn: RangeTestPicture) -> None:
+    rates, losses = drawn.steps
+    if drawn.spread is not None:
+        lower, upper = drawn.spread
         ax.fill_between(rates, lower, upper, color="C0", alpha=0.2, lw=0, label="quartiles")
-    repeated = result.repeat_losses is not None and len(result.repeat_losses) > 1
-    name = "batch loss (median)" if repeated else "batch loss"
-    ax.plot(rates, result.losses, ".", color="C0", alpha=0.4, ms=5, label=name)
-    if result.probe_losses is not None:
-        ax.plot(rates, result.probe_losses, ".", color="C1", ms=5, label="probe loss")
-    if result.validation_losses is not None:
-        known = np.isfinite(result.validation_losses)
-        losses = result.validation_losses[known]
-        ax.plot(rates[known], losses, "--", color="C2", label="validation loss")
+    name = "batch loss (median)" if drawn.repeated else "batch loss"
+    ax.plot(rates, losses, ".", color="C0", alpha=0.4, ms=5, label=name)
+    if drawn.probe_losses is not None:
+        ax.plot(rates, drawn.probe_losses, ".", color="C1", ms=5, label="probe loss")
+    if drawn.validation_losses is not None:
+        known = np.isfinite(drawn.validation_losses)
+        ax.plot(
+            rates[known], drawn.validation_losses[known], "--", color="C2", label="validation loss"
+        )
     ax.plot(drawn.learning_rates, drawn.smoothed, color="C0", lw=2, label="smoothed")
 
 

@@ -1,6 +1,6 @@
-"""The picture of a sweep: how every learning rate ended, and how it got there."""
+"""Drawing of a sweep: how every learning rate ended, and how it got there."""
 
-from dataclasses import dataclass
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -8,53 +8,14 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm
 
-from keras_lr.errors import complaint
-from keras_lr.plot.given import check_result, several_axes
-from keras_lr.search.range_test.curve import Floats
-from keras_lr.search.sweep.result import SweepResult
+from keras_lr.plot.given import picture_of, several_axes
+from keras_lr.search.sweep.picture import SweepPicture
 
 _NAMES = {"loss": "training (last quarter)", "val_loss": "validation"}
 _COLORS = {"loss": "C0", "val_loss": "C1"}
-_WINDOW_SHARE = 0.05  # of the steps: what a point of the fan is the mean of
 
 
-@dataclass(frozen=True)
-class SweepPicture:
-    """What `plot_sweep` draws.
-
-    Attributes:
-        final: float64[K] by name, NaN where a lane ended above `limits`.
-        beyond: bool[K], the lanes that ended above `limits` or diverged.
-        fan: float64[K, steps], the losses as running means, NaN above `limits`.
-        limits: The lowest and the highest loss worth showing.
-    """
-
-    final: dict[str, Floats]
-    beyond: np.ndarray
-    fan: Floats
-    limits: tuple[float, float]
-
-
-def picture(result: SweepResult) -> SweepPicture:
-    """Compute what is to be drawn: a loss twice the first one is out of the picture.
-
-    Raises:
-        ValueError: If there is no finite loss to draw.
-    """
-    check_result("plot_sweep", SweepResult, "lr_sweep", result)
-    final = {name: result.final[name] for name in _NAMES if name in result.final}
-    limits = _limits(result, np.concatenate(list(final.values())))
-    beyond = result.diverged | ~(final["loss"] <= limits[1])
-    window = max(1, round(_WINDOW_SHARE * result.losses.shape[1]))
-    return SweepPicture(
-        final={name: np.where(v <= limits[1], v, np.nan) for name, v in final.items()},
-        beyond=beyond,
-        fan=_running_mean(result.losses, window),
-        limits=limits,
-    )
-
-
-def plot_sweep(result: SweepResult, axes: tuple[Axes, Axes] | None = None) -> tuple[Axes, Axes]:
+def plot_sweep(result: Any, axes: tuple[Axes, Axes] | None = None) -> tuple[Axes, Axes]:
     """Draw a sweep: the U-curve of final losses, and the fan of losses over the steps.
 
     Left, what each learning rate ended at, with crosses at the top for those that diverged and
@@ -84,7 +45,7 @@ def plot_sweep(result: SweepResult, axes: tuple[Axes, Axes] | None = None) -> tu
         >>> [ax.get_xscale() for ax in plot_sweep(result)]
         ['log', 'linear']
     """
-    drawn = picture(result)
+    drawn = picture_of("plot_sweep", SweepPicture, "lr_sweep", result)
     if axes is None:
         _, made = plt.subplots(1, 2, figsize=(10, 4), layout="constrained", sharey=True)
         axes = made[0], made[1]
@@ -92,63 +53,40 @@ def plot_sweep(result: SweepResult, axes: tuple[Axes, Axes] | None = None) -> tu
         fix = "Pass two, or None for a new figure"
         first, second = several_axes("plot_sweep", axes, 2, "axes must be two", fix)
         axes = first, second
-    _draw_u_curve(axes[0], result, drawn)
-    _draw_fan(axes[1], result, drawn)
+    _draw_u_curve(axes[0], drawn)
+    _draw_fan(axes[1], drawn)
     for ax in axes:
         ax.set_ylim(*drawn.limits)
         ax.set_ylabel("Loss (mean per sample)")
     return axes
 
 
-def _limits(result: SweepResult, ends: Floats) -> tuple[float, float]:
-    first = float(result.losses[0, 0])
-    ends = ends[np.isfinite(ends)]
-    kept = ends[ends <= first + abs(first)]
-    if not kept.size:  # every lane rose: then that is what there is to see
-        kept = ends if ends.size else result.losses[np.isfinite(result.losses)]
-    if not kept.size:
-        rule, fix = "a sweep needs a finite loss to be drawn", "Sweep smaller learning rates"
-        raise ValueError(complaint("plot_sweep", rule, fix, result=result))
-    low, high = float(kept.min()), float(np.nanmax([*kept, first]))
-    room = 0.05 * (high - low or abs(high) or 1.0)
-    return low - room, high + room
-
-
-def _draw_u_curve(ax: Axes, result: SweepResult, drawn: SweepPicture) -> None:
-    rates = result.learning_rates
+def _draw_u_curve(ax: Axes, drawn: SweepPicture) -> None:
+    rates = drawn.learning_rates
     ax.set_xscale("log")
     for name, values in drawn.final.items():
         ax.plot(rates, values, "o-", color=_COLORS[name], ms=4, label=_NAMES[name])
-    if len(result.repeat_losses) > 1:
-        quarter = max(1, result.losses.shape[1] // 4)
-        ends = result.repeat_losses[:, :, -quarter:].mean(axis=2)
-        lower, upper = np.quantile(ends, (0.25, 0.75), axis=0)
+    if drawn.quartiles is not None:
+        lower, upper = drawn.quartiles
         ax.fill_between(rates, lower, upper, color="C0", alpha=0.2, lw=0, label="quartiles")
     if drawn.beyond.any():
         top = np.full(int(drawn.beyond.sum()), 0.98)
         place = ax.get_xaxis_transform()
         ax.plot(rates[drawn.beyond], top, "x", color="0.4", label="diverged", transform=place)
-    label = f"best {result.best_lr:.1e}"
-    ax.axvline(result.best_lr, color="C3", lw=1, ls="--", label=label)
+    label = f"best {drawn.best_lr:.1e}"
+    ax.axvline(drawn.best_lr, color="C3", lw=1, ls="--", label=label)
     ax.set_xlabel("Learning rate (per update, log scale)")
     ax.legend(fontsize=8.5, ncols=2, frameon=False, loc="lower left", bbox_to_anchor=(0.0, 1.0))
 
 
-def _draw_fan(ax: Axes, result: SweepResult, drawn: SweepPicture) -> None:
-    rates = result.learning_rates
+def _draw_fan(ax: Axes, drawn: SweepPicture) -> None:
+    rates = drawn.learning_rates
     norm = LogNorm(rates[0], rates[-1]) if len(rates) > 1 else LogNorm(rates[0] / 2, rates[0] * 2)
     colors = ScalarMappable(norm, "viridis")
     steps = np.arange(drawn.fan.shape[1])
     for rate, losses in zip(rates, drawn.fan, strict=True):
-        best = rate == result.best_lr
+        best = rate == drawn.best_lr
         color = "C3" if best else colors.to_rgba(rate)
         ax.plot(steps, losses, color=color, lw=2.2 if best else 1.0, zorder=3 if best else 2)
     ax.set_xlabel("Step (updates)")
     ax.figure.colorbar(colors, ax=ax, label="Learning rate (per update)")
-
-
-def _running_mean(losses: Floats, window: int) -> Floats:
-    """The mean of the last `window` losses; of as many as there are at the start."""
-    steps = np.arange(losses.shape[1])
-    means = [losses[:, max(0, step - window + 1) : step + 1].mean(axis=1) for step in steps]
-    return np.stack(means, axis=1)

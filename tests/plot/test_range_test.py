@@ -8,7 +8,6 @@ import pytest
 from matplotlib.text import Text
 
 from keras_lr import RangeTestResult, plot_range_test
-from keras_lr.plot.range_test import picture
 
 RATES = np.geomspace(1e-6, 100.0, 161)
 CLEAN = 2.0 - 1.5 / (1.0 + 1e-3 / RATES) + RATES
@@ -37,7 +36,7 @@ def labels(ax):
 
 
 def test_every_suggestion_is_marked_on_the_line():
-    drawn = picture(result())
+    drawn = result().picture()
     assert {mark.rule: mark.learning_rate for mark in drawn.marks} == result().suggestions()
     rates = [mark.learning_rate for mark in drawn.marks]
     assert rates == sorted(rates)
@@ -47,7 +46,7 @@ def test_every_suggestion_is_marked_on_the_line():
 
 
 def test_the_diverged_part_is_left_out():
-    drawn = picture(result())
+    drawn = result().picture()
     assert drawn.limits[0] == pytest.approx(CLEAN.min(), rel=0.01)
     assert drawn.limits[1] == CLEAN[0]
     assert 1.0 < drawn.learning_rates[-1] < 3.0  # where the loss is back at its start
@@ -57,18 +56,18 @@ def test_the_diverged_part_is_left_out():
 @pytest.mark.parametrize("explosion", [1e12, np.inf, np.nan])
 def test_an_explosion_changes_nothing_before_it(explosion):
     wild = np.where(RATES > 10.0, explosion, CLEAN)
-    assert picture(result(wild)).limits == picture(result()).limits
+    assert result(wild).picture().limits == result().picture().limits
 
 
 def test_the_line_follows_the_probe():
     noisy = CLEAN + np.random.default_rng(0).normal(size=len(RATES))
-    probed = picture(result(noisy, probe_losses=CLEAN))
-    np.testing.assert_array_equal(probed.smoothed, picture(result()).smoothed)
+    probed = result(noisy, probe_losses=CLEAN).picture()
+    np.testing.assert_array_equal(probed.smoothed, result().picture().smoothed)
 
 
 @pytest.mark.parametrize("losses", [np.full(161, 2.3), 2.0 + RATES], ids=["flat", "rising"])
 def test_a_record_without_suggestion_says_so(losses, ax):
-    drawn = picture(result(losses))
+    drawn = result(losses).picture()
     assert drawn.marks == ()
     assert "no suggestion" in drawn.note
     plot_range_test(result(losses), ax)
@@ -79,7 +78,7 @@ def test_a_record_without_suggestion_says_so(losses, ax):
 
 def test_a_record_without_a_finite_loss_cannot_be_drawn():
     with pytest.raises(ValueError, match="needs a finite loss"):
-        picture(result(np.full(161, np.nan)))
+        result(np.full(161, np.nan)).picture()
 
 
 def test_axes_are_named_logarithmic_and_returned(ax):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from matplotlib import pyplot as plt
 
-from keras_lr.plot.sweep import picture, plot_sweep
+from keras_lr import plot_sweep
 from keras_lr.search.sweep.result import SweepResult
 
 RATES = np.geomspace(1e-3, 10.0, 5)
@@ -37,7 +37,7 @@ def closed():
 
 
 def test_lanes_that_diverged_are_out_of_the_picture():
-    drawn = picture(result())
+    drawn = result().picture()
     assert drawn.beyond.tolist() == [False, False, False, True, True]
     assert np.isnan(drawn.final["loss"]).tolist() == drawn.beyond.tolist()
     assert drawn.limits[0] < 0 < 1 < drawn.limits[1] < 2
@@ -51,7 +51,7 @@ def test_a_sweep_in_which_every_lane_rose_is_drawn_as_it_is(ends):
         final={"loss": np.array(ends)}, diverged=np.array([True, True]),
         stopped_at=np.array([3, 3]), cost_steps=6,
     )  # fmt: skip
-    drawn = picture(risen)
+    drawn = risen.picture()
     assert drawn.beyond.all()
     shown = [end for end in ends if end < math.inf] or losses.flatten()
     assert drawn.limits[0] < min(shown)
@@ -59,11 +59,11 @@ def test_a_sweep_in_which_every_lane_rose_is_drawn_as_it_is(ends):
     plot_sweep(risen)
     lost = {"loss": np.full(2, math.inf)}
     with pytest.raises(ValueError, match="plot_sweep: a sweep needs a finite loss"):
-        picture(SweepResult(**{**risen.to_dict(), "losses": losses * math.nan, "final": lost}))
+        SweepResult(**{**risen.to_dict(), "losses": losses * math.nan, "final": lost}).picture()
 
 
 def test_the_fan_is_a_running_mean():
-    drawn = picture(result())
+    drawn = result().picture()
     losses = result().losses
     np.testing.assert_allclose(drawn.fan[1, 5], losses[1, 4:6].mean())
     assert drawn.fan[1, 0] == losses[1, 0]

@@ -11,7 +11,7 @@ if __name__ == "__main__":
     import keras
 
     from keras_lr._engine.trials import Trials
-    from keras_lr.search.tune_adam.tune import study as study
+    from keras_lr.search.tune_adam import study as study
     from keras_lr.search.tune_adam.tune import tune_adam
 
     storage, count = sys.argv[1], int(sys.argv[2])

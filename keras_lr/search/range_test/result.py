@@ -1,15 +1,14 @@
 """The result of a range test: a frozen record with suggestion rules."""
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from keras_lr._warnings import warn
 from keras_lr.errors import check_choice, complaint
-from keras_lr.search.frames import import_pandas
 from keras_lr.search.range_test.curve import (
     Floats,
     SuggestionError,
@@ -18,7 +17,8 @@ from keras_lr.search.range_test.curve import (
     finite_steps,
     smooth,
 )
-from keras_lr.search.results import FrozenRecord
+from keras_lr.search.range_test.picture import RangeTestPicture, picture_of
+from keras_lr.search.results import Result
 from keras_lr.search.suggest import RULES, consensus
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ _VECTORS = ("learning_rates", "losses", "smoothed_losses", "probe_losses", "vali
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class RangeTestResult(FrozenRecord):
+class RangeTestResult(Result):
     """The record of a learning-rate range test, and the learning rates it suggests.
 
     Arrays are copied to float64 and made read-only. Two results are equal if every field is, NaN
@@ -88,9 +88,8 @@ class RangeTestResult(FrozenRecord):
         """Copy the arrays, lock them and check that they fit together."""
         for name in (*_VECTORS, "repeat_losses"):
             if getattr(self, name) is not None:
-                array = np.array(getattr(self, name), dtype=np.float64)
-                array.setflags(write=False)
-                object.__setattr__(self, name, array)
+                object.__setattr__(self, name, np.asarray(getattr(self, name), np.float64))
+        super().__post_init__()
         for name in ("optimizer_learning_rate", "default_learning_rate"):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, float(getattr(self, name)))
@@ -216,28 +215,18 @@ class RangeTestResult(FrozenRecord):
 
         return plot_range_test(self, ax=ax, **options)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Every field as plain Python numbers, strings and lists.
+    picture_type: ClassVar[type] = RangeTestPicture
 
-        Values that are not finite stay floats, which Python's `json` writes as NaN and Infinity.
-        """
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {
-            name: value.tolist() if isinstance(value, np.ndarray) else value
-            for name, value in values.items()
-        }
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "RangeTestResult":
-        """The result that `to_dict` wrote down.
+    def picture(self, rules: Sequence[str] | None = None) -> RangeTestPicture:
+        """What `plot` draws, as plain data.
 
         Args:
-            values: What `to_dict` returned, through JSON or not.
+            rules: Which suggestions to mark; None for all that there are.
 
-        Returns:
-            A result equal to the one written down.
+        Raises:
+            ValueError: If there is no finite loss to draw.
         """
-        return cls(**values)
+        return picture_of(self, rules)
 
     def to_dataframe(self) -> "pd.DataFrame":
         """One row per step; columns for what was not recorded are left out.
@@ -248,14 +237,14 @@ class RangeTestResult(FrozenRecord):
         Raises:
             ImportError: If pandas is not installed.
         """
-        pandas = import_pandas("RangeTestResult.to_dataframe")
+        return super().to_dataframe()
+
+    def _table(self) -> tuple[tuple[str, Sequence[Any]], Mapping[str, Any]]:
         columns = {name: getattr(self, name) for name in _VECTORS}
         if self.spread is not None:
             columns["lower_quartile"], columns["upper_quartile"] = self.spread
         kept = {name: column for name, column in columns.items() if column is not None}
-        index = pandas.RangeIndex(self.losses.size, name="step")
-        frame: pd.DataFrame = pandas.DataFrame(kept, index=index)
-        return frame
+        return ("step", range(self.losses.size)), kept
 
     def _answers(self) -> Iterator[tuple[str, float | str]]:
         """Yield what every rule suggests, or why it does not."""
@@ -264,16 +253,6 @@ class RangeTestResult(FrozenRecord):
                 yield rule, self._suggest(rule)
             except SuggestionError as error:
                 yield rule, str(error)
-
-    def __eq__(self, other: object) -> bool:
-        """Equal fields, array by array."""
-        if not isinstance(other, RangeTestResult):
-            return NotImplemented
-        return all(
-            _same(getattr(self, field.name), getattr(other, field.name)) for field in fields(self)
-        )
-
-    __hash__ = None  # type: ignore[assignment]  # arrays have no hash
 
     def __repr__(self) -> str:
         """How far the sweep came, why it ended and what it suggests."""
@@ -290,10 +269,3 @@ class RangeTestResult(FrozenRecord):
         except ValueError:  # a record that somebody made, and no rule can read
             advice = "no record of a sweep"
         return f"RangeTestResult({done}{span}; {ended}; {advice})"
-
-
-def _same(mine: Any, other: Any) -> bool:
-    if isinstance(mine, np.ndarray) and isinstance(other, np.ndarray):
-        return np.array_equal(mine, other, equal_nan=True)
-    one_is_missing = isinstance(mine, np.ndarray) or isinstance(other, np.ndarray)
-    return not one_is_missing and bool(mine == other)

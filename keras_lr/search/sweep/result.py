@@ -1,23 +1,25 @@
 """The result of a sweep of learning rates: a frozen record of every lane."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from keras_lr.errors import complaint
-from keras_lr.search.results import FrozenRecord
+from keras_lr.search.results import Result
+from keras_lr.search.sweep.picture import SweepPicture, picture_of
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class SweepResult(FrozenRecord):
+class SweepResult(Result):
     """K learning rates trained from one start on the same batches, and how each of them ended.
 
     Arrays are copied and made read-only; lists will do, as `to_dict` makes them.
@@ -62,11 +64,7 @@ class SweepResult(FrozenRecord):
     finished: bool = True
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if isinstance(value, np.ndarray | list):
-                object.__setattr__(self, field.name, _locked(value))
-        object.__setattr__(self, "final", {name: _locked(v) for name, v in self.final.items()})
+        super().__post_init__()
         count = len(self.learning_rates)
         for name, value in {"losses": self.losses, **self.final}.items():
             if len(value) != count:
@@ -98,11 +96,31 @@ class SweepResult(FrozenRecord):
 
         return plot_sweep(self, axes)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Every field as plain Python numbers, strings and lists."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        values["final"] = {name: value.tolist() for name, value in self.final.items()}
-        return {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in values.items()}
+    picture_type: ClassVar[type] = SweepPicture
+
+    def picture(self) -> SweepPicture:
+        """What `plot` draws, as plain data.
+
+        Raises:
+            ValueError: If there is no finite loss to draw.
+        """
+        return picture_of(self)
+
+    def to_dataframe(self) -> "pd.DataFrame":
+        """One row per learning rate: how it ended.
+
+        Returns:
+            A pandas DataFrame indexed by learning rate, a column for each measure of `final`,
+            `diverged` and `stopped_at`.
+
+        Raises:
+            ImportError: If pandas is not installed.
+        """
+        return super().to_dataframe()
+
+    def _table(self) -> tuple[tuple[str, Sequence[Any]], Mapping[str, Any]]:
+        ends = {"diverged": self.diverged, "stopped_at": self.stopped_at}
+        return ("learning_rate", self.learning_rates.tolist()), {**self.final, **ends}
 
     def __repr__(self) -> str:
         """The range, how many diverged and the best."""
@@ -113,9 +131,3 @@ class SweepResult(FrozenRecord):
             f"SweepResult({len(self.learning_rates)} learning rates, {low:.3g} to {high:.3g}; "
             f"{lost} diverged; best {self.best_lr:.3g} by {self.measure}{cut})"
         )
-
-
-def _locked(array: Any) -> Any:
-    copy = np.array(array)
-    copy.setflags(write=False)
-    return copy
