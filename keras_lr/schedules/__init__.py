@@ -1,6 +1,9 @@
 """Learning rates as pure functions of the step: shapes, cycles, and operators that combine them."""
 
-from keras_lr.schedules import scaled as scaled  # registers the class that saved optimizers hold
+# Imported for what they announce: operators, and a class that saved optimizers hold.
+from keras_lr.schedules import arithmetic as arithmetic
+from keras_lr.schedules import operators as operators
+from keras_lr.schedules import scaled as scaled
 from keras_lr.schedules.base import Schedule, schedule
 from keras_lr.schedules.cycles import CosineRestarts, Triangular
 from keras_lr.schedules.decays import (

@@ -10,7 +10,7 @@ from keras import ops
 
 from keras_lr.errors import GREATEST, check_integer, check_number, complaint
 from keras_lr.schedules.base import Schedule, frozen, schedule
-from keras_lr.schedules.operators import Modified, check_schedules, operand
+from keras_lr.schedules.operators import Modified, Operator, check_schedules, operand
 from keras_lr.schedules.steps import LAST_STEP, real
 
 
@@ -24,7 +24,7 @@ class Clip(Modified):
     high: float | None = None
 
     def __post_init__(self) -> None:
-        check_schedules(self._owner, schedule=self.schedule)
+        super().__post_init__()
         for bound in ("low", "high"):
             if getattr(self, bound) is not None:
                 self._check_rates(bound)
@@ -61,7 +61,7 @@ class Mirror(Modified):
     high: float
 
     def __post_init__(self) -> None:
-        check_schedules(self._owner, schedule=self.schedule)
+        super().__post_init__()
         self._check_rates("low", "high")
         fix = "Pass the lowest and the highest value"
         check_number(self._owner, fix, at_least=self.low, high=self.high)
@@ -84,7 +84,7 @@ class Noise(Modified):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check_schedules(self._owner, schedule=self.schedule)
+        super().__post_init__()
         fix = "Pass the largest relative change"
         check_number(self._owner, fix, at_least=0.0, at_most=1.0, amount=self.amount)
         check_integer(self._owner, "Pass any integer", seed=self.seed)
@@ -107,7 +107,7 @@ class Noise(Modified):
 
 
 @frozen
-class _Pair(Schedule):
+class _Pair(Operator):
     """A schedule combined at each step with a second one, or with a number."""
 
     infix = True
@@ -116,7 +116,7 @@ class _Pair(Schedule):
     second: float | Schedule
 
     def __post_init__(self) -> None:
-        check_schedules(self._owner, first=self.first)
+        super().__post_init__()
         if isinstance(self.second, keras.optimizers.schedules.LearningRateSchedule):
             check_schedules(self._owner, second=self.second)
         else:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 import math
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar, dataclass_transform
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, dataclass_transform
 
 import keras
 import numpy as np
 from keras import ops
 
-from keras_lr.errors import GREATEST, check_rate
+from keras_lr.errors import GREATEST, check_rate, complaint
 from keras_lr.schedules.asking import asking_optimizer, update_at
 from keras_lr.schedules.fields import Fields
 from keras_lr.schedules.look_ahead import LookAhead, eager_step
@@ -188,6 +188,23 @@ class Schedule(Fields, keras.optimizers.schedules.LearningRateSchedule):  # type
 
     # --- operators ------------------------------------------------------------------------------
 
+    _operators: ClassVar[dict[str, type[Schedule]]] = {}  # by the method that makes them
+
+    def __init_subclass__(cls, **named: Any) -> None:
+        super().__init_subclass__(**named)
+        method = vars(cls).get("_method")
+        if method is None:
+            return
+        known = Schedule._operators.get(method)
+        if known is not None:
+            rule = f"the method {method!r} makes {known.__name__} already"
+            raise TypeError(complaint(cls.__name__, rule, "Give it another name", method=method))
+        Schedule._operators[method] = cls
+
+    def _made_by(self, method: str, *arguments: Any) -> Schedule:
+        """Return what an operator makes of this schedule. Operators announce themselves."""
+        return self._operators[method](self, *arguments)
+
     def then(self, following: Schedule, *, after: int | None = None) -> Schedule:
         """Continue with another schedule, which starts at its own step 0.
 
@@ -201,7 +218,7 @@ class Schedule(Fields, keras.optimizers.schedules.LearningRateSchedule):  # type
         Raises:
             ValueError: If this schedule is endless and `after` is not given.
         """
-        return operators.Then(self, following, after)
+        return self._made_by("then", following, after)
 
     def warmup(self, warmup_steps: int, *, start: float = 0.0) -> Schedule:
         """Rise linearly to the first value, then run the schedule from its step 0.
@@ -216,7 +233,7 @@ class Schedule(Fields, keras.optimizers.schedules.LearningRateSchedule):  # type
         Raises:
             ValueError: If the warm-up is longer than the schedule.
         """
-        return operators.Warmup(self, warmup_steps, start)
+        return self._made_by("warmup", warmup_steps, start)
 
     def repeat(self, times: int | None = None) -> Schedule:
         """Start again each time the schedule reaches its end.
@@ -230,7 +247,7 @@ class Schedule(Fields, keras.optimizers.schedules.LearningRateSchedule):  # type
         Raises:
             ValueError: If the schedule is endless.
         """
-        return operators.Repeat(self, times)
+        return self._made_by("repeat", times)
 
     def skip(self, skipped_steps: int) -> Schedule:
         """Begin `skipped_steps` steps into the schedule.
@@ -241,7 +258,7 @@ class Schedule(Fields, keras.optimizers.schedules.LearningRateSchedule):  # type
         Returns:
             The rest of the schedule.
         """
-        return operators.Skip(self, skipped_steps)
+        return self._made_by("skip", skipped_steps)
 
     def staircase(self, every_steps: int) -> Schedule:
         """Change the value only every `every_steps` steps, such as once per epoch.
@@ -252,7 +269,7 @@ class Schedule(Fields, keras.optimizers.schedules.LearningRateSchedule):  # type
         Returns:
             The schedule as read at steps 0, `every_steps`, `2 * every_steps`, ...
         """
-        return operators.Staircase(self, every_steps)
+        return self._made_by("staircase", every_steps)
 
     def clip(self, low: float | None = None, high: float | None = None) -> Schedule:
         """Keep the values between two bounds.
@@ -264,7 +281,7 @@ class Schedule(Fields, keras.optimizers.schedules.LearningRateSchedule):  # type
         Returns:
             The bounded schedule.
         """
-        return arithmetic.Clip(self, low, high)
+        return self._made_by("clip", low, high)
 
     def mirror(self, low: float, high: float) -> Schedule:
         """Turn the values upside down between two bounds: `low + high - value`.
@@ -276,7 +293,7 @@ class Schedule(Fields, keras.optimizers.schedules.LearningRateSchedule):  # type
         Returns:
             The mirrored schedule, such as a momentum that goes against a learning rate.
         """
-        return arithmetic.Mirror(self, low, high)
+        return self._made_by("mirror", low, high)
 
     def noise(self, amount: float, *, seed: int = 0) -> Schedule:
         """Multiply by `1 + amount * u`, with `u` uniform in [-1, 1) and drawn anew at each step.
@@ -289,37 +306,34 @@ class Schedule(Fields, keras.optimizers.schedules.LearningRateSchedule):  # type
         Returns:
             The noisy schedule.
         """
-        return arithmetic.Noise(self, amount, seed)
+        return self._made_by("noise", amount, seed)
 
     def __mul__(self, factor: float | Schedule) -> Schedule:
-        return arithmetic.Product(self, factor)
+        return self._made_by("*", factor)
 
     def __rmul__(self, factor: float) -> Schedule:
-        return arithmetic.Product(self, factor)
+        return self._made_by("*", factor)
 
     def __add__(self, term: float | Schedule) -> Schedule:
-        return arithmetic.Sum(self, term)
+        return self._made_by("+", term)
 
     def __radd__(self, term: float) -> Schedule:
-        return arithmetic.Sum(self, term)
+        return self._made_by("+", term)
 
 
 class Composed(Schedule):
     """A schedule that stands for an expression of other schedules."""
 
     @cached_property
-    def plan(self) -> Schedule:
+    def expression(self) -> Schedule:
         """The expression it stands for."""
         raise NotImplementedError
 
     def value(self, step: Any) -> Any:
         """Read the expression."""
-        return self.plan(step)
+        return self.expression(step)
 
     @property
     def greatest(self) -> float:
         """The bound of the expression."""
-        return self.plan.greatest
-
-
-from keras_lr.schedules import arithmetic, operators  # noqa: E402 - schedules themselves
+        return self.expression.greatest

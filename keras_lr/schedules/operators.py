@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 from keras import ops
@@ -11,8 +12,19 @@ from keras_lr.schedules.base import Schedule, frozen, schedule
 from keras_lr.schedules.steps import LAST_STEP, progress
 
 
+@frozen
+class Operator(Schedule):
+    """A schedule made of others, which are fields of it."""
+
+    def __post_init__(self) -> None:
+        """Raise a TypeError unless the fields that are to be schedules are."""
+        declared: Any = self
+        wanted = [field.name for field in dataclasses.fields(declared) if field.type == "Schedule"]
+        check_schedules(self._owner, **{name: getattr(self, name) for name in wanted})
+
+
 @schedule
-class Then(Schedule):
+class Then(Operator):
     """One schedule, then another: `first.then(second)`."""
 
     _method = "then"
@@ -22,7 +34,7 @@ class Then(Schedule):
     after: int | None = None
 
     def __post_init__(self) -> None:
-        check_schedules(self._owner, first=self.first, second=self.second)
+        super().__post_init__()
         if self.after is not None:
             self._check_lengths("after", at_least=0)
         elif self.first.steps is None:
@@ -64,7 +76,7 @@ class Then(Schedule):
 
 
 @schedule
-class Warmup(Schedule):
+class Warmup(Operator):
     """A linear rise before a schedule: `schedule.warmup(warmup_steps)`."""
 
     _method = "warmup"
@@ -74,7 +86,7 @@ class Warmup(Schedule):
     start: float = 0.0
 
     def __post_init__(self) -> None:
-        check_schedules(self._owner, schedule=self.schedule)
+        super().__post_init__()
         self._check_lengths("warmup_steps")
         self._check_rates("start")
         if self.schedule.steps is not None and self.warmup_steps > self.schedule.steps:
@@ -110,7 +122,7 @@ class Warmup(Schedule):
 
 
 @schedule
-class Repeat(Schedule):
+class Repeat(Operator):
     """A schedule run several times, or forever: `schedule.repeat(times)`."""
 
     _method = "repeat"
@@ -119,7 +131,7 @@ class Repeat(Schedule):
     times: int | None = None
 
     def __post_init__(self) -> None:
-        check_schedules(self._owner, schedule=self.schedule)
+        super().__post_init__()
         if not self.schedule.steps:
             rule = "only a finite schedule can be repeated"
             fix = "Cut it: schedule.then(other, after=n)"
@@ -166,7 +178,7 @@ class Repeat(Schedule):
 
 
 @schedule
-class Skip(Schedule):
+class Skip(Operator):
     """A schedule without its first steps: `schedule.skip(skipped_steps)`."""
 
     _method = "skip"
@@ -175,7 +187,7 @@ class Skip(Schedule):
     skipped_steps: int
 
     def __post_init__(self) -> None:
-        check_schedules(self._owner, schedule=self.schedule)
+        super().__post_init__()
         self._check_lengths("skipped_steps", at_least=0)
         if self.schedule.steps is not None and self.skipped_steps >= self.schedule.steps:
             rule = f"nothing is left of a schedule of {self.schedule.steps} steps"
@@ -209,7 +221,7 @@ class Skip(Schedule):
 
 
 @frozen
-class Modified(Schedule):
+class Modified(Operator):
     """A schedule that changes another's values and, by default, keeps its length and cycles."""
 
     schedule: Schedule
@@ -238,7 +250,7 @@ class Staircase(Modified):
     every_steps: int
 
     def __post_init__(self) -> None:
-        check_schedules(self._owner, schedule=self.schedule)
+        super().__post_init__()
         self._check_lengths("every_steps")
         check_end(self._owner, self.steps)
 

@@ -105,10 +105,10 @@ class MultiStep(Composed):
         self._check_rates("start")
         self._check_rates("factor", above=0.0)
         with complaining_as("MultiStep", "PiecewiseConstant"):
-            self._set("boundaries", self.plan.boundaries)  # checked there
+            self._set("boundaries", self.expression.boundaries)  # checked there
 
     @cached_property
-    def plan(self) -> PiecewiseConstant:
+    def expression(self) -> PiecewiseConstant:
         """The constants between the boundaries."""
         boundaries = _listed("MultiStep", "boundaries", self.boundaries)
         rates = itertools.accumulate(
@@ -119,7 +119,7 @@ class MultiStep(Composed):
     @property
     def steps(self) -> int:
         """The last boundary."""
-        return self.plan.steps
+        return self.expression.steps
 
 
 @schedule

@@ -1,4 +1,4 @@
-"""Well-known schedules, each made of others: its `.plan` is the expression it stands for."""
+"""Well-known schedules, each made of others: `.expression` is the expression it stands for."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class FlatCosine(Composed):
         >>> flat = schedules.FlatCosine(1.0, 0.0, steps=6, flat_steps=2)
         >>> print(flat.values(range(7)).round(3))
         [1.    1.    1.    0.854 0.5   0.146 0.   ]
-        >>> flat.plan
+        >>> flat.expression
         Constant(learning_rate=1.0, steps=2).then(Cosine(start=1.0, end=0.0, steps=4))
 
     Reference:
@@ -86,7 +86,7 @@ class FlatCosine(Composed):
             raise ValueError(complaint("FlatCosine", rule, fix, flat_steps=self.flat_steps))
 
     @cached_property
-    def plan(self) -> Schedule:
+    def expression(self) -> Schedule:
         """The constant and the cosine."""
         falling = Cosine(self.start, self.end, self.steps - self.flat_steps)
         return Constant(self.start, steps=self.flat_steps).then(falling)
@@ -149,7 +149,7 @@ class OneCycle(Composed):
             raise ValueError(complaint("OneCycle", rule, "Pass more steps", steps=self.steps))
 
     @cached_property
-    def plan(self) -> Schedule:
+    def expression(self) -> Schedule:
         """The curve through the first, the top and the last value."""
         first = self.max_lr / self.div_factor
         last = first / self.final_div_factor
@@ -250,7 +250,7 @@ class WSD(Composed):
             raise ValueError(complaint("WSD", rule, fix, timescale_steps=None))
 
     @cached_property
-    def plan(self) -> Schedule:
+    def expression(self) -> Schedule:
         """The stable value times the part that is left, plus the part of the floor reached."""
         whole = self._stable * self._cool(1.0, 0.0)
         if self.min_lr > 0.0:

@@ -43,3 +43,12 @@ def test_it_is_saved_with_a_model_under_its_own_package(tmp_path):
     name = keras.saving.get_registered_name(Sawtooth)
     assert name == f"{__name__.partition('.')[0]}>Sawtooth"
     assert keras.saving.get_registered_name(schedules.Linear) == "keras_lr>Linear"
+
+
+def test_an_operator_of_ones_own_replaces_none_of_ours():
+    with pytest.raises(TypeError, match=r"Mine: the method 'then' makes Then already"):
+
+        @schedules.schedule
+        class Mine(schedules.Schedule):
+            _method = "then"
+            steps = None

@@ -12,8 +12,8 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from keras_lr.search.tune_adam.study import MOST_TRIES, Slots, import_optuna, quiet
 from keras_lr.search.tune_adam import study as study_module
+from keras_lr.search.tune_adam.study import MOST_TRIES, Slots, import_optuna, quiet
 
 HERE = pathlib.Path(__file__).parent
 WANTED = {"search 0": {"lr": 0.1}, "search 1": {}, "search 2": {}}

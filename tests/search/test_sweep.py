@@ -10,8 +10,8 @@ from tiny import JIT, compiled, identical, loss_of_step, random_numbers, regress
 
 from keras_lr._engine.trials import Trials
 from keras_lr.search.data import TrainingData
-from keras_lr.search.sweep.sweep import lr_sweep
 from keras_lr.search.sweep import trainer as sweep_run
+from keras_lr.search.sweep.sweep import lr_sweep
 
 RATES = [1e-3, 1e-2, 1e-1]
 STEPS = 12
