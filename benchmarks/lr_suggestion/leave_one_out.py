@@ -55,8 +55,8 @@ def measure() -> list[dict]:
         task = TASKS[name]
         x, y, _, _ = task.data()
         model = task.compiled(seed)
-        options = {"steps": task.steps, "batch_size": task.batch_size, "seed": seed, "verbose": 0}
-        found = tune_lr(model, x, y, **options)
+        options = {"steps": task.steps, "batch_size": task.batch_size, "seed": seed}
+        found = tune_lr(model, x, y, thorough=True, **options, verbose=0)
         lowest = min(trial.score for trial in found.trials)
         row = {
             "task": name,

@@ -17,6 +17,7 @@ from .rules import PEERS, Peer
 from .tasks import Task
 
 PROBE = 256
+VALIDATED = 600  # rows of the validation data
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,11 +105,12 @@ def range_test(steps: int, rules: list[str]) -> Group:
     return group
 
 
-def tuned(name: str, **options: object) -> Group:
-    """`tune_lr` through the public API."""
+def tuned(name: str, *, validated: bool = False, **options: object) -> Group:
+    """`tune_lr` through the public API; with the validation data that the answer is known of."""
 
     def group(task: Task, seed: int) -> list[Suggestion]:
-        x, y, _, _ = task.data()
+        x, y, x_validation, y_validation = task.data()
+        held_back = (x_validation[:VALIDATED], y_validation[:VALIDATED])
         best = tune_lr(
             task.compiled(seed),
             x,
@@ -116,6 +118,7 @@ def tuned(name: str, **options: object) -> Group:
             steps=task.steps,
             batch_size=task.batch_size,
             seed=seed,
+            validation_data=held_back if validated else None,
             verbose=0,
             **options,
         )
@@ -129,7 +132,8 @@ _SHARED_RANGE = [name for name in PEERS if name != "Lightning"]
 GROUPS: dict[str, Group] = {
     "without trying": without_trying,
     "tune_lr": tuned("tune_lr"),
-    "tune_lr quick": tuned("tune_lr, quick", quick=True),
+    "tune_lr thorough": tuned("tune_lr, thorough", thorough=True),
+    "tune_lr with validation data": tuned("tune_lr, validation_data", validated=True),
     "peers, 100 steps": peers(_SHARED_RANGE, 100),
     "Lightning, 100 steps": peers(["Lightning"], 100),
     "range test, 100 steps": range_test(100, ["consensus", "fall75", "valley", "minimum", "steep"]),

@@ -20,7 +20,7 @@ class TunePicture:
         scores: float64[n], the probe's loss after each; the untrained model's where it was above.
         beyond: bool[n], the trials that ended above the untrained model.
         parabola: Learning rates and losses of the fitted curve, float64[2, m]; empty if the best
-            trial has only one neighbour.
+            trial has only one neighbour. Where no loss is below zero it ends there, too.
     """
 
     rates: Floats
@@ -42,7 +42,8 @@ def picture(result: TuneResult) -> TunePicture:
         near = slice(best - 1, best + 2)
         curve = np.polyfit(x[near], scores[near], 2)
         grid = np.linspace(x[best - 1], x[best + 1], 101)
-        parabola = np.stack([10**grid, np.polyval(curve, grid)])
+        floor = 0.0 if scores.min() >= 0 else -np.inf
+        parabola = np.stack([10**grid, np.maximum(np.polyval(curve, grid), floor)])
     return TunePicture(10**x, scores, raw > result.untrained, parabola)
 
 
@@ -83,7 +84,8 @@ def plot_tune(result: TuneResult, ax: Axes | None = None) -> Axes:
         ax.plot(rates, scores, "x", color="0.4", ms=8, label="trial diverged or got worse")
     _draw_choice(ax, result, drawn)
     ax.set_xlabel("Learning rate (per update, log scale)")
-    ax.set_ylabel("Probe loss after the trial (mean per sample)")
+    judged = "Mean of probe and validation loss" if result.validated else "Probe loss"
+    ax.set_ylabel(f"{judged} after the trial")
     ax.legend(fontsize=8.5)
     return ax
 
@@ -93,10 +95,19 @@ def _draw_choice(ax: Axes, result: TuneResult, drawn: TunePicture) -> None:
     low, high = float(losses.min()), result.untrained
     room = (high - low) or 1.0
     ax.set_ylim(low - 0.15 * room, high + 0.08 * room)
+    if low >= 0:  # there is room for the choice below zero, but no loss
+        ax.set_yticks([tick for tick in ax.get_yticks() if 0 <= tick <= high + 0.08 * room])
     height = low - 0.07 * room
     short, choice = result.short_run_learning_rate, result.learning_rate
     label = f"chosen for {result.total_steps} steps: {choice:.1e}"
-    ax.plot(short, height, "o", mfc="none", color="C3", label=f"best for a trial: {short:.1e}")
+    ax.plot(
+        short,
+        height,
+        "o",
+        mfc="none",
+        color="C3",
+        label=f"best for a trial: {short:.1e}",
+    )
     ax.plot(choice, height, "o", color="C3", ms=8, label=label)
     arrow = {"arrowstyle": "->", "color": "C3", "shrinkA": 4, "shrinkB": 5}
     ax.annotate("", xy=(choice, height), xytext=(short, height), arrowprops=arrow)

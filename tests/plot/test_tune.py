@@ -42,6 +42,18 @@ def test_the_parabola_goes_through_the_trials_it_was_read_from():
     np.testing.assert_allclose(at_trials, drawn.scores, atol=1e-6)
 
 
+@pytest.mark.parametrize(("low", "high"), [(0.01, 0.9), (0.0, 0.99), (0.1, 0.5)])
+def test_the_parabola_shows_no_loss_below_zero_where_there_is_none(low, high):
+    steep = result((-2.9, high), (-2.0, low), (-1.1, 0.3 * high))
+    drawn = picture(steep)
+    assert drawn.parabola[1].min() >= 0
+    ax = plot_tune(steep)
+    assert min(ax.get_yticks()) >= 0
+    assert all(line.get_ydata().min() >= 0 for line in ax.lines if line.get_label() == "parabola")
+    below = picture(result((-2.9, 0.5), (-2.0, -1.0), (-1.1, 0.2)))
+    assert below.parabola[1].min() <= -1.0
+
+
 def test_without_two_neighbours_there_is_no_parabola():
     assert picture(result((-2.0, 0.5), (-1.1, 0.8))).parabola.size == 0
 

@@ -7,7 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keras_lr.search.tune.climb import ProbeClimb, Trial, horizon_correction, parabola_vertex
+from keras_lr.search.tune.climb import (
+    ProbeClimb,
+    Trial,
+    horizon_correction,
+    parabola_vertex,
+)
 
 
 def climb_on(score, start, untrained, **options):
@@ -24,7 +29,10 @@ def gradient_descent_loss(x, curvatures, steps):
 
 
 @given(
-    minimum=st.floats(-4, 1), start=st.floats(-4, 1), width=st.floats(0.2, 5), floor=st.floats(0, 5)
+    minimum=st.floats(-4, 1),
+    start=st.floats(-4, 1),
+    width=st.floats(0.2, 5),
+    floor=st.floats(0, 5),
 )
 def test_a_parabola_in_reach_is_found_exactly(minimum, start, width, floor):
     def score(x):
@@ -81,9 +89,18 @@ def test_gradient_descent_on_a_quadratic_is_led_to_its_best_learning_rate():
     [
         ([1.0, 2.0, 2.0], [-2.0, -1.1, -2.9]),  # bracketed at once
         ([2.0, 1.0, 2.0], [-2.0, -1.1, -0.2]),  # uphill first
-        ([3.0, 2.0, 1.0, 4.0], [-2.0, -1.1, -0.2, 0.7]),  # the best is at the upper edge
-        ([9.0, 1.0, 2.0], [-2.0, -2.9, -3.8]),  # too high: one step down, bracketed from below
-        ([9.0, math.inf, 1.0, 2.0], [-2.0, -2.9, -4.7, -5.6]),  # far too high: two steps down
+        (
+            [3.0, 2.0, 1.0, 4.0],
+            [-2.0, -1.1, -0.2, 0.7],
+        ),  # the best is at the upper edge
+        (
+            [9.0, 1.0, 2.0],
+            [-2.0, -2.9, -3.8],
+        ),  # too high: one step down, bracketed from below
+        (
+            [9.0, math.inf, 1.0, 2.0],
+            [-2.0, -2.9, -4.7, -5.6],
+        ),  # far too high: two steps down
     ],
 )
 def test_where_the_trials_stand(scores, expected):
@@ -106,6 +123,26 @@ def test_telling_leaves_the_old_climb_as_it_was():
     assert climb.trials == ()
     assert later.trials == (Trial(-2.0, 1.0),)
     assert climb.ask() == -2.0
+
+
+@pytest.mark.parametrize(
+    ("scores", "on_the_best"),
+    [
+        ([1.0, 5.0, 1.1], True),  # a cliff above: the parabola is drawn below the best
+        ([1.0, math.inf, 1.1], True),
+        ([1.0, 4.9, 1.1], False),  # an upper neighbour that has learned a little
+        ([3.0, 1.0, 9.0], True),  # uphill first, then a cliff
+        ([9.0, 1.0, 4.0], True),  # the first one was too high
+        ([3.0, 2.0, 1.0, 4.0], False),
+    ],
+)
+def test_a_peak_is_not_drawn_below_the_best_by_a_cliff(scores, on_the_best):
+    values = iter(scores)
+    climb = climb_on(lambda _: next(values), start=-2.0, untrained=5.0)
+    vertex, best = climb.vertex(), climb.best.x
+    assert climb.peak() == (best if on_the_best else vertex)
+    assert climb.peak() >= vertex
+    assert on_the_best == (vertex < best - 1e-3 < climb.peak())
 
 
 @given(

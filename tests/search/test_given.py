@@ -164,7 +164,8 @@ def test_schedules_that_are_none(monkeypatch, model, value):
 
 
 @pytest.mark.parametrize(
-    ("search", "name"), [(lr_sweep, "scale"), (tune_lr, "quick"), (tune_lr, "apply")]
+    ("search", "name"),
+    [(lr_sweep, "scale"), (tune_lr, "quick"), (tune_lr, "thorough"), (tune_lr, "apply")],
 )
 @pytest.mark.parametrize("value", ["no", 2, None, np.ones(2)], ids=shown)
 def test_flags(monkeypatch, model, search, name, value):

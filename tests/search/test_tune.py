@@ -45,7 +45,7 @@ def test_each_trial_is_what_a_fresh_model_would_do():
 
 
 def test_the_choice_is_the_climb_s_vertex_corrected_for_the_run():
-    result = tune_lr(light(), X, Y, epochs=100, quick=True, verbose=0)
+    result = tune_lr(light(), X, Y, epochs=100, verbose=0)
     climb = ProbeClimb(math.log10(0.001) + 0.6, result.untrained)
     for trial in result.trials:
         assert climb.ask() == pytest.approx(trial.x)
@@ -60,7 +60,8 @@ def test_the_choice_is_the_climb_s_vertex_corrected_for_the_run():
     assert (result.total_steps, result.beta, result.schedule) == (1600, 0.35, None)
 
 
-def test_the_model_is_as_before():
+@pytest.mark.parametrize("validation", [{}, {"validation_split": 0.5}])
+def test_the_model_is_as_before(validation):
     model, twin = compiled(keras.optimizers.Adam), compiled(keras.optimizers.Adam)
     for each in (model, twin):
         keras.utils.set_random_seed(4)
@@ -69,7 +70,7 @@ def test_the_model_is_as_before():
     keras.utils.set_random_seed(5)
     drawn = random_numbers()
     keras.utils.set_random_seed(5)
-    tune_lr(model, X, Y, epochs=20, max_cost=60, start="default", verbose=0)
+    tune_lr(model, X, Y, epochs=20, max_cost=60, start="default", verbose=0, **validation)
     assert random_numbers() == drawn
     assert identical(before, values(model))
     keras.utils.set_random_seed(5)
@@ -84,7 +85,7 @@ def test_a_tuned_learning_rate_beats_one_that_is_far_too_small():
         model = light(keras.optimizers.SGD(1e-6))
         y = X.sum(axis=1, keepdims=True)
         if rate == "tuned":
-            tune_lr(model, X, y, epochs=20, quick=True, apply=True, verbose=0)
+            tune_lr(model, X, y, epochs=20, apply=True, verbose=0)
         losses[rate] = model.fit(X, y, epochs=20, verbose=0).history["loss"][-1]
     assert losses["tuned"] < 0.1 * losses["small"]
 
@@ -113,12 +114,110 @@ def test_the_peak_of_a_schedule_is_found():
     given = tune_lr(light(), X, Y, schedule=decay, **options)
     built_in = tune_lr(light(keras.optimizers.Adam(decay)), X, Y, **options)
     mean_share = np.mean(1 - np.arange(320) / 320)
-    expected = constant.learning_rate * mean_share ** (-1 / 3)
+    expected = constant.learning_rate / mean_share
     assert given.learning_rate == pytest.approx(expected, rel=1e-4)
     assert built_in.learning_rate == pytest.approx(expected, rel=1e-4)
     for result in (given, built_in):
         share = result.learning_rate / 7.0
         np.testing.assert_allclose(result.schedule.values([0, 80]), share * np.array([7.0, 5.25]))
+
+
+SCHEDULES = {
+    "cosine": lambda s: s.Cosine(3.0, 0.0, steps=320),
+    "warm-up and linear": lambda s: s.Linear(1e-3, 0.0, steps=304).warmup(16),
+    "exponential": lambda s: s.Exponential(5.0, 0.1, steps=320),
+    "half a decay": lambda s: s.InverseTime(0.1, decay=1 / 320),
+}
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_a_schedule_has_the_constant_rate_for_its_mean(name):
+    from keras_lr import schedules
+
+    options = {"epochs": 20, "max_cost": 40, "verbose": 0}
+    constant = tune_lr(light(), X, Y, **options)
+    found = tune_lr(light(), X, Y, schedule=SCHEDULES[name](schedules), **options)
+    assert found.schedule.values(range(320)).mean() == pytest.approx(constant.learning_rate)
+    assert found.schedule.values(range(320)).max() == pytest.approx(found.learning_rate)
+
+
+def test_a_peak_is_ten_times_the_constant_rate_at_most():
+    from keras_lr import schedules
+
+    options = {"epochs": 20, "max_cost": 40, "verbose": 0}
+    brief = schedules.Exponential(1.0, 1e-12, steps=320)
+    constant = tune_lr(light(), X, Y, **options)
+    found = tune_lr(light(), X, Y, schedule=brief, **options)
+    assert found.learning_rate == pytest.approx(10 * constant.learning_rate)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "steps"),
+    [
+        ({}, 50),
+        ({"thorough": True}, 100),
+        ({"quick": True}, 50),
+        ({"quick": False}, 100),
+        ({"thorough": True, "quick": False}, 100),
+        ({"thorough": True, "max_cost": 240}, 60),
+    ],
+)
+def test_how_long_a_trial_is(arguments, steps):
+    result = tune_lr(light(), X[:64], Y[:64], steps=120, verbose=0, **arguments)
+    assert result.trial_steps == steps
+    assert result.cost_steps == steps * len(result.trials)
+
+
+VALIDATION = regression(samples=96, seed=1)
+
+
+def test_validation_data_counts_as_much_as_the_probe():
+    options = {"epochs": 100, "max_cost": 80, "verbose": 0}
+    result = tune_lr(light(), X, Y, validation_data=VALIDATION, **options)
+    data = TrainingData("test", X, Y)
+    probe = tuple(map(np.concatenate, zip(*map(arrays, data.probe()), strict=True)))
+
+    def score(model):
+        return (model.evaluate(*probe, verbose=0) + model.evaluate(*VALIDATION, verbose=0)) / 2
+
+    assert result.validated
+    assert result.untrained == pytest.approx(score(light()))
+    for trial in result.trials:
+        twin = light()
+        twin.optimizer.learning_rate = 10**trial.x
+        for batch in data.batches(20, 0):
+            twin.train_on_batch(batch[0], batch[1])
+        assert trial.score == pytest.approx(score(twin), rel=1e-4)
+
+
+def test_a_split_is_the_validation_data_it_says():
+    options = {"steps": 200, "max_cost": 40, "verbose": 0}
+    split = tune_lr(light(), X, Y, validation_split=0.25, **options)
+    given = tune_lr(light(), X[:384], Y[:384], validation_data=(X[384:], Y[384:]), **options)
+    assert split == given
+    assert split.validated
+    assert not tune_lr(light(), X[:384], Y[:384], **options).validated
+
+
+def test_validation_can_be_all_that_differs():
+    options = {"steps": 200, "max_cost": 40, "verbose": 0, "probe": None}
+    alone = tune_lr(light(), X, Y, **options)
+    both = tune_lr(light(), X, Y, validation_data=VALIDATION, monitor="val_loss", **options)
+    for trial, other in zip(alone.trials, both.trials, strict=False):
+        assert trial.x == other.x
+        twin = light()
+        twin.optimizer.learning_rate = 10**trial.x
+        for batch in TrainingData("test", X, Y).batches(10, 0):
+            twin.train_on_batch(batch[0], batch[1])
+        expected = (trial.score + twin.evaluate(*VALIDATION, verbose=0)) / 2
+        assert other.score == pytest.approx(expected, rel=1e-4)
+
+
+def test_the_peak_of_a_short_run_is_the_climb_s():
+    result = tune_lr(light(), X, Y, steps=200, max_cost=80, verbose=0)
+    climb = ProbeClimb(result.trials[0].x, result.untrained, trials=result.trials)
+    assert result.short_run_peak == pytest.approx(10 ** climb.peak())
+    assert result.short_run_peak >= result.short_run_learning_rate
 
 
 def test_a_schedule_that_takes_no_vector_comes_back_to_train_with(tmp_path):
@@ -189,6 +288,9 @@ def test_an_optimizer_s_family_is_read_from_its_class(make, learning_rate, beta)
         ({"max_cost": 0.001}, "leave 10 steps for each"),
         ({"max_cost": 120, "start": "range_test"}, "beside the 100 of the range test"),
         ({"max_cost": -1}, "max_cost must be"),
+        ({"epochs": 5, "thorough": True}, "pass thorough=False or max_cost"),
+        ({"validation_split": 1.5}, "below 1"),
+        ({"validation_data": (X, Y * math.nan)}, "untrained model must be finite"),
         ({"start": "best"}, "start must be"),
         ({"start": 0.0}, "start must be"),
         ({"start": 1e30, "max_cost": 40}, "one of the trials must lower the loss"),

@@ -133,6 +133,21 @@ class ProbeClimb:
         points = [(trial.x, min(trial.score, self.untrained)) for trial in ordered]
         return parabola_vertex(points[max(middle - 1, 0) : middle + 2], best.x)
 
+    def peak(self) -> float:
+        """Return log10 of the peak that suits a run which warms up and decays to zero.
+
+        It is the vertex, but no lower than the best trial if that has a cliff above it: an upper
+        neighbour that did no better than the untrained model tells nothing of the slope, and would
+        draw the parabola down. A constant learning rate is better off below such a cliff.
+
+        Raises:
+            ValueError: If no trial beat the untrained model.
+        """
+        vertex, best = self.vertex(), self.best
+        above = min((trial for trial in self.trials if trial.x > best.x), default=None)
+        falls_off = above is not None and not above.score < self.untrained
+        return max(vertex, best.x) if falls_off else vertex
+
 
 def parabola_vertex(points: Sequence[tuple[float, float]], best: float) -> float:
     """The x of the lowest point of the parabola through three points, its middle one the lowest.

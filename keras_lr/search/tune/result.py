@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from keras_lr.schedules import Schedule
-from keras_lr.search.tune.climb import Trial
+from keras_lr.search.tune.climb import ProbeClimb, Trial
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -16,9 +16,9 @@ class TuneResult:
 
     Attributes:
         learning_rate: The learning rate to train with: constant, or the peak of `schedule`.
-        trials: Every short trial, in the order they were run: log10 of its learning rate, and the
-            probe's loss after it.
-        untrained: The probe's loss before training.
+        trials: Every short trial, in the order they were run: log10 of its learning rate, and its
+            score: the probe's loss after it, or the mean of that and the validation loss.
+        untrained: The score of the untrained model.
         short_run_learning_rate: What suits a run as long as a trial: the lowest point of the
             parabola, before the correction for the length of the run.
         trial_steps: Updates per trial.
@@ -28,6 +28,7 @@ class TuneResult:
         schedule: What to compile the optimizer with, if a schedule was tuned, else None: the
             schedule times a factor, as one of `keras_lr.schedules`.
         finished: Whether the trials came to their end, or were interrupted.
+        validated: Whether the trials were scored by validation data, too.
 
     Example:
         >>> result = TuneResult(
@@ -49,11 +50,18 @@ class TuneResult:
     cost_steps: int
     schedule: Schedule | None = None
     finished: bool = True
+    validated: bool = False
 
     @property
     def cost_share(self) -> float:
         """Training steps spent, as a share of the run that was tuned for."""
         return self.cost_steps / self.total_steps
+
+    @property
+    def short_run_peak(self) -> float:
+        """What suits a run as long as a trial that warms up and decays: see `ProbeClimb.peak`."""
+        climb = ProbeClimb(self.trials[0].x, self.untrained, trials=self.trials)
+        return float(10 ** climb.peak())
 
     def plot(self, ax: "Axes | None" = None) -> "Axes":
         """Draw trials, parabola, correction and choice: see `keras_lr.plot.tune`.

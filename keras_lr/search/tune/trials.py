@@ -2,15 +2,17 @@
 
 import contextlib
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import keras
 import numpy as np
 
 from keras_lr._engine.batch_loss import Monitor
-from keras_lr._engine.trials import trials
+from keras_lr._engine.trials import Trials, trials
 from keras_lr._keras.data import Batch, FitData
 from keras_lr._keras.optimizers import accumulation_steps
+from keras_lr._keras.random import generators_kept
 from keras_lr.errors import complaining_as, complaint
 from keras_lr.search.data import TrainingData
 from keras_lr.search.progress import Progress, Verbosity
@@ -26,11 +28,34 @@ _OWNER = "tune_lr"
 _ABOVE_START = 0.6
 
 
+@dataclass(frozen=True)
+class Judges:
+    """What the trials are scored by.
+
+    Attributes:
+        probe: Batches whose loss is looked at after a trial; None for the training loss of its last
+            quarter.
+        validation_data: What a trial is also evaluated on; its score is then the mean of both.
+        monitor: What is watched instead of the loss.
+    """
+
+    probe: list[Batch] | None
+    validation_data: FitData | None
+    monitor: Monitor | None
+
+    def score(self, opened: Trials, loss: float) -> float:
+        """Return the score at the present weights, for a probe's or a training loss."""
+        if self.validation_data is None or not math.isfinite(loss):
+            return loss
+        with generators_kept():  # a DataLoader may draw from them as it is read
+            logs = opened.evaluate(self.validation_data)
+        return (loss + opened.watched(logs)) / 2
+
+
 def run_climb(
     model: keras.Model,
     data: TrainingData,
-    probe: list[Batch] | None,
-    monitor: Monitor | None,
+    judges: Judges,
     length: int,
     usual: float,
     seed: int,
@@ -39,16 +64,19 @@ def run_climb(
     """Run the trials; return the climb, the updates it cost, and whether it came to its end."""
     accumulated = accumulation_steps(model)
     batches = data.batches(length * accumulated, seed)
-    most = ProbeClimb.max_trials * len(batches)
+    most, probe = ProbeClimb.max_trials * len(batches), judges.probe
     with contextlib.ExitStack() as stack:
-        opened = stack.enter_context(trials(model, data.for_fit, batches[0], _OWNER, monitor))
+        monitored = trials(model, data.for_fit, batches[0], _OWNER, judges.monitor)
+        opened = stack.enter_context(monitored)
         progress = Progress(most, verbose)
         stack.callback(progress.finish)
         opened.begin()
         last = batches[last_quarter(len(batches)) :]
         loss = np.mean(opened.start_losses(last)) if probe is None else opened.probe(probe)
-        climb = ProbeClimb(math.log10(usual) + _ABOVE_START, _untrained(float(loss)))
-        bound = climb.untrained + TRIAL_FACTOR * abs(climb.untrained)
+        start = _untrained(float(loss))
+        bound = start + TRIAL_FACTOR * abs(start)
+        untrained = _untrained(judges.score(opened, start))
+        climb = ProbeClimb(math.log10(usual) + _ABOVE_START, untrained)
 
         def confirms() -> bool:
             return probe is not None and not opened.probe(probe) <= bound
@@ -62,6 +90,7 @@ def run_climb(
                 score = math.inf
                 if _whole(lane):
                     score = _tail(lane) if probe is None else opened.probe(probe)
+                    score = judges.score(opened, score)
                     if lane.died and score != climb.untrained:
                         score = math.inf  # of a dead network only the last bias learns
                 climb = climb.tell(point, score)
