@@ -17,8 +17,9 @@ from keras_lr._engine.evaluation import loss_function
 from keras_lr._engine.snapshot import ModelSnapshot
 from keras_lr._engine.state import TrainingState
 from keras_lr._engine.train_function import plain_function
-from keras_lr._keras.backend import ON_JAX, ON_TENSORFLOW, ON_TORCH
+from keras_lr._keras.backend import ON_JAX, ON_TORCH
 from keras_lr._keras.data import Batch, batch_length
+from keras_lr._keras.executions import execution_of
 from keras_lr._keras.models import has_compiled_loss
 from keras_lr._keras.random import RandomSnapshot
 
@@ -98,24 +99,25 @@ class StepLoss:
         return total / samples
 
     def _step(self, state: TrainingState, batch: Batch) -> Any:
+        execution = execution_of(self._model, [batch])
         if self._testing:
-            return self._test(state, batch)
+            return self._test(state, execution)
         function = plain_function(self._model)
         if not ON_JAX:
-            return function(iter([batch]) if ON_TENSORFLOW else [batch])
-        logs, values = function(state.carried(), iter([batch]))
+            return function(execution)
+        logs, values = function(state.carried(), execution)
         state.carry(values)
         return logs
 
-    def _test(self, state: TrainingState, batch: Batch) -> Any:
+    def _test(self, state: TrainingState, execution: Any) -> Any:
         model = self._model
         model.make_test_function()
         if not ON_JAX:
             if ON_TORCH:
                 model.eval()
-            return model.test_function(iter([batch]) if ON_TENSORFLOW else [batch])
+            return model.test_function(execution)
         trainable, other, optimizer, metrics = state.carried()
-        logs, values = model.test_function((trainable, other, metrics), iter([batch]))
+        logs, values = model.test_function((trainable, other, metrics), execution)
         trainable, other, metrics = values
         state.carry((trainable, other, optimizer, metrics))
         return logs

@@ -1,6 +1,7 @@
 """A model's train function with hooks around each step, for the length of one `fit`."""
 
-from collections.abc import Callable, Iterator
+import contextlib
+from collections.abc import Callable
 from typing import Any
 
 from keras_lr._engine.loggers import LoggedRates
@@ -9,6 +10,7 @@ from keras_lr._engine.step import StepHook
 from keras_lr._keras import jax_state
 from keras_lr._keras.backend import ON_JAX, ON_TENSORFLOW
 from keras_lr._keras.cut_off import FitWatch
+from keras_lr._keras.executions import batches_of_execution, execution_of
 from keras_lr._keras.models import build, build_optimizer, loss_tracker
 from keras_lr._keras.patch import Patch
 from keras_lr._keras.running_fit import FitSession
@@ -227,16 +229,14 @@ class TrainFunction:
         if not any(getattr(v, "is_deleted", bool)() for group in values for v in group):
             jax_state.hand_over(self._model, values)
 
-    def _several_steps(self, batches: Any) -> dict[str, Any]:
-        batches = iter(batches)  # on torch Keras hands over a list
-        logs = self._step(_one(batches), self._single_step)
-        for _ in range(self._model.steps_per_execution - 1):
-            if self._model.stop_training:
-                break
-            try:
-                logs = self._step(_one(batches), self._single_step)
-            except END_OF_DATA:
-                break
+    def _several_steps(self, execution: Any) -> dict[str, Any]:
+        batches = batches_of_execution(self._model, execution)
+        logs: dict[str, Any] = {}
+        with contextlib.suppress(*END_OF_DATA):  # at the first batch this raises above
+            for batch in batches:
+                logs = self._step(execution_of(self._model, [batch]), self._single_step)
+                if self._model.stop_training:
+                    break
         return logs
 
     def _step(self, batches: Any, function: Callable[..., Any] | None = None) -> dict[str, Any]:
@@ -285,8 +285,3 @@ def _compilation(model: Any) -> tuple[Any, Any]:
 
 def _history(model: Any) -> Any:
     return vars(model).get("history")
-
-
-def _one(batches: Any) -> Iterator[Any]:
-    # Keras loops over a dataset inside the graph, but over any other iterator outside of it.
-    return iter([next(batches)])

@@ -14,8 +14,9 @@ from keras_lr._engine.snapshot import ModelSnapshot
 from keras_lr._engine.state import TrainingState, placed_like, state_variables
 from keras_lr._engine.step_loss import LossOfBatches, probe_loss
 from keras_lr._engine.train_function import TrainFunction
-from keras_lr._keras.backend import ON_JAX, ON_TENSORFLOW, ON_TORCH
+from keras_lr._keras.backend import ON_JAX, ON_TORCH
 from keras_lr._keras.data import Batch, FitData
+from keras_lr._keras.executions import execution_of
 from keras_lr._keras.fit_effects import fit_effects_kept
 from keras_lr._keras.models import build_on
 from keras_lr._keras.random import RandomSnapshot, peeks_kept
@@ -67,13 +68,14 @@ class Trials:
         self.use.before_step(self.state.read)
         self._batch_loss.before_step(self.state)
         self.rates.write(self.state, learning_rate)
+        execution = execution_of(self._model, [batch])
         if ON_JAX:
             if lacks_shardings(self._model):  # a fit or an evaluation has ended since
                 record_shardings(self._model)
-            self._logs, values = self._train(self.state.carried(), iter([batch]))
+            self._logs, values = self._train(self.state.carried(), execution)
             self.state.carry(values)
         else:
-            self._logs = self._train(iter([batch]) if ON_TENSORFLOW else [batch])
+            self._logs = self._train(execution)
         self.use.after_step(self.state.read)
         return loss_in(self._logs, self.owner, self.monitor)
 

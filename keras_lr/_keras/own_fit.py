@@ -10,8 +10,8 @@ from typing import Any
 
 import keras
 
-from keras_lr._keras.backend import ON_JAX, ON_TENSORFLOW
 from keras_lr._keras.data import Batch, FitData
+from keras_lr._keras.executions import batches_of_execution
 from keras_lr._keras.fit_effects import fit_effects_kept
 from keras_lr._keras.random import generators_kept, seed_generators
 
@@ -83,7 +83,7 @@ class _Reader(keras.callbacks.Callback):  # type: ignore[misc]
 
     def __init__(self, model: Any, count: int) -> None:
         super().__init__()
-        self._several = model.steps_per_execution
+        self._trained = model  # on JAX, asking for `model` would sync
         self._count = count
         self.batches: list[Batch] = []
         self.steps: int | None = None
@@ -99,10 +99,7 @@ class _Reader(keras.callbacks.Callback):  # type: ignore[misc]
 
     def __call__(self, *arguments: Any) -> Any:
         """Take what `fit` hands to its train function, and return what that would."""
-        *carried, batches = arguments
-        found = batches
-        if ON_JAX or ON_TENSORFLOW:
-            found = [next(batches)]
-            found += [batch for batch, _ in zip(batches, range(self._several - 1), strict=False)]
+        *carried, execution = arguments
+        found = list(batches_of_execution(self._trained, execution))
         self.batches += found[: self._count - len(self.batches)]
         return ({}, carried[0]) if carried else {}
