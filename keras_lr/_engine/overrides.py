@@ -25,6 +25,7 @@ from keras_lr._keras.optimizers import (
     restore_setting,
     set_rate,
 )
+from keras_lr._keras.patch import Patch
 from keras_lr._keras.variables import read_variable, rounding
 from keras_lr.errors import complaint
 
@@ -179,18 +180,12 @@ class Overlay:
             rate.assign(own)
 
     def _lift_during(self, saved: Any, method: str) -> None:
-        original = getattr(saved, method)
-
         def lifted(*arguments: Any, **named: Any) -> Any:
             with self._off():
-                return original(*arguments, **named)
+                return patch.original(*arguments, **named)
 
-        def put_back() -> None:
-            if vars(saved).get(method) is lifted:  # else something else has been put around it
-                del vars(saved)[method]
-
-        vars(saved)[method] = lifted
-        self._undo.callback(put_back)
+        patch = Patch(saved, method, lifted)
+        self._undo.callback(patch.remove)
 
     @contextlib.contextmanager
     def _off(self) -> Iterator[None]:

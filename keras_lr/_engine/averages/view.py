@@ -6,6 +6,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from keras_lr._engine.hooks import attach, detach
+from keras_lr._engine.step import StepHook
+from keras_lr._keras.backend import ON_TORCH
 from keras_lr._keras.cut_off import FitWatch
 from keras_lr._keras.patch import Patch
 from keras_lr._keras.running_fit import FitSession
@@ -83,6 +86,9 @@ class AveragedView:
             for name, entered in around.items()
         ]
         self._watch = FitWatch(model, self.remove)
+        self._step_watch = _StepWatch(self.remove)
+        if ON_TORCH and self._session.is_fit:  # where the step is called past the other watch
+            attach(model, self._step_watch)
 
     @property
     def is_current(self) -> bool:
@@ -92,6 +98,7 @@ class AveragedView:
     def remove(self) -> None:
         """Give the model its own methods back. Can be called again."""
         self._watch.remove()
+        detach(self._model, self._step_watch)
         for patch in self._patches:
             patch.remove()
 
@@ -145,6 +152,19 @@ class AveragedView:
         with self._entered():
             yield
             self.weights.to_training()
+
+
+class _StepWatch(StepHook):
+    """Calls a function when a training step raises."""
+
+    owner = "AveragedView"
+    each_step = False
+
+    def __init__(self, function: Callable[[], Any]) -> None:
+        self._function = function
+
+    def on_interrupt(self) -> None:
+        self._function()
 
 
 def view_of(model: Any) -> AveragedView | None:

@@ -117,7 +117,7 @@ class CooldownRun:
             raise ValueError(complaint(OWNER, rule, fix, callbacks="two Cooldowns"))
         known_leaves(model, OWNER)
         position = Position(self._run)
-        self.steps = CooldownSteps(model, position, self._wishes.shape, self.pace)
+        self.steps = CooldownSteps(model, position, self._wishes.shape, self.pace, self.stop)
         attach(model, self.steps)
         put_first(model, self.steps)
         self._go_to(position, epoch)

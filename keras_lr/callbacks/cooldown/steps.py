@@ -1,6 +1,6 @@
 """A cooldown's way through the training steps of one fit."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from keras_lr._engine.named_optimizers import named_leaves
@@ -27,6 +27,7 @@ class CooldownSteps(StepHook):
         position: Where the fit stands.
         shape: How the learning rate falls.
         pace: How much time is left, if there is a limit.
+        stop: Puts back what the cooldown has changed, these rates included.
 
     Attributes:
         position: As above.
@@ -38,12 +39,20 @@ class CooldownSteps(StepHook):
 
     owner = OWNER
 
-    def __init__(self, model: Any, position: Position, shape: Shape, pace: Pace | None) -> None:
+    def __init__(
+        self,
+        model: Any,
+        position: Position,
+        shape: Shape,
+        pace: Pace | None,
+        stop: Callable[[], None],
+    ) -> None:
         self.position = position
         self.begin: int | None = None
         self.descent = Descent(0)
         self.is_cooling = self.is_over = False
         self._model, self._shape, self._pace = model, shape, pace
+        self._stop = stop
         self._driven = is_driven(model)
         self._observed: Observed | None = None
         self._updates: UpdateWatch | None = None
@@ -156,8 +165,8 @@ class CooldownSteps(StepHook):
             self._updates = UpdateWatch(OWNER, self._model, list(leaves.values()), NO_DRIVER)
 
     def on_interrupt(self) -> None:
-        """Put the learning rates back: an exception is on its way out of `fit`."""
-        self.remove()
+        """Put everything back: an exception is on its way out of `fit`."""
+        self._stop()
 
     def on_left_behind(self) -> None:
         """Put the learning rates back: another `fit` begins."""

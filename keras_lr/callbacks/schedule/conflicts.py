@@ -70,6 +70,10 @@ class WriterWatch:
         self._batches_seen = batches_seen
         self._begun = self._warned = False
 
+    def follow(self, run: FitRun) -> None:
+        """Go over to the optimizers that the model has been compiled with since."""
+        self._run = run
+
     def look(self, overlay: Overlay, access: Access, batches_seen: int) -> None:
         """Look before a step.
 

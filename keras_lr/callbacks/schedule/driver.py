@@ -138,6 +138,8 @@ class ScheduleCallback(RestoringCallback, ABC):
         rates = tuple(map(current_learning_rate, leaves))
         run = replace(self._fit_run, learning_rates=rates, optimizers=tuple(optimizers))
         self._fit_run = run
+        if self._driver is not None:
+            self._driver.watch.follow(run)
         self._position.change_optimizer(accumulation_of(leaves), batches_of(leaves[0]))
         self._bind(optimizers)
 

@@ -54,6 +54,7 @@ class StepDriver(StepHook):
 
     Attributes:
         applied: The values of the last update, by their names in the logs.
+        watch: As above.
     """
 
     def __init__(self, owner: str, position: Position, plan: Plan, watch: WriterWatch) -> None:
@@ -61,7 +62,7 @@ class StepDriver(StepHook):
         self.drives_learning_rate = plan.learning_rate is not None
         self.applied: dict[str, float] = {}
         self._position = position
-        self._plan, self._watch = plan, watch
+        self.watch, self._plan = watch, plan
         self._tracks: list[tuple[str, Reading, Knob]] = []
         self._observed: Observed | None = None
 
@@ -104,7 +105,7 @@ class StepDriver(StepHook):
             self._position.follow(batches_of(self._leaf, state))
         self.check_held()
         if self.drives_learning_rate:
-            self._watch.look(self._overlay, state, batches_of(self._leaf, state))
+            self.watch.look(self._overlay, state, batches_of(self._leaf, state))
         self.updates.before_step(state)
         if self._observed is not None:
             for name, rate in self._observed.coming(state).items():
@@ -138,7 +139,7 @@ class StepDriver(StepHook):
     def end(self) -> None:
         """Look for other writers once more: there may have been some since the last step."""
         if self.drives_learning_rate:
-            self._watch.look_again(self._overlay, HOST, "the optimizer's own takes its place")
+            self.watch.look_again(self._overlay, HOST, "the optimizer's own takes its place")
 
     def on_compiled(self, state: TrainingState) -> None:
         """Go over to the optimizer that the model has been compiled with."""
