@@ -1,5 +1,6 @@
 """Whether a model is trained at all, and by the optimizer whose learning rate is searched."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -11,8 +12,10 @@ from keras_lr.errors import complaint
 
 Read = Callable[[Any], np.ndarray]
 
-# Some update only after several batches, in a train_step of their own.
-_PATIENCE = 8
+PATIENCE = 8
+"""Steps without an update that tell: some update after several batches, in a `train_step`."""
+
+_LOOKED_AT = 10_000  # numbers in the weights that tell whether a model has moved
 
 
 def check_trainable(model: Any, owner: str) -> None:
@@ -27,6 +30,13 @@ def check_trainable(model: Any, owner: str) -> None:
     rule = "the model must have weights that train, but all of them are frozen"
     fix = "Set trainable=True on the layers to train, and compile again; nothing was changed"
     raise ValueError(complaint(owner, rule, fix, model=model.name, trainable_weights=0))
+
+
+def small_weights(model: Any) -> list[Any]:
+    """Return the smallest weights of a model, that quickly tell whether a step has moved it."""
+    weights = sorted(model.trainable_variables, key=lambda each: math.prod(each.shape))
+    sizes = np.cumsum([math.prod(each.shape) for each in weights])
+    return weights[: int((sizes <= _LOOKED_AT).sum())]
 
 
 class OptimizerUse:
@@ -65,7 +75,7 @@ class OptimizerUse:
         self._steps += 1
         pairs = zip(self._counters, self._before, strict=True)
         self._is_used = any(not np.array_equal(read(variable), old) for variable, old in pairs)
-        if self._steps == _PATIENCE:
+        if self._steps == PATIENCE:
             self.at_end()
 
     def at_end(self) -> None:

@@ -24,6 +24,10 @@ class StepHook:
     each_step = True
     runner: Any = None
 
+    def optimizers(self) -> dict[str, Any]:
+        """Return the leaf optimizers whose learning rate it writes, by their names in logs."""
+        return {}
+
     def before_step(self, state: TrainingState) -> None:
         """Run before a step: write what it is to read."""
 

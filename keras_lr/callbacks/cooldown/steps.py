@@ -139,7 +139,7 @@ class CooldownSteps(StepHook):
             if not self._updates.begun:
                 check_loop_tells(OWNER, updates)
             logs.update(self._logged | logs)
-        self._updates.end_epoch(driven=True)
+        self._updates.end_epoch()
 
     @property
     def has_schedule(self) -> bool:
@@ -162,7 +162,13 @@ class CooldownSteps(StepHook):
         if not self._driven:
             leaves = named_leaves(self._model, None, OWNER)
             self._observed = Observed(leaves)
-            self._updates = UpdateWatch(OWNER, self._model, list(leaves.values()), NO_DRIVER)
+            self._updates = UpdateWatch(
+                OWNER,
+                self._model,
+                list(leaves.values()),
+                driven=True,
+                fix=NO_DRIVER,
+            )
 
     def on_interrupt(self) -> None:
         """Put everything back: an exception is on its way out of `fit`."""

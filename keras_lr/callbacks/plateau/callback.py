@@ -235,6 +235,8 @@ class ReduceOnPlateauPlus(KerasAttributes):
             self._begun = True
         self._current.follow()
         self._current.begin_epoch(epoch)
+        if self._steps is not None:
+            self._steps.begin_epoch()
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Begin a step of a loop of the user's own. Called by `fit`."""
@@ -258,8 +260,8 @@ class ReduceOnPlateauPlus(KerasAttributes):
         for name, rate in logged.items():
             logs.setdefault(name, rate)  # those of a training loop of the user's own lack it
         run.follow()
-        if self._stepped:
-            run.check_updates()
+        if self._steps is not None:
+            self._steps.check_updates(stepped=self._stepped)
         if self._steps is not None:
             self._steps.end_epoch(logs, has_data=self._has_validation, strict=self._strict)
         if self._backup is not None:
@@ -294,6 +296,7 @@ class ReduceOnPlateauPlus(KerasAttributes):
             self._direction,
             self._policy,
             lambda: named_leaves(model, self._optimizers, OWNER),
+            named=self._optimizers is not None,
         )
         self._steps = PlateauSteps(model, self._run, self.monitor, self._every)
         if self._to_load is not None:

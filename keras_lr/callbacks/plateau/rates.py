@@ -3,12 +3,12 @@
 from typing import Any, Protocol
 
 from keras_lr._engine.hooks import compile_anew
+from keras_lr._engine.step import StepHook
 from keras_lr._engine.train_function import TrainFunction
 from keras_lr._keras.in_graph import batches_per_step
 from keras_lr._keras.optimizers import (
     is_scheduled,
     iterations_of,
-    leaf_optimizers,
     rate_of,
     set_rate,
 )
@@ -188,8 +188,10 @@ class DrivenRate(_ScheduleRate):
         self.follow(model)
 
     def follow(self, model: Any) -> None:
-        """Go over to the optimizer that the model is compiled with."""
-        self._variables = [rate_of(leaf) for leaf in leaf_optimizers(model.optimizer)]
+        """Go over to the optimizers that are driven now."""
+        driver = driver_of(model)
+        leaves = {} if driver is None else driver.optimizers()
+        self._variables = [rate_of(leaf) for leaf in leaves.values()]
 
     def rescale(self, access: Access, scale: float) -> None:
         """Tell the driver what to multiply by from the next update on."""
@@ -210,12 +212,16 @@ class DrivenRate(_ScheduleRate):
         self._driven, self._lag = True, 1.0
 
 
-def is_driven(model: Any) -> bool:
-    """Return whether another callback drives the learning rate in the running `fit`."""
+def driver_of(model: Any) -> StepHook | None:
+    """Return the hook that drives the learning rate in the running `fit`, if there is one."""
     function = model.train_function
-    return isinstance(function, TrainFunction) and any(
-        hook.drives_learning_rate for hook in function.hooks
-    )
+    hooks = function.hooks if isinstance(function, TrainFunction) else []
+    return next((hook for hook in hooks if hook.drives_learning_rate), None)
+
+
+def is_driven(model: Any) -> bool:
+    """Return whether a callback drives the learning rate in the running `fit`."""
+    return driver_of(model) is not None
 
 
 def scalable_rate(model: Any, optimizer: Any) -> ScalableRate:

@@ -12,7 +12,7 @@ from keras_lr._engine.checkpoint import Rollback
 from keras_lr._engine.monitor import metric_direction
 from keras_lr._engine.named_optimizers import named_leaves
 from keras_lr._keras.models import build_optimizer
-from keras_lr._keras.optimizers import batches_of, leaf_optimizers, updates_made
+from keras_lr._keras.optimizers import leaf_optimizers, updates_made
 from keras_lr._keras.variables import HOST, Access
 from keras_lr._warnings import warn
 from keras_lr.callbacks.cooldown.rates import is_cooling
@@ -20,6 +20,7 @@ from keras_lr.callbacks.plateau.controller import PlateauController
 from keras_lr.callbacks.plateau.rates import (
     DrivenRate,
     ScalableRate,
+    driver_of,
     is_driven,
     scalable_rate,
 )
@@ -39,6 +40,7 @@ class PlateauRun:
         policy: What else is done.
         find: Returns the optimizers whose learning rates are scaled, by the ending of their names
             in logs. A driver's rates are scaled as one.
+        named: Whether the user has named these; else, where a driver drives some, it is those.
 
     Raises:
         ValueError: If only some of the optimizers are to be scaled, and a driver drives them all,
@@ -50,6 +52,8 @@ class PlateauRun:
         direction: As above.
         policy: As above.
         observed: The optimizers whose learning rates are logged, as above.
+        leaves: Those of which at least one must make updates.
+        named: As above.
         driven: Whether another callback of the fit drives the learning rate.
         state: The controller's state.
         events: What happened, in order.
@@ -65,10 +69,11 @@ class PlateauRun:
         direction: Literal["min", "max"] | None,
         policy: Policy,
         find: Callable[[], dict[str, Any]],
+        *,
+        named: bool,
     ) -> None:
         self.driven = is_driven(model)
-        self._find = find
-        self._updated = False
+        self._find, self.named = find, named
         self.events: list[PlateauEvent] = []
         self.epoch = 0
         self._model = model
@@ -89,9 +94,11 @@ class PlateauRun:
         self.state: PlateauState = controller.start([rate.read(HOST) for rate in self._rates])
 
     def _take_optimizers(self) -> None:
-        optimizers = self._find()
+        driver = driver_of(self._model)
+        driven = {} if driver is None else driver.optimizers()
+        optimizers = self._find() if self.named or driver is None else driven
         self._compiled = vars(self._model).get("optimizer")
-        _check_choice(self._model, optimizers, driven=self.driven)
+        _check_choice(optimizers, driven)
         self._names = [""] if self.driven else list(optimizers)
         if not self.driven:
             self._rates = [scalable_rate(self._model, each) for each in optimizers.values()]
@@ -99,11 +106,7 @@ class PlateauRun:
         compiled = leaf_optimizers(self._compiled) if self._compiled is not None else []
         if all(any(each is leaf for leaf in compiled) for each in optimizers.values()):
             self.observed = named_leaves(self._model, None, OWNER)
-        self._leaves = [*optimizers.values(), *compiled]  # of these some may have no weights
-        self._updates = self._update_counts()
-
-    def _update_counts(self) -> list[int]:
-        return [batches_of(leaf) for leaf in self._leaves]
+        self.leaves = [*optimizers.values(), *compiled]  # of these some may have no weights
 
     def follow(self) -> None:
         """Go over to the optimizer that the model has been compiled with since, if it has.
@@ -124,22 +127,6 @@ class PlateauRun:
         rates = [rate.read(HOST) for rate in self._rates]
         self.state = self.state.moved(rates, [rate.start for rate in self._rates])
         self.restore_points.follow()
-
-    def check_updates(self) -> None:
-        """Raise if no optimizer has made an update since the fit began.
-
-        Raises:
-            ValueError: If so.
-        """
-        went_back = bool(self.events)  # where iterations were then what they had been
-        if not self._updated and not went_back and self._update_counts() == self._updates:
-            rule = "the optimizer has made no update, so its learning rate is not used"
-            fix = (
-                "If train_step uses others, name the model's attributes: optimizers=['d_optimizer']"
-            )
-            received = {"optimizers": [leaf.name for leaf in self._leaves]}
-            raise ValueError(complaint(OWNER, rule, fix, **received))
-        self._updated = True
 
     @property
     def rescues(self) -> bool:
@@ -324,8 +311,8 @@ class PlateauRun:
                 print(f"{head} {doing} {whose} to {applied}.")
 
 
-def _check_choice(model: Any, chosen: Mapping[str, Any], *, driven: bool) -> None:
-    if driven and len(chosen) < len(leaf_optimizers(model.optimizer)):
+def _check_choice(chosen: Mapping[str, Any], driven: Mapping[str, Any]) -> None:
+    if any(all(leaf is not each for each in chosen.values()) for leaf in driven.values()):
         rule = "optimizers cannot be chosen where another callback drives the learning rate"
         fix = "Leave optimizers out, and all of them are scaled"
         raise ValueError(complaint(OWNER, rule, fix, optimizers=list(chosen)))

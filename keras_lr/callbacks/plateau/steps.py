@@ -7,12 +7,14 @@ from keras_lr._engine.checkpoint import Rollback
 from keras_lr._engine.monitor import BATCH_LOSS, ExactLoss
 from keras_lr._engine.state import TrainingState
 from keras_lr._engine.step import StepHook
+from keras_lr._keras.optimizers import batches_of
 from keras_lr._keras.variables import HOST
 from keras_lr.callbacks.plateau.logs import is_evaluation, loss_in, monitored, number_in
 from keras_lr.callbacks.plateau.restore_points import JUDGED
 from keras_lr.callbacks.plateau.run import PlateauRun
 from keras_lr.callbacks.plateau.state import OWNER
 from keras_lr.callbacks.schedule.observed import Observed, with_largest
+from keras_lr.callbacks.schedule.updates import UpdateWatch, check_loop_tells
 from keras_lr.errors import check_integer, complaint
 
 
@@ -40,6 +42,39 @@ class PlateauSteps(StepHook):
         self.set_monitor(monitor)
         self._total, self._count = 0.0, 0
         self._epoch = -1
+        self._updates = self._watch_updates()
+        self._seen_at_epoch = 0
+
+    def _watch_updates(self) -> UpdateWatch:
+        run = self._run
+        return UpdateWatch(OWNER, self._model, run.leaves, driven=True, named=run.named)
+
+    def begin_epoch(self) -> None:
+        """See where the optimizers stand, in a loop of the user's own."""
+        if self.runner is None:
+            self._updates.before_step(HOST)
+        elif not self.runner.session.is_fit:
+            self._seen_at_epoch = self._batches_seen()
+
+    def check_updates(self, *, stepped: bool) -> None:
+        """Raise if no optimizer has made an update, or a loop of the user's own does not say when.
+
+        Args:
+            stepped: Whether there was a batch.
+
+        Raises:
+            ValueError: If so.
+        """
+        if self.runner is not None and not self.runner.session.is_fit and not self._updates.begun:
+            check_loop_tells(OWNER, self._batches_seen() - self._seen_at_epoch)
+        if not stepped:
+            return
+        if self.runner is None:
+            self._updates.after_step(HOST)
+        self._updates.end_epoch()
+
+    def _batches_seen(self) -> int:
+        return max(batches_of(leaf) for leaf in self._run.leaves)
 
     def set_monitor(self, monitor: str) -> None:
         """Monitor another metric from the next step on."""
@@ -49,6 +84,7 @@ class PlateauSteps(StepHook):
 
     def before_step(self, state: TrainingState) -> None:
         """Keep the weights that are about to be judged; set aside the running loss."""
+        self._updates.before_step(state)
         self._run.begin_step(state)
         points = self._run.restore_points
         if self._every and self._count == 0 and points.keeps_best:
@@ -61,6 +97,7 @@ class PlateauSteps(StepHook):
 
         A callback that drives them has logged them by now, with a plateau's scale.
         """
+        self._updates.after_step(state)
         for name, rate in with_largest(self._observed.last(state)).items():
             self._logged[name] = logs.setdefault(name, rate)
         if self._epoch != self._run.epoch:
@@ -86,6 +123,7 @@ class PlateauSteps(StepHook):
         """Go over to the optimizer and the loss that the model has been compiled with."""
         self._run.follow()
         self._observed, self._logged = Observed(self._run.observed), {}
+        self._updates = self._watch_updates()
         if self._exact:
             self._exact = ExactLoss(self._model, OWNER)
 

@@ -82,7 +82,7 @@ class ScheduleCallback(RestoringCallback, ABC):
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Check that the plan fits the optimizers, and begin. Called by `fit`."""
         model = self.model
-        optimizers = named_leaves(model, self._wanted, self.owner)
+        optimizers = self._find_optimizers()
         params = self.params or {}  # a loop of the user's own may not have any
         run = self._fit_run = FitRun(
             owner=self.owner,
@@ -98,7 +98,10 @@ class ScheduleCallback(RestoringCallback, ABC):
         self._spanning = rates if plan.spans_fit and isinstance(rates, Reading) else None
         self._position = Position(run)
         watch = WriterWatch(run, self._seen_before)
-        self._driver = StepDriver(self.owner, self._position, plan, watch)
+        named = self._wanted is not None
+        self._driver = StepDriver(
+            self.owner, self._position, plan, watch, self._find_optimizers, named=named
+        )
         self._begun = False
         try:
             self._bind(optimizers)
@@ -107,6 +110,9 @@ class ScheduleCallback(RestoringCallback, ABC):
         except BaseException:
             self.restore()
             raise
+
+    def _find_optimizers(self) -> dict[str, Any]:
+        return named_leaves(self._model, self._wanted, self.owner)
 
     def _bind(self, optimizers: dict[str, Any]) -> None:
         """Begin to drive these optimizers."""
@@ -133,7 +139,7 @@ class ScheduleCallback(RestoringCallback, ABC):
         if self._overlay is None or self._position is None or self._fit_run is None:
             return
         self._overlay.remove()
-        optimizers = named_leaves(self._model, self._wanted, self.owner)
+        optimizers = self._find_optimizers()
         leaves = list(optimizers.values())
         rates = tuple(map(current_learning_rate, leaves))
         run = replace(self._fit_run, learning_rates=rates, optimizers=tuple(optimizers))
@@ -200,7 +206,7 @@ class ScheduleCallback(RestoringCallback, ABC):
         if self._driver is None:
             return
         self._check_loop()
-        self._driver.updates.end_epoch(driven=self._driver.drives_learning_rate)
+        self._driver.updates.end_epoch()
         self._driver.log_in_loop({} if logs is None else logs)
 
     def _check_loop(self) -> None:

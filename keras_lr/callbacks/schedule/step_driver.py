@@ -51,14 +51,26 @@ class StepDriver(StepHook):
         position: Where the fit stands; moved on at every step.
         plan: What is driven.
         watch: Looks for other writers of the learning rates.
+        find: Returns the optimizers that the model has now for it, by their names in logs.
+        named: Whether the user has named them.
 
     Attributes:
         applied: The values of the last update, by their names in the logs.
         watch: As above.
     """
 
-    def __init__(self, owner: str, position: Position, plan: Plan, watch: WriterWatch) -> None:
+    def __init__(
+        self,
+        owner: str,
+        position: Position,
+        plan: Plan,
+        watch: WriterWatch,
+        find: Callable[[], dict[str, Any]],
+        *,
+        named: bool,
+    ) -> None:
         self.owner = owner
+        self._find, self._named = find, named
         self.drives_learning_rate = plan.learning_rate is not None
         self.applied: dict[str, float] = {}
         self._position = position
@@ -83,7 +95,13 @@ class StepDriver(StepHook):
         """
         self._leaf = next(iter(optimizers.values()))
         self._overlay, self._rebind = overlay, rebind
-        self.updates = UpdateWatch(self.owner, model, list(optimizers.values()))
+        self.updates = UpdateWatch(
+            self.owner,
+            model,
+            list(optimizers.values()),
+            driven=self.drives_learning_rate,
+            named=self._named,
+        )
         names, rates = ["learning_rate"], self._plan.learning_rate
         if isinstance(rates, Sequence):
             names = [rate_name(name) for name in optimizers]
@@ -98,6 +116,10 @@ class StepDriver(StepHook):
         self.each_step = bool(tracks)
         self._observed = Observed(optimizers) if rates is None else None
         self.applied = {}
+
+    def optimizers(self) -> dict[str, Any]:
+        """Return the optimizers by their names in logs."""
+        return self._find()
 
     def before_step(self, state: TrainingState) -> None:
         """Set the values of the coming update, after a look for other writers of them."""
