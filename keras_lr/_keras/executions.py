@@ -15,7 +15,7 @@ from keras.src.trainers.data_adapters import data_adapter_utils
 
 from keras_lr._keras.backend import ON_JAX, ON_TORCH
 
-_BatchList = getattr(data_adapter_utils, "PartialBatchList", None)
+_BatchList: Any = getattr(data_adapter_utils, "PartialBatchList", None)
 
 
 def execution_of(model: Any, batches: Sequence[Any]) -> Any:

@@ -1,7 +1,9 @@
 """Nothing is left behind on a model, wherever in a fit an exception strikes."""
 
 import copy
+import itertools
 import pickle
+import signal
 
 import keras
 import numpy as np
@@ -66,7 +68,8 @@ def attributes(model):
     """Return the names of what a model and its optimizer hold, and the optimizer's own settings."""
     optimizer = model.optimizer
     held = {name for name in vars(model) if name != "_eval_epoch_iterator"}
-    return held, set(vars(optimizer)), type(model.train_function), optimizer.momentum
+    handler = signal.getsignal(signal.SIGINT)
+    return held, set(vars(optimizer)), type(model.train_function), optimizer.momentum, handler
 
 
 def cut_off(model, *callbacks, **arguments):
@@ -106,6 +109,52 @@ def test_nor_where_the_data_breaks(kind):
             each.fit(
                 broken_data(), steps_per_epoch=6, shuffle=False, verbose=0, callbacks=callbacks
             )
+    check_clean(model, twin)
+
+
+class Breaking(keras.Sequential):
+    """A model whose third step raises."""
+
+    steps = 0
+
+    def train_step(self, *arguments):
+        self.steps += 1
+        if self.steps == 3:
+            raise RuntimeError("struck")
+        return super().train_step(*arguments)
+
+
+VIEWS = {kind: CALLBACKS[kind] for kind in ("average", "cooldown", "scheduler")}
+if has_schedule_free:
+    VIEWS["swap"] = SwapScheduleFreeWeights
+
+
+@pytest.mark.parametrize("kind", VIEWS)
+def test_nor_where_the_step_raises(kind):
+    held = []
+    for callbacks in ([VIEWS[kind]()], []):
+        model = Breaking([keras.Input((4,)), keras.layers.Dense(1)])
+        optimizer = keras.optimizers.SGD(0.25, momentum=0.9)
+        if kind == "swap":
+            optimizer = keras.optimizers.ScheduleFreeAdamW(0.1)
+        model.compile(optimizer, "mse", run_eagerly=True)
+        model.optimizer.build(model.trainable_variables)
+        with pytest.raises(RuntimeError, match="struck") as error:
+            fit(model, (X, Y), *callbacks)
+        handler = signal.getsignal(signal.SIGINT)
+        settings = {name for name in vars(optimizer) if not name.startswith("_keras_lr")}
+        held.append((set(vars(model)), settings, handler, error))
+    assert held[0][:3] == held[1][:3]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    "pair", list(itertools.permutations(["observer", "average", "cooldown"], 2))
+)
+def test_nor_after_two_callbacks_of_a_fit_that_ends(pair):
+    model, twin = sgd(), sgd()
+    fit(model, (X, Y), *[CALLBACKS[kind]() for kind in pair], validation_data=(X, Y), epochs=1)
+    fit(twin, (X, Y), validation_data=(X, Y), epochs=1)
     check_clean(model, twin)
 
 

@@ -107,6 +107,14 @@ def test_wherever_it_is_compiled(way, hook):
     np.testing.assert_allclose(moved(model), FALL.values(range(24)).sum(), rtol=1e-5)
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_before_the_first_step(first):
+    model = displacement(keras.optimizers.SGD(5.0))
+    callbacks = [Again(compile_again, at=0), LRScheduler(FALL)]
+    fit(model, (ONES, ONES), *(callbacks if first else callbacks[::-1]), epochs=4)
+    np.testing.assert_allclose(moved(model), FALL.values(range(24)).sum(), rtol=1e-5)
+
+
 def test_momentum_is_driven_on_the_new_optimizer_too():
     new = keras.optimizers.SGD(7.0, momentum=0.9)
     model = displacement(keras.optimizers.SGD(5.0, momentum=0.9))
