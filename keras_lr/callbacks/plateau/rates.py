@@ -9,6 +9,7 @@ from keras_lr._keras.in_graph import batches_per_step
 from keras_lr._keras.optimizers import (
     is_scheduled,
     iterations_of,
+    leaf_optimizers,
     rate_of,
     set_rate,
 )
@@ -189,9 +190,7 @@ class DrivenRate(_ScheduleRate):
 
     def follow(self, model: Any) -> None:
         """Go over to the optimizers that are driven now."""
-        driver = driver_of(model)
-        leaves = {} if driver is None else driver.optimizers()
-        self._variables = [rate_of(leaf) for leaf in leaves.values()]
+        self._variables = [rate_of(leaf) for leaf in driven_optimizers(model).values()]
 
     def rescale(self, access: Access, scale: float) -> None:
         """Tell the driver what to multiply by from the next update on."""
@@ -217,6 +216,19 @@ def driver_of(model: Any) -> StepHook | None:
     function = model.train_function
     hooks = function.hooks if isinstance(function, TrainFunction) else []
     return next((hook for hook in hooks if hook.drives_learning_rate), None)
+
+
+def driven_optimizers(model: Any) -> dict[str, Any]:
+    """Return the leaf optimizers that it drives, by their names in logs; none where there is none.
+
+    A hook that does not say drives those that the model is compiled with.
+    """
+    driver = driver_of(model)
+    if driver is None:
+        return {}
+    if not hasattr(driver, "optimizers"):
+        return {leaf.name: leaf for leaf in leaf_optimizers(model.optimizer)}
+    return driver.optimizers()
 
 
 def is_driven(model: Any) -> bool:

@@ -20,7 +20,7 @@ from keras_lr.callbacks.plateau.controller import PlateauController
 from keras_lr.callbacks.plateau.rates import (
     DrivenRate,
     ScalableRate,
-    driver_of,
+    driven_optimizers,
     is_driven,
     scalable_rate,
 )
@@ -94,9 +94,8 @@ class PlateauRun:
         self.state: PlateauState = controller.start([rate.read(HOST) for rate in self._rates])
 
     def _take_optimizers(self) -> None:
-        driver = driver_of(self._model)
-        driven = {} if driver is None else driver.optimizers()
-        optimizers = self._find() if self.named or driver is None else driven
+        driven = driven_optimizers(self._model)
+        optimizers = driven if driven and not self.named else self._find()
         self._compiled = vars(self._model).get("optimizer")
         _check_choice(optimizers, driven)
         self._names = [""] if self.driven else list(optimizers)
