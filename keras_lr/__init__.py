@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         SwapScheduleFreeWeights,
         WeightAverage,
     )
+    from keras_lr.layers import by_layer, geometric, layer_decay
     from keras_lr.plot import plot_history, plot_range_test, plot_schedule, plot_sweep
     from keras_lr.search import (
         AdamTuneResult,
@@ -49,6 +50,9 @@ __all__ = [
     "TuneResult",
     "WeightAverage",
     "__version__",
+    "by_layer",
+    "geometric",
+    "layer_decay",
     "lr_find",
     "lr_sweep",
     "migrate",
@@ -64,7 +68,7 @@ __all__ = [
 
 # Imported when first asked for. What a saved model may be made of is imported at once: loading it
 # needs the registered classes.
-_ROOMS = ("callbacks", "search", "plot")
+_ROOMS = ("callbacks", "layers", "search", "plot")
 
 
 def __getattr__(name: str) -> Any:

@@ -17,6 +17,7 @@ ROOMS = {
     "keras_lr.schedules": set(),
     "keras_lr._engine": {"keras_lr.schedules", "keras_lr._keras"},
     "keras_lr.optimizers": {"keras_lr.schedules", "keras_lr._keras"},
+    "keras_lr.layers": {"keras_lr.optimizers", "keras_lr._keras"},
     "keras_lr.callbacks": {"keras_lr.schedules", "keras_lr._keras", "keras_lr._engine"},
     "keras_lr.search": {"keras_lr.schedules", "keras_lr._keras", "keras_lr._engine"},
 }

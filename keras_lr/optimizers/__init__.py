@@ -1,5 +1,6 @@
 """Keras' optimizers with the `lr` and `decay` of Keras 2, and the way there from old code."""
 
+from keras_lr.optimizers.by_layer import ByLayer as ByLayer  # registered, for saved models
 from keras_lr.optimizers.decayed import (
     SGD,
     Adadelta,

@@ -1,0 +1,296 @@
+"""Optimizers whose learning rate has a factor for each group of weights.
+
+The class is derived from that of the user's optimizer, whose own update is made: nothing is wrapped
+around it, and no update is scaled afterwards, which would be exact for some optimizers only.
+
+- One learning rate, `optimizer.learning_rate`, a number or a schedule, is what everything else
+  reads, drives and searches. The factors are optimizer variables beside it, so a change of one
+  compiles nothing anew, JAX carries them through its state, and they are saved with the moments.
+- Keras gives `update_step(gradient, variable, learning_rate)` the rate of each weight: the product
+  takes its place. That is all on JAX and TensorFlow, sparse gradients and strategies included.
+- On torch, Keras' optimizers update all weights in one call, past `update_step`. That call is made
+  once for each group; what it advances for all weights together, as Nadam's product, only once.
+- Decoupled weight decay reads `self.learning_rate` instead. It is applied group by group, and the
+  property gives the group's rate, times its share of the decay, in the meantime.
+- Clipping, accumulation, averages, loss scaling and constraints are done by Keras around all this,
+  over all weights at once, as without groups.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+import keras
+from keras import ops
+
+from keras_lr._keras.optimizers import is_scheduled, rate_of, set_rate, trained_variables
+from keras_lr._keras.variables import as_numpy
+from keras_lr.errors import GREATEST, check_number, complaint
+from keras_lr.optimizers.division import OWNER, Division, Member
+
+_register = keras.saving.register_keras_serializable(package="keras_lr", name="ByLayer")
+
+
+@_register
+class ByLayer(keras.optimizers.Optimizer):  # type: ignore[misc]
+    """The part that all optimizers made by `by_layer` share."""
+
+    _groups_base: ClassVar[type | None] = None
+    _groups_division: Division
+    _groups_members: Mapping[int, Member]
+    _groups_factors: Mapping[str, Any]
+    _groups_current: Member | None = None
+    _groups_decaying = False
+
+    @property
+    def factors(self) -> dict[str, float]:
+        """The factors on the learning rate, by the names of the groups.
+
+        Assigning a dict sets those of the groups in it, from the next update on and without a
+        retrace. A group whose factor becomes 0 stops at once: a velocity that it has is lost.
+        """
+        self._groups_check_attached()
+        return {name: _number(variable) for name, variable in self._groups_factors.items()}
+
+    @factors.setter
+    def factors(self, factors: Mapping[str, float]) -> None:
+        self._groups_check_attached()
+        check_factors("factors", factors, known=tuple(self._groups_factors))
+        self._groups_check_zero(factors)
+        for name, factor in factors.items():
+            self._groups_factors[name].assign(float(factor))
+            if not factor:
+                self._groups_stop(name)
+
+    @property
+    def learning_rates(self) -> dict[str, float]:
+        """The learning rates of the coming update, by the names of the groups. Read only."""
+        factors = self.factors
+        rate = _number(self._get_current_learning_rate())
+        return {name: rate * factor for name, factor in factors.items()}
+
+    def build(self, variables: Sequence[Any]) -> None:
+        """Create the optimizer's variables, unless they are there already.
+
+        Raises:
+            ValueError: If a weight is in no group, as one that came after the groups were made.
+        """
+        if not self.built:
+            division = self._groups_division.bound_to(variables)
+            members = dict(enumerate(division.of(variables)))
+            self._groups_set(_groups_division=division, _groups_members=members)
+        super().build(variables)
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        """Update one weight, with the learning rate of its group."""
+        if self._groups_current is not None:
+            super().update_step(gradient, variable, learning_rate)
+            return
+        member = self._groups_member(variable)
+        with self._groups_updating(member):
+            super().update_step(gradient, variable, self._groups_rate(learning_rate, member))
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what makes an equal optimizer, without the model and in another process too."""
+        base: Any = self._groups_base
+        kind = {
+            "module": base.__module__,
+            "class_name": base.__name__,
+            "registered_name": keras.saving.get_registered_name(base),
+        }
+        groups = self._groups_division.get_config() | {"factors": self.factors}
+        return {**super().get_config(), "optimizer": kind, "groups": groups}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
+        """Return the optimizer that `get_config` describes."""
+        config = dict(config)
+        kind, groups = config.pop("optimizer"), config.pop("groups")
+        made: Any = cls
+        if cls._groups_base is None:
+            kind = {**kind, "config": config}
+            made = class_with_groups(type(keras.optimizers.deserialize(kind, custom_objects)))
+        return made.undivided(config)._groups_begin(Division.from_config(groups))
+
+    @classmethod
+    def undivided(cls, config: dict[str, Any]) -> Any:
+        """Return an optimizer that is yet to be given its groups."""
+        return super().from_config(config)
+
+    def load_own_variables(self, store: Any) -> None:
+        """Load saved variables, those of the optimizer without groups too."""
+        places = [
+            i for i, variable in enumerate(self.variables) if self._groups_is_factor(variable)
+        ]
+        if len(store.keys()) + len(places) > len(self.variables):
+            super().load_own_variables(store)
+            return
+        saved = iter(range(len(store.keys())))
+        padded = {
+            str(place): variable.numpy() if place in places else store[str(next(saved))]
+            for place, variable in enumerate(self.variables)
+            if place in places or len(store.keys())
+        }
+        super().load_own_variables(padded)
+
+    def take_state(self, other: Any) -> None:
+        """Go on from where an optimizer without groups stands, which has been built."""
+        self.build(trained_variables(other))
+        own = [variable for variable in self.variables if not self._groups_is_factor(variable)]
+        for variable, value in zip(own, other.variables, strict=True):
+            variable.assign(value)
+
+    def _groups_is_factor(self, variable: Any) -> bool:
+        return any(variable is factor for factor in self._groups_factors.values())
+
+    def _groups_begin(self, division: Division) -> Any:
+        """Give the optimizer its groups; return it."""
+        self._groups_check_zero(division.factors)
+        factors = {
+            name: self.add_variable(
+                shape=(),
+                initializer=keras.initializers.Constant(factor),
+                aggregation="only_first_replica",
+                name=f"factor_{index}",
+            )
+            for index, (name, factor) in enumerate(division.factors.items())
+        }
+        self._groups_set(_groups_division=division, _groups_members={}, _groups_factors=factors)
+        return self
+
+    def _backend_update_step(
+        self, grads: Any, trainable_variables: Any, learning_rate: Any
+    ) -> None:
+        if not hasattr(self, "_parallel_update_step"):
+            super()._backend_update_step(grads, trainable_variables, learning_rate)
+            return
+        groups: dict[str, list[tuple[Any, Any]]] = {}
+        for gradient, variable in zip(grads, trainable_variables, strict=True):
+            groups.setdefault(self._groups_member(variable).group, []).append((gradient, variable))
+        common = getattr(self, "_u_product", None)  # Nadam's; each call multiplies it
+        before = None if common is None else ops.copy(common)
+        for pairs in groups.values():
+            gradients, variables = map(list, zip(*pairs, strict=True))
+            if common is not None:
+                common.assign(before)
+            member = self._groups_member(variables[0])
+            with self._groups_updating(member):
+                rate = self._groups_rate(learning_rate, member)
+                super()._backend_update_step(gradients, variables, rate)
+
+    def _apply_weight_decay(self, variables: Any) -> None:
+        parts: dict[tuple[str, float], list[Any]] = {}
+        for variable in variables:
+            member = self._groups_member(variable)
+            if member.decay and self._use_weight_decay(variable):
+                parts.setdefault((member.group, member.decay), []).append(variable)
+        for alike in parts.values():
+            with self._groups_updating(self._groups_member(alike[0]), decaying=True):
+                super()._apply_weight_decay(alike)
+
+    def _get_current_learning_rate(self) -> Any:
+        rate = super()._get_current_learning_rate()
+        if self._groups_current is None:
+            return rate
+        rate = self._groups_rate(rate, self._groups_current)
+        return ops.multiply(rate, self._groups_current.decay) if self._groups_decaying else rate
+
+    def _groups_rate(self, learning_rate: Any, member: Member) -> Any:
+        return ops.multiply(learning_rate, self._groups_factors[member.group])
+
+    @contextmanager
+    def _groups_updating(self, member: Member, *, decaying: bool = False) -> Iterator[None]:
+        """Let `self.learning_rate` be that of a weight, times its share of the decay if asked."""
+        self._groups_set(_groups_current=member, _groups_decaying=decaying)
+        try:
+            yield
+        finally:
+            self._groups_set(_groups_current=None, _groups_decaying=False)
+
+    def _groups_member(self, variable: Any) -> Member:
+        return self._groups_members[self._get_variable_index(variable)]
+
+    def _groups_stop(self, group: str) -> None:
+        """Take the velocity from the weights of a group: it would carry them on at a rate of 0."""
+        velocities: list[Any] = []
+        if isinstance(self, keras.optimizers.SGD | keras.optimizers.RMSprop) and self.momentum:
+            velocities = getattr(self, "momentums", None) or getattr(self, "_momentums", None) or []
+        for index, velocity in enumerate(velocities):
+            if velocity is not None and self._groups_members[index].group == group:
+                velocity.assign(ops.zeros(velocity.shape, velocity.dtype))
+
+    def _groups_check_zero(self, factors: Mapping[str, float]) -> None:
+        if isinstance(self, keras.optimizers.Ftrl) and not all(factors.values()):
+            rule = "Ftrl divides by the learning rate, which must not be 0"
+            fix = "Freeze the layers by trainable=False, or use another optimizer"
+            raise ValueError(complaint(OWNER, rule, fix, factors=dict(factors)))
+
+    def _groups_check_attached(self) -> None:
+        if next(iter(self._groups_factors.values()))._value is None:
+            rule = "factors are out of reach of a kept optimizer while fit trains on JAX"
+            fix = "Use self.model.optimizer in a callback: self.model fetches the state"
+            raise RuntimeError(complaint(OWNER, rule, fix, optimizer=self.name))
+
+    def _groups_set(self, **attributes: Any) -> None:
+        for name, value in attributes.items():
+            object.__setattr__(self, name, value)  # past Keras' tracking, which copies
+
+
+def divided(optimizer: Any, division: Division) -> Any:
+    """Return an optimizer like another one, with groups, that is yet to be built."""
+    rate = rate_of(optimizer)
+    try:
+        if is_scheduled(optimizer):  # a schedule need not be serializable
+            set_rate(optimizer, None)
+        config = optimizer.get_config()
+    finally:
+        set_rate(optimizer, rate)
+    if is_scheduled(optimizer):
+        config["learning_rate"] = rate
+    made = class_with_groups(type(optimizer)).undivided(config)._groups_begin(division)
+    for name, value in vars(optimizer).items():
+        if name.startswith("_exclude_from_weight_decay"):  # in no config
+            object.__setattr__(made, name, value)
+    return made
+
+
+_CLASSES: dict[type, Any] = {}
+
+
+def class_with_groups(base: type) -> Any:
+    """Return the class of optimizers with groups that is derived from one without."""
+    if base not in _CLASSES:
+        attributes = {"_groups_base": base, "__module__": __name__, "__doc__": base.__doc__}
+        made = type(f"ByLayer{base.__name__}", (ByLayer, base), attributes)
+        _CLASSES[base] = _register(made)
+        _register(ByLayer)  # all have this name in files, by which this one makes any of them
+    return _CLASSES[base]
+
+
+def check_factors(
+    argument: str, factors: Mapping[Any, float], known: Sequence[str] | None = None
+) -> None:
+    """Raise unless factors can be used.
+
+    Args:
+        argument: The argument they came in by.
+        factors: Factors by group.
+        known: The groups there are; None for any.
+
+    Raises:
+        TypeError: If one is no number.
+        ValueError: If one is negative, infinite or not a number, or of no known group.
+    """
+    for name, factor in factors.items():
+        if known is not None and name not in known:
+            rule = f"groups must be some of {', '.join(map(repr, known))}"
+            raise ValueError(complaint(OWNER, rule, "Pass these names", **{argument: name}))
+        fix = "Pass a number of at least 0; 0 freezes the group"
+        check_number(OWNER, fix, at_least=0.0, at_most=GREATEST, **{argument: factor})
+
+
+def _number(value: Any) -> float:
+    # The shortest decimal that is the same number in the variable's precision: 0.1 reads as 0.1.
+    return float(str(as_numpy(ops.convert_to_tensor(value))))
