@@ -1,26 +1,42 @@
-"""Makes the README's picture: `python benchmarks/pictures/make.py`."""
+"""Makes the pictures of the gallery: `python benchmarks/pictures/make.py [NAME ...]`.
+
+The code is that of `docs/gallery.md`, run from top to bottom. What a block has drawn is saved under
+the name of the picture that follows it; with names, only those are saved.
+"""
 
 import pathlib
+import re
+import sys
+from collections.abc import Iterator
 
-import keras
+import matplotlib
+
+matplotlib.use("agg")
+
 import matplotlib.pyplot as plt
-from sklearn.datasets import load_digits
 
-import keras_lr as klr
+ROOT = pathlib.Path(__file__).parents[2]
+GALLERY = ROOT / "docs" / "gallery.md"
+BLOCK = re.compile(r"```python\n(.*?)```\n(?:\n!\[[^\]]*\]\(([\w/.]+)\))?", re.DOTALL)
 
 
-def main():
-    """Draw the README's range test, on the README's model and data."""
-    keras.utils.set_random_seed(0)
-    x, y = load_digits(return_X_y=True)
-    layers = [keras.layers.Dense(64, "relu"), keras.layers.Dense(10)]
-    model = keras.Sequential([keras.Input((64,)), *layers])
-    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-    result = klr.lr_find(model, x / 16, y, probe=256)
-    figure, ax = plt.subplots(figsize=(8, 4.5), layout="constrained")
-    result.plot(ax=ax)
-    figure.savefig(pathlib.Path(__file__).parent / "range_test.png", dpi=110)
+def blocks(text: str) -> Iterator[tuple[str, str]]:
+    """Yield each block of code with the file of the picture that follows it, or an empty string."""
+    for code, picture in BLOCK.findall(text):
+        yield code, picture
+
+
+def main(names: list[str]) -> None:
+    """Run the page, and save what it draws."""
+    plt.rcParams.update({"savefig.dpi": 110})
+    scope: dict[str, object] = {}
+    for code, picture in blocks(GALLERY.read_text("utf8")):
+        exec(compile(code, str(GALLERY), "exec"), scope)
+        if picture and (not names or pathlib.Path(picture).stem in names):
+            plt.savefig(GALLERY.parent / picture)
+            print(picture, flush=True)
+        plt.close("all")
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -108,7 +108,7 @@ def test_the_committed_tables_are_those_of_the_committed_results():
     table = summary([json.loads(line) for line in lines])
     assert table == json.loads((folder / "results.json").read_text("utf8"))
     assert markdown(table) == (folder / "results.md").read_text("utf8")
-    shown = (root / "README.md").read_text("utf8").split("<!-- suggestions -->\n")[1]
+    shown = (root / "docs" / "benchmarks.md").read_text("utf8").split("<!-- suggestions -->\n")[1]
     assert shown.split("<!-- /suggestions -->")[0] == brief(table)
 
 
