@@ -118,7 +118,7 @@ def test_all_python_of_the_readme_runs_in_order(tmp_path, monkeypatch, capsys):
     assert names["result"].suggest() == pytest.approx(names["model"].optimizer.learning_rate)
 
 
-QUESTIONS = re.split(r"(?m)^## ", between("questions", "docs/questions.md"))[1:]
+QUESTIONS = re.split(r"(?m)^## ", PAGES["docs/questions.md"])[1:]
 
 
 @pytest.mark.parametrize("question", QUESTIONS, ids=range(1, len(QUESTIONS) + 1))
@@ -254,4 +254,4 @@ def test_every_page_is_in_the_navigation():
     notebooks = [f"notebooks/{path.name}" for path in (ROOT / "notebooks").glob("*.ipynb")]
     pages = [page.removeprefix("docs/") for page in PAGES if page.startswith("docs/")]
     for name in [*pages, *notebooks]:
-        assert re.search(rf"(?m)[ -] {re.escape(name)}$", navigation), name
+        assert re.search(rf"(?m)[:-] {re.escape(name)}$", navigation), name

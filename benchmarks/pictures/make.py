@@ -7,7 +7,6 @@ the name of the picture that follows it; with names, only those are saved.
 import pathlib
 import re
 import sys
-from collections.abc import Iterator
 
 import matplotlib
 
@@ -20,17 +19,11 @@ GALLERY = ROOT / "docs" / "gallery.md"
 BLOCK = re.compile(r"```python\n(.*?)```\n(?:\n!\[[^\]]*\]\(([\w/.]+)\))?", re.DOTALL)
 
 
-def blocks(text: str) -> Iterator[tuple[str, str]]:
-    """Yield each block of code with the file of the picture that follows it, or an empty string."""
-    for code, picture in BLOCK.findall(text):
-        yield code, picture
-
-
 def main(names: list[str]) -> None:
     """Run the page, and save what it draws."""
     plt.rcParams.update({"savefig.dpi": 110})
     scope: dict[str, object] = {}
-    for code, picture in blocks(GALLERY.read_text("utf8")):
+    for code, picture in BLOCK.findall(GALLERY.read_text("utf8")):
         exec(compile(code, str(GALLERY), "exec"), scope)
         if picture and (not names or pathlib.Path(picture).stem in names):
             plt.savefig(GALLERY.parent / picture)
