@@ -1,4 +1,4 @@
-"""The picture of a search for lr and decay: a map of the loss, the trials, the choice."""
+"""The picture of `tune_adam`: its runs, the curves or contours fitted to them, and the choice."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,85 +6,66 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import Normalize
 
 from keras_lr.plot.given import check_axes, check_result
+from keras_lr.plot.tune_adam_map import MapPicture, draw_map, map_picture
 from keras_lr.search.range_test.curve import Floats
-from keras_lr.search.tune_adam.result import AdamTrial, AdamTuneResult
+from keras_lr.search.tune_adam.result import AdamTuneResult
+from keras_lr.search.tune_adam.surface import Surface
 
-_CELLS = 120
-_REACH = 0.12  # of the width of the map: how far a trial says something about its surroundings
-_FAINT = 0.1  # no map where all trials together weigh less than one does at 2.1 times its reach
-_WORST_SHOWN = 0.9  # quantile of the losses where the colours end
-_SHARES = (1.0, 0.3, 0.1, 0.03, 0.01)
+_POINTS = 101
+_COLORS = {"constant": "C0", "linear": "C1", "decay": "C2"}
+_CAP = np.e  # over the lowest loss: what lies above counts the same for the surface
+_SMALL_WIDTH = 4.5  # inches
 
 
 @dataclass(frozen=True)
-class TuneAdamPicture:
-    """What `plot_tune_adam` draws.
+class Curve:
+    """The runs of one shape, and what was fitted to them.
 
     Attributes:
-        lr: float64[n], learning rates of the settings that were run to the end.
-        final_share: float64[n], the shares of them left at the end.
-        loss: float64[n], their losses, the means over repeats.
-        pruned: float64[2, m], learning rates and shares of the trials that were pruned.
-        diverged: float64[2, k], those of the trials that diverged.
-        lr_edges: float64[c + 1], where the cells of the map begin and end.
-        share_edges: float64[c + 1].
-        map: float64[c, c], loss by share and learning rate; NaN where no whole run is near, or more
-            of the trials around were pruned.
-        limits: The losses at both ends of the colours.
+        lr: float64[m], learning rates within reach of the runs, increasing.
+        loss: float64[m], the fitted loss.
+        noise: The standard deviation of a run around it, relative to the loss; None if not known.
+        runs: float64[2, n], learning rates and losses of the runs that the surface was fitted to.
+        others: float64[2, k], those of runs with another weight decay or momentum.
+        beyond: float64[j], learning rates of runs that diverged or ended above all that is drawn.
     """
 
     lr: Floats
-    final_share: Floats
     loss: Floats
-    pruned: Floats
-    diverged: Floats
-    lr_edges: Floats
-    share_edges: Floats
-    map: Floats
+    noise: float | None
+    runs: Floats
+    others: Floats
+    beyond: Floats
+
+
+@dataclass(frozen=True)
+class CurvesPicture:
+    """What `plot_tune_adam` draws of a surface.
+
+    Attributes:
+        curves: One for each shape, by its name.
+        limits: The lowest and the highest loss that is drawn.
+    """
+
+    curves: dict[str, Curve]
     limits: tuple[float, float]
 
 
-def picture(result: AdamTuneResult) -> TuneAdamPicture:
-    """Compute what is to be drawn.
-
-    The map is the mean of the losses around, weighted by a Gaussian of the distance in the logs of
-    learning rate and share. Pruned trials are not in it: they ended at another time of the run.
-    """
+def picture(result: AdamTuneResult) -> CurvesPicture | MapPicture:
+    """Compute what is to be drawn: curves of a result with a surface, else a map."""
     check_result("plot_tune_adam", AdamTuneResult, "tune_adam", result)
-    groups: dict[tuple[float, float, float | None, float | None], list[float]] = {}
-    for trial in result.trials:
-        if trial.state == "complete":
-            key = (trial.lr, trial.final_share, trial.weight_decay, trial.momentum)
-            groups.setdefault(key, []).append(trial.loss)
-    lr = np.array([key[0] for key in groups])
-    share = np.array([key[1] for key in groups])
-    loss = np.array([np.mean(losses) for losses in groups.values()])
-    lr_edges = np.geomspace(*result.lr_range, _CELLS + 1)
-    share_edges = np.geomspace(min(_SHARES[-1], share.min()), 1.0, _CELLS + 1)
-    x, y = _place(lr, lr_edges), _place(share, share_edges)
-    pruned = _points(result.trials, "pruned")
-    weights = _weights(x, y)
-    total = weights.sum(axis=-1)
-    stopped = _weights(_place(pruned[0], lr_edges), _place(pruned[1], share_edges)).sum(axis=-1)
-    smoothed = (weights * loss).sum(axis=-1) / np.maximum(total, 1e-300)
-    return TuneAdamPicture(
-        lr=lr,
-        final_share=share,
-        loss=loss,
-        pruned=pruned,
-        diverged=_points(result.trials, "diverged"),
-        lr_edges=lr_edges,
-        share_edges=share_edges,
-        map=np.where(total > np.maximum(_FAINT, stopped), smoothed, np.nan),
-        limits=(float(loss.min()), float(np.quantile(loss, _WORST_SHOWN))),
-    )
+    return map_picture(result) if result.surface is None else _curves(result, result.surface)
 
 
 def plot_tune_adam(result: AdamTuneResult, ax: Axes | None = None) -> Axes:
-    """Draw the loss over lr and decay: a smoothed map, every trial on it, the choice as a star.
+    """Draw how learning rate and shape were found.
+
+    One curve for each shape, the fitted loss over the learning rate, in a band as wide as the noise
+    of a run; the runs as dots, those that diverged as crosses at the top; the choice as a star.
+    Where learning rate and share were searched without a surface: the runs over both, coloured by
+    their losses, and the contours of a quadratic fit to these.
 
     Args:
         result: What `tune_adam` returned.
@@ -93,83 +74,103 @@ def plot_tune_adam(result: AdamTuneResult, ax: Axes | None = None) -> Axes:
     Returns:
         The Axes.
 
+    Raises:
+        TypeError: If `result` is none, or `ax` is no Axes.
+
     Example:
         >>> from keras_lr.search.tune_adam.result import AdamTrial
         >>> trials = [
-        ...     AdamTrial(number=n, lr=lr, decay=0.0, final_share=share, weight_decay=None,
-        ...               momentum=None, repeat=0, state="complete", loss=n + 1.0, steps=100)
-        ...     for n, (lr, share) in enumerate([(0.01, 0.1), (0.1, 1.0), (0.03, 0.3)])]
+        ...     AdamTrial(number=n, lr=lr, decay=0.0, final_share=1.0, weight_decay=None,
+        ...               momentum=None, repeat=0, state="complete", loss=loss, steps=100,
+        ...               shape="constant")
+        ...     for n, (lr, loss) in enumerate([(0.01, 1.2), (0.03, 1.0), (0.1, 1.5)])]
+        >>> surface = Surface([(t.shape, t.lr, t.loss) for t in trials], {"constant": 0.03})
         >>> result = AdamTuneResult(
-        ...     lr=0.01, decay=0.09, final_share=0.1, weight_decay=None, momentum=None, loss=1.0,
-        ...     standard_error=None, within_noise=None, ties=(trials[0],), chosen=trials[0],
-        ...     trials=tuple(trials), lr_range=(0.003, 0.3), total_steps=100, cost_steps=300,
-        ...     finished=True, momentum_name=None, study=None)
-        >>> plot_tune_adam(result).get_yscale()
+        ...     lr=0.025, decay=0.0, final_share=1.0, weight_decay=None, momentum=None, loss=1.0,
+        ...     standard_error=None, within_noise=None, ties=(trials[1],), chosen=trials[1],
+        ...     trials=tuple(trials), lr_range=(0.01, 0.1), total_steps=100, cost_steps=300,
+        ...     finished=True, momentum_name=None, study=None, shape="constant", surface=surface)
+        >>> plot_tune_adam(result).get_xscale()
         'log'
     """
     check_axes("plot_tune_adam", ax)
-    drawn = picture(result)
+    check_result("plot_tune_adam", AdamTuneResult, "tune_adam", result)
     if ax is None:
-        _, ax = plt.subplots(figsize=(7, 4.6), layout="constrained")
-    colors: dict[str, Any] = {"norm": Normalize(*drawn.limits), "cmap": "viridis"}
-    ax.pcolormesh(drawn.lr_edges, drawn.share_edges, drawn.map, rasterized=True, **colors)
-    ax.scatter(drawn.pruned[0], drawn.pruned[1], s=14, color="0.55", label="pruned", zorder=3)
-    if drawn.diverged.size:
-        lost: dict[str, Any] = {"marker": "x", "color": "0.3", "label": "diverged", "zorder": 3}
-        ax.scatter(drawn.diverged[0], drawn.diverged[1], s=30, **lost)
-    points: dict[str, Any] = {"c": drawn.loss, "edgecolors": "white", "clip_on": False, **colors}
-    shown = ax.scatter(drawn.lr, drawn.final_share, s=44, label="whole run", zorder=4, **points)
-    _draw_choice(ax, result)
-    ax.set(xscale="log", yscale="log", xlim=drawn.lr_edges[[0, -1]])
-    ax.set_ylim(drawn.share_edges[0] * 0.85, 1.2)
-    ax.set_yticks(_SHARES, [f"{share:.0%}" for share in _SHARES])
-    ax.minorticks_off()
-    ax.set_xticks(_ticks(*result.lr_range))
-    ax.set_xticklabels([f"{tick:g}" for tick in ax.get_xticks()])
-    ax.set_xlabel("Learning rate of the first update (log scale)")
-    ax.set_ylabel("Share of it left in the last update (log scale)")
-    ax.figure.colorbar(shown, ax=ax, label="Validation loss after the run", extend="max")
-    ax.legend(fontsize=8.5, loc="upper center", bbox_to_anchor=(0.5, 1.14), ncols=5, frameon=False)
+        _, ax = plt.subplots(figsize=(6.5, 4.2), layout="constrained")
+    if result.surface is None:
+        draw_map(result, ax)
+        return ax
+    drawn = _curves(result, result.surface)
+    for shape, curve in drawn.curves.items():
+        _draw_curve(ax, shape, curve)
+    _draw_choice(ax, result, drawn)
+    ax.set_xscale("log")
+    ax.set_ylim(*drawn.limits)
+    ax.set_xlabel("Learning rate (highest, log scale)")
+    ax.set_ylabel("Validation loss")
+    width = ax.get_window_extent().width / ax.figure.dpi
+    small = width < _SMALL_WIDTH
+    options: dict[str, Any] = {"fontsize": 6.5 if small else 8.5, "ncols": 3 if small else 5}
+    options |= {"columnspacing": 1.0, "handlelength": 1.4}
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False, **options)
     return ax
 
 
-def _weights(x: Floats, y: Floats) -> Floats:
-    """Return what each trial weighs in each cell, float64[c, c, n]."""
-    grid_x, grid_y = np.meshgrid(*[(np.arange(_CELLS) + 0.5) / _CELLS] * 2)
-    apart = (grid_x[..., None] - x) ** 2 + (grid_y[..., None] - y) ** 2
-    weights: Floats = np.exp(-apart / (2 * _REACH**2))
-    return weights
+def _draw_curve(ax: Axes, shape: str, curve: Curve) -> None:
+    color = _COLORS.get(shape)
+    if curve.noise is not None:
+        band = curve.noise * np.abs(curve.loss)
+        shade: dict[str, Any] = {"color": color, "alpha": 0.15, "lw": 0}
+        ax.fill_between(curve.lr, curve.loss - band, curve.loss + band, **shade)
+    ax.plot(curve.lr, curve.loss, color=color, lw=1.6, label=shape)
+    ax.plot(*curve.runs, "o", color=color, ms=5.5, zorder=3)
+    if curve.others.size:
+        ax.plot(*curve.others, ".", color=color, ms=5, alpha=0.5, zorder=3)
+    if curve.beyond.size:
+        top = np.full(curve.beyond.size, 0.97)
+        marks: dict[str, Any] = {"color": color, "ms": 7, "zorder": 4, "clip_on": False}
+        ax.plot(curve.beyond, top, "x", transform=ax.get_xaxis_transform(), **marks)
 
 
-def _draw_choice(ax: Axes, result: AdamTuneResult) -> None:
-    others = [tie for tie in result.ties if tie != result.chosen]
-    if others:
-        x, y = [tie.lr for tie in others], [tie.final_share for tie in others]
-        ax.scatter(x, y, s=130, facecolors="none", edgecolors="C3", label="as good", zorder=5)
-    star: dict[str, Any] = {
-        "marker": "*",
-        "s": 260,
-        "color": "C3",
-        "edgecolors": "white",
-        "zorder": 6,
-    }
-    label = f"chosen: lr={result.lr:.1e}, decay={result.decay:.1e}"
-    ax.scatter(result.lr, result.final_share, label=label, **star)
+def _draw_choice(ax: Axes, result: AdamTuneResult, drawn: CurvesPicture) -> None:
+    star: dict[str, Any] = {"marker": "*", "s": 190, "color": "C3", "edgecolors": "white"}
+    label = f"chosen: {result.lr:.2g}"
+    ax.scatter(result.lr, result.loss, label=label, zorder=6, **star)
+    if any(curve.beyond.size for curve in drawn.curves.values()):
+        ax.plot([], [], "x", color="0.5", label="diverged")
+    if any(curve.others.size for curve in drawn.curves.values()):
+        ax.plot([], [], ".", color="0.5", label="other axes")
 
 
-def _points(trials: tuple[AdamTrial, ...], state: str) -> Floats:
-    found = [(t.lr, t.final_share) for t in trials if t.state == state]
-    return np.array(found, dtype=np.float64).reshape(-1, 2).T
+def _curves(result: AdamTuneResult, surface: Surface) -> CurvesPicture:
+    finite = [point.loss for point in surface.points if np.isfinite(point.loss)]
+    lowest = min([*finite, *(surface.lowest(shape).loss for shape in surface.shapes)])
+    lowest = min([lowest, *(t.loss for t in result.trials if t.state == "complete")])
+    room = (_CAP - 1) * abs(lowest) if lowest else max(finite) or 1.0
+    top = min(max([*finite, *_ends(surface)]), lowest + room)
+    margin = 0.06 * ((top - lowest) or abs(lowest) or 1.0)
+    limits = (lowest - margin, top + margin)
+    return CurvesPicture({s: _curve(result, surface, s, limits) for s in surface.shapes}, limits)
 
 
-def _place(values: Floats, edges: Floats) -> Floats:
-    """Return where values lie between the first and the last edge, on a log scale, from 0 to 1."""
-    low, high = np.log(edges[[0, -1]])
-    place: Floats = (np.log(values) - low) / (high - low)
-    return place
+def _curve(
+    result: AdamTuneResult, surface: Surface, shape: str, limits: tuple[float, float]
+) -> Curve:
+    lr = np.geomspace(*surface.reach(shape), _POINTS)
+    runs = np.array([(p.lr, p.loss) for p in surface.points if p.shape == shape]).T
+    inside = runs[1] <= limits[1]  # not so where it is infinite
+    whole = [t for t in result.trials if t.shape == shape and t.state == "complete"]
+    whole = [t for t in whole if (t.weight_decay, t.momentum) != (None, None)]
+    others = np.array([(t.lr, t.loss) for t in whole if t.loss <= limits[1]]).reshape(-1, 2).T
+    return Curve(
+        lr=lr,
+        loss=surface.loss(shape, lr),
+        noise=surface.noise,
+        runs=runs[:, inside],
+        others=others,
+        beyond=runs[0, ~inside],
+    )
 
 
-def _ticks(low: float, high: float) -> list[float]:
-    decades = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
-    ticks = [digit * 10.0**decade for decade in decades for digit in (1, 3)]
-    return [tick for tick in ticks if low <= tick <= high]
+def _ends(surface: Surface) -> list[float]:
+    return [float(surface.loss(s, edge)) for s in surface.shapes for edge in surface.reach(s)]

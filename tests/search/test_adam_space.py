@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keras_lr.search.tune_adam.space import AdamSettings, AdamSpace, decay_for, grid_size
+from keras_lr.search.tune_adam.shapes import decay_for
+from keras_lr.search.tune_adam.space import AdamSettings, AdamSpace, grid_size
 
 
 @given(st.floats(1e-3, 1.0), st.integers(2, 10**6))

@@ -20,7 +20,9 @@ from keras_lr.search.tune_adam.tune import tune_adam
 X, Y = regression(samples=128)
 VALIDATION = regression(samples=64, seed=1)
 STEPS = 24
-QUICK = {"steps": STEPS, "validation_data": VALIDATION, "n_trials": 6, "verbose": 0}
+QUICK = {
+    "steps": STEPS, "validation_data": VALIDATION, "n_trials": 6, "sampler": "tpe", "verbose": 0,
+}  # fmt: skip
 LR = (1e-3, 1e-1)
 
 
@@ -60,10 +62,22 @@ def test_each_trial_is_what_a_decaying_adam_would_do(tuned):
 def test_momentum_and_weight_decay_are_those_of_an_optimizer_made_with_them():
     model = light(keras.optimizers.AdamW())
     result = tune_adam(
-        model, X, Y, **QUICK, lr=LR, weight_decay=True, momentum=(0.7, 0.8), repeats=1, pruner=None
+        model,
+        X,
+        Y,
+        **QUICK,
+        lr=LR,
+        weight_decay=True,
+        momentum=(0.7, 0.8),
+        repeats=1,
+        pruner=None,
     )
     for trial in result.trials[:2]:
-        settings = {"lr": trial.lr, "decay": trial.decay, "weight_decay": trial.weight_decay}
+        settings = {
+            "lr": trial.lr,
+            "decay": trial.decay,
+            "weight_decay": trial.weight_decay,
+        }
         expected = twin_loss(trial, optimizers.AdamW(**settings, beta_1=trial.momentum))
         assert trial.loss == pytest.approx(expected, rel=2e-4)
     assert set(result.arguments) == {"lr", "decay", "weight_decay", "beta_1"}
@@ -198,7 +212,9 @@ def test_the_scale_is_tune_lr_s_and_its_learning_rate_is_tried_first(capsys):
 
 def test_a_grid_has_every_point_once():
     options = {**QUICK, "n_trials": None, "steps": 6}
-    result = tune_adam(light(), X, Y, **options, lr=LR, sampler="grid", repeats=1, pruner=None)
+    result = tune_adam(
+        light(), X, Y, **options | {"sampler": "grid"}, lr=LR, repeats=1, pruner=None
+    )
     points = {(t.lr, t.final_share) for t in result.trials}
     assert len(points) == len(result.trials) == 25
     assert result.loss == min(trial.loss for trial in result.trials)
@@ -227,7 +243,7 @@ def test_a_pruner_is_asked_after_so_many_ninths(pruner, rungs):
 
 def test_what_diverges_is_said_and_not_chosen():
     model = light(keras.optimizers.SGD(0.01, momentum=0.9))
-    result = tune_adam(model, X, 30 * Y, **QUICK, lr=(1e-3, 1e3), sampler="tpe", repeats=2)
+    result = tune_adam(model, X, 30 * Y, **QUICK, lr=(1e-3, 1e3), repeats=2)
     lost = [trial for trial in result.trials if trial.state == "diverged"]
     assert lost
     assert all(trial.loss == math.inf for trial in lost)
@@ -276,7 +292,10 @@ def test_a_study_of_another_version_is_refused_like_one_of_other_arguments():
         ({"lr": 0.1}, "lr must be a lowest and a highest value"),
         ({"lr": (0, 0.1)}, "lr must be finite and above 0"),
         ({"momentum": (0.5, 1.5)}, "below 1"),
-        ({"validation_data": (X, Y * math.nan)}, "one of the runs must come to its end"),
+        (
+            {"validation_data": (X, Y * math.nan)},
+            "one of the runs must come to its end",
+        ),
         ({"x": iter([(X, Y)]), "y": None}, "a generator gives them only once"),
     ],
 )

@@ -8,10 +8,12 @@ import keras
 from keras_lr._keras.data import FitData
 from keras_lr._keras.optimizers import is_scheduled, leaf_optimizers
 from keras_lr.errors import check_integer, check_number, complaint
+from keras_lr.search.tune_adam.shapes import SHAPES, Shape
 from keras_lr.search.tune_adam.space import Range
 
 OWNER = "tune_adam"
 
+USUAL_SHAPES: tuple[Shape, ...] = ("constant", "linear")
 _WEIGHT_DECAYS, _MOMENTA = (1e-3, 1.0), (0.8, 0.98)
 
 
@@ -41,11 +43,28 @@ def required(validation_data: FitData | None) -> FitData:
     return validation_data
 
 
+def asked_shapes(shapes: Any, sampler: Any) -> tuple[Shape, ...]:
+    """Return the shapes to compare: none where the sampler is to search a share instead."""
+    by_surface = isinstance(sampler, str) and sampler == "surface"
+    if shapes is None:
+        return USUAL_SHAPES if by_surface else ()
+    names = list(shapes) if isinstance(shapes, list | tuple) else [shapes]
+    known = all(isinstance(name, str) and name in SHAPES for name in names)
+    if not names or not known or len(set(names)) < len(names):
+        rule = f"shapes must be some of {', '.join(SHAPES)}"
+        raise ValueError(complaint(OWNER, rule, "Pass their names", shapes=shapes))
+    if not by_surface:
+        rule = "shapes are compared by the surface"
+        fix = "Pass sampler='surface', or leave shapes out"
+        raise ValueError(complaint(OWNER, rule, fix, shapes=shapes))
+    return tuple(shape for shape in SHAPES if shape in names)
+
+
 def check_search(optuna: Any, sampler: Any, pruner: Any, n_trials: int | None) -> None:
     """Raise unless sampler, pruner and number of trials are possible, and go together."""
-    named = isinstance(sampler, str) and sampler in ("tpe", "grid")
+    named = isinstance(sampler, str) and sampler in ("surface", "tpe", "grid")
     if not (named or isinstance(sampler, optuna.samplers.BaseSampler)):
-        rule = "sampler must be 'tpe', 'grid' or an Optuna sampler"
+        rule = "sampler must be 'surface', 'tpe', 'grid' or an Optuna sampler"
         raise ValueError(complaint(OWNER, rule, "Pass one of them", sampler=sampler))
     named = pruner is None or (isinstance(pruner, str) and pruner in ("halving", "hyperband"))
     if not (named or isinstance(pruner, optuna.pruners.BasePruner)):
@@ -53,7 +72,7 @@ def check_search(optuna: Any, sampler: Any, pruner: Any, n_trials: int | None) -
         raise ValueError(complaint(OWNER, rule, "Pass one of them", pruner=pruner))
     if n_trials is None:
         return
-    check_integer(OWNER, "24 is the default", at_least=1, n_trials=n_trials)
+    check_integer(OWNER, "Pass None for the usual number", at_least=1, n_trials=n_trials)
     if sampler == "grid":
         rule = "a grid has as many trials as points"
         raise ValueError(complaint(OWNER, rule, "Leave n_trials out", n_trials=n_trials))
@@ -76,7 +95,10 @@ def check_same(study: Any, task: dict[str, Any]) -> None:
 def _range(name: str, value: Any, usual: Range | None = None, **bounds: float) -> Range | None:
     if value is None or isinstance(value, bool):
         return usual if value else None
-    fix, rule = f"Pass {name}=(lowest, highest)", f"{name} must be a lowest and a highest value"
+    fix, rule = (
+        f"Pass {name}=(lowest, highest)",
+        f"{name} must be a lowest and a highest value",
+    )
     if not isinstance(value, tuple | list) or len(value) != 2:
         raise ValueError(complaint(OWNER, rule, fix, **{name: value}))
     for number in value:

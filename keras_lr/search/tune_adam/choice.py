@@ -27,7 +27,7 @@ class Choice:
 
 
 def choose(learning_rates: Sequence[float], losses: ArrayLike) -> Choice:
-    r"""Take the largest learning rate whose loss is within the noise of the lowest.
+    r"""Take the setting with the lowest mean loss, and tell which others are as good.
 
     With losses $L_{kr}$ of setting k in repeat r, b the setting with the lowest mean and
     $d_{kr} = L_{kr} - L_{br}$, the standard error is that of the mean of R such differences,
@@ -35,10 +35,9 @@ def choose(learning_rates: Sequence[float], losses: ArrayLike) -> Choice:
     $$s = \sqrt{\overline{\mathrm{var}_r(d_{kr})} / R},$$
 
     pooled over all k but b. Repeats share their batches, so that what they have in common cancels.
-    A larger learning rate gets further in a run that is cut short, and loses nothing here.
 
     Args:
-        learning_rates: The learning rate of each of K settings.
+        learning_rates: The learning rate of each of K settings, for the error message.
         losses: float[K, R], infinite where a run diverged.
 
     Returns:
@@ -49,11 +48,12 @@ def choose(learning_rates: Sequence[float], losses: ArrayLike) -> Choice:
 
     Example:
         >>> choose([0.01, 0.03, 0.1], [[1.00, 1.10], [1.02, 1.09], [1.5, 1.6]])
-        Choice(index=1, ties=(0, 1), standard_error=0.01...)
+        Choice(index=0, ties=(0, 1), standard_error=0.01...)
 
     Reference:
-        Breiman et al., Classification and Regression Trees (1984), Section 3.4.3: the rule of one
-        standard error, here on paired differences.
+        Breiman et al., Classification and Regression Trees (1984), Section 3.4.3, for one standard
+        error, here of paired differences. Their rule, to take the simplest of what is as good, is
+        not followed: the largest learning rate cost 8 % of the loss on new data.
     """
     table = np.asarray(losses, dtype=np.float64)
     means = table.mean(axis=1)
@@ -69,5 +69,4 @@ def choose(learning_rates: Sequence[float], losses: ArrayLike) -> Choice:
     error = float(np.sqrt(differences.var(axis=1, ddof=1).mean() / table.shape[1]))
     near = differences.mean(axis=1) <= error
     ties = sorted([best, *(int(k) for k, tied in zip(rivals, near, strict=True) if tied)])
-    index = max(ties, key=lambda k: (learning_rates[k], -means[k]))
-    return Choice(index, tuple(ties), error)
+    return Choice(best, tuple(ties), error)

@@ -3,9 +3,12 @@
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
+from keras_lr.schedules import Schedule
 from keras_lr.search.frames import import_pandas
 from keras_lr.search.tune_adam.run import State
+from keras_lr.search.tune_adam.shapes import Shape, schedule_of
 from keras_lr.search.tune_adam.space import Range
+from keras_lr.search.tune_adam.surface import Surface
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,8 +21,8 @@ class AdamTrial:
 
     Attributes:
         number: Its number in the study.
-        lr: Learning rate of the first update.
-        decay: Decay per update.
+        lr: Learning rate of the first update; of the shape "linear" the highest one.
+        decay: Decay per update; 0 for a shape that is no decay.
         final_share: Share of the learning rate left in the last update of a whole run.
         weight_decay: None if it was not searched.
         momentum: None if it was not searched.
@@ -27,6 +30,8 @@ class AdamTrial:
         state: `"complete"`, `"pruned"` or `"diverged"`.
         loss: Validation loss where it ended; infinite if it diverged.
         steps: Updates made.
+        shape: How the learning rate ran: `"constant"`, `"decay"`, or `"linear"`, warm-up through
+            5 % of the run and a straight line to zero.
     """
 
     number: int
@@ -39,28 +44,30 @@ class AdamTrial:
     state: State
     loss: float
     steps: int
+    shape: Shape = "decay"
 
 
 @dataclass(frozen=True, kw_only=True)
 class AdamTuneResult:
-    """A learning rate and a decay for a run of a given length, and the trials they came from.
+    """A learning rate and its shape for a run of a given length, and the trials they came from.
 
     Attributes:
-        lr: The learning rate of the first update.
-        decay: The decay per update: update i uses `lr / (1 + decay * i)`.
+        lr: The learning rate of the first update; of the shape "linear" the highest one.
+        decay: The decay per update: update i uses `lr / (1 + decay * i)`. 0 for other shapes.
         final_share: The share of `lr` left in the last update.
         weight_decay: None if it was not searched.
         momentum: `beta_1`, or `momentum` where the optimizer has that; None if not searched.
-        loss: Validation loss at the end of the run, the mean over the repeats.
-        standard_error: Of the difference of two settings' mean losses; None if no setting was run
-            more than once.
+        loss: Validation loss at the end of the run: what the surface says there, or the mean over
+            the repeats.
+        standard_error: Of the difference between the best shape's lowest loss on the surface and
+            another's, or of two settings' mean losses; None if the noise is not known.
         within_noise: Whether another setting is as good as far as can be told: within one standard
             error of the lowest loss. None if the noise is not known. It is the noise of other
             batches from the same weights: that of other weights to begin with, and of other
             validation data, is not in it and may be larger.
         ties: The settings that are as good as the best as far as can be told, the chosen one
             included: their first runs.
-        chosen: The chosen setting's first run.
+        chosen: The chosen setting's first run; of a surface the run nearest to its lowest point.
         trials: Every run, in the order of their numbers.
         lr_range: The learning rates searched.
         total_steps: Updates of the run that was tuned for.
@@ -68,6 +75,8 @@ class AdamTuneResult:
         finished: Whether the search came to its end, or was interrupted.
         momentum_name: What the optimizer calls its momentum; None if it was not searched.
         study: The Optuna study, for all of Optuna's own plots.
+        shape: How the learning rate runs: `"constant"`, `"linear"` or `"decay"`; see `tune_adam`.
+        surface: The fitted `Surface`; None where another sampler was asked for.
 
     Example:
         >>> trial = AdamTrial(
@@ -99,11 +108,30 @@ class AdamTuneResult:
     finished: bool
     momentum_name: str | None
     study: Any = field(repr=False, compare=False)
+    shape: Shape = "decay"
+    surface: Surface | None = None
 
     @property
-    def arguments(self) -> dict[str, float]:
-        """What was chosen, for `keras_lr.Adam(**result.arguments)` and its kin."""
-        found = {"lr": self.lr, "decay": self.decay}
+    def schedule(self) -> Schedule:
+        """The learning rate as a schedule of the run, for any optimizer."""
+        return schedule_of(self.shape, self.lr, self.final_share, self.total_steps)
+
+    @property
+    def as_good(self) -> Range | None:
+        """The learning rates of this shape that one run cannot tell from `lr`, by the surface.
+
+        None if there is no surface, or its noise is not known.
+        """
+        return None if self.surface is None else self.surface.as_good(self.shape)
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """What was chosen, for `keras_lr.Adam(**result.arguments)` and its kin.
+
+        `lr` is a number, or for the shape "linear" a schedule.
+        """
+        rate = self.schedule if self.shape == "linear" else self.lr
+        found: dict[str, Any] = {"lr": rate, "decay": self.decay}
         if self.weight_decay is not None:
             found["weight_decay"] = self.weight_decay
         if self.momentum_name is not None and self.momentum is not None:
@@ -125,7 +153,9 @@ class AdamTuneResult:
         values = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "study"}
         for name in ("trials", "ties"):
             values[name] = [vars(trial).copy() for trial in values[name]]
-        return {**values, "chosen": vars(self.chosen).copy(), "lr_range": list(self.lr_range)}
+        surface = None if self.surface is None else self.surface.to_dict()
+        values |= {"chosen": vars(self.chosen).copy(), "lr_range": list(self.lr_range)}
+        return {**values, "surface": surface}
 
     def to_dataframe(self) -> "pd.DataFrame":
         """The trials as a pandas DataFrame, one row each, indexed by their numbers.
@@ -140,16 +170,38 @@ class AdamTuneResult:
 
     def __repr__(self) -> str:
         """The choice, how sure it is, and what it cost."""
-        found = ", ".join(f"{name}={value:.3g}" for name, value in self.arguments.items())
-        others = len(self.ties) - 1
-        noise = {
-            None: "noise not known",
-            True: f"within the noise of {others} other setting{'s' * (others > 1)}",
-            False: "better than the others by more than the noise of batches",
-        }[self.within_noise]
+        numbers = {**self.arguments, "lr": self.lr}
+        found = ", ".join(f"{name}={value:.3g}" for name, value in numbers.items())
         cut = "" if self.finished else ", interrupted"
         return (
-            f"AdamTuneResult({found}; {self.final_share:.0%} of lr left after {self.total_steps} "
-            f"steps; loss {self.loss:.4g}, {noise}; {len(self.trials)} trials, "
-            f"cost {self.cost_steps} steps{cut})"
+            f"AdamTuneResult({found}; {self._shape_in_words()}; loss {self.loss:.4g}, "
+            f"{self._noise_in_words()}; {len(self.trials)} trials, cost {self.cost_steps} "
+            f"steps{cut})"
         )
+
+    def _shape_in_words(self) -> str:
+        if self.shape == "constant":
+            return "constant"
+        if self.shape == "linear":
+            return f"warm-up and linear to zero in {self.total_steps} steps"
+        return f"{self.final_share:.0%} of lr left after {self.total_steps} steps"
+
+    def _noise_in_words(self) -> str:
+        if self.within_noise is None:
+            words = "noise not known"
+        elif self.within_noise:
+            kind, others = (
+                "shape" if self._is_read_off else "setting",
+                len(self.ties) - 1,
+            )
+            words = f"within the noise of {others} other {kind}{'s' * (others > 1)}"
+        else:
+            words = "better than the others by more than the noise of batches"
+        if self._is_read_off and self.as_good is not None:
+            words += f", lr as good from {self.as_good[0]:.2g} to {self.as_good[1]:.2g}"
+        return words
+
+    @property
+    def _is_read_off(self) -> bool:
+        """Whether the choice is the surface's lowest point, and not a run."""
+        return self.surface is not None and self.lr == self.surface.lowest(self.shape).lr
