@@ -244,7 +244,7 @@ def tune_adam(
         known = "space" in study.user_attrs or lr is not None
         count = n_trials or MOST_OF_A_SHAPE * len(compared)
         cost = AdamCost(
-            by_surface=alone,
+            by_surface=n_trials is None,
             trials=count,
             done=len(slots.done(search_slots(count))),
             repeats=min(FINALISTS, count) * (repeats - 1),
