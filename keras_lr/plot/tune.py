@@ -96,7 +96,8 @@ def _draw_choice(ax: Axes, result: TuneResult, drawn: TunePicture) -> None:
     room = (high - low) or 1.0
     ax.set_ylim(low - 0.15 * room, high + 0.08 * room)
     if low >= 0:  # there is room for the choice below zero, but no loss
-        ax.set_yticks([tick for tick in ax.get_yticks() if 0 <= tick <= high + 0.08 * room])
+        bottom, top = ax.get_ylim()
+        ax.set_yticks([tick for tick in ax.get_yticks() if max(0.0, bottom) <= tick <= top])
     height = low - 0.07 * room
     short, choice = result.short_run_learning_rate, result.learning_rate
     label = f"chosen for {result.total_steps} steps: {choice:.1e}"
