@@ -71,7 +71,7 @@ class ModelSnapshot:
         held = [variable for each in others if each.built for variable in each.variables]
         self._not_built = [each for each in others if not each.built]
         held += uncounted_variables(model)
-        self._variables = VariableSnapshot([*model_variables(model), *held], state.read)
+        self._variables = VariableSnapshot([*model_variables(model), *held], state.held)
         self._attributes = {
             name: value
             for name, value in vars(model).items()
@@ -117,10 +117,14 @@ class ModelSnapshot:
             fix = f"To have all of it undone at once, run it in `with {owner}(...)`"
             warn(complaint(owner, rule, fix, kept=", ".join(sorted(kept))))
 
+    def restore_variables(self) -> None:
+        """Put the variables back, after `fit` or `evaluate`."""
+        self._variables.restore(write_variable)
+
     def restore(self) -> None:
         """Put everything back, after `fit` or after whatever cut it off."""
         jax_state.drop(self._model)  # else `fit`, on its way out, would write it back
-        self._variables.restore(write_variable)
+        self.restore_variables()
         self._renew()
         present = vars(self._model)
         for name, value in self._attributes.items():

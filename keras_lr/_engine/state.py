@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_lr._keras.backend import ON_JAX
 from keras_lr._keras.variables import VariableHandle
 
 
@@ -33,6 +34,10 @@ class TrainingState:
         group, index = self._places[id(variable)][0]
         return np.array(self._lists[group][index])
 
+    def held(self, variable: Any) -> Any:
+        """Return the variable's present value, for a `VariableSnapshot`."""
+        return self.value(variable) if ON_JAX else self.read(variable)
+
     def value(self, variable: Any) -> Any:
         """Return the variable's present value on its device; the next step may overwrite it."""
         if self._lists is None:
@@ -45,7 +50,8 @@ class TrainingState:
         if self._lists is None:
             self._handle(variable).write(value)
             return
-        value = np.asarray(value).astype(variable.dtype, copy=False)
+        if not (hasattr(value, "sharding") and value.dtype == variable.dtype):
+            value = np.asarray(value).astype(variable.dtype, copy=False)
         for group, index in self._places[id(variable)]:
             old = self._lists[group][index]
             self._lists[group][index] = placed_like(old, value)
@@ -133,7 +139,7 @@ def state_variables(model: Any) -> tuple[list[Any], ...]:
     )
 
 
-def placed_like(old: Any, value: np.ndarray) -> Any:
+def placed_like(old: Any, value: Any) -> Any:
     """Return a value on the devices of its predecessor: else the step would compile again (JAX)."""
     if getattr(old, "committed", False):
         import jax

@@ -1,6 +1,7 @@
 """Short trainings of one model, each from the same state, on the model's own compiled step."""
 
 import contextlib
+import itertools
 import warnings
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -11,7 +12,7 @@ from keras_lr._engine.batch_loss import BatchLoss, Monitor, as_float, loss_in
 from keras_lr._engine.learning_rates import LearningRates, held_learning_rates
 from keras_lr._engine.optimizer_use import OptimizerUse, check_trainable
 from keras_lr._engine.snapshot import ModelSnapshot
-from keras_lr._engine.state import TrainingState, placed_like, state_variables
+from keras_lr._engine.state import state_variables
 from keras_lr._engine.step_loss import LossOfBatches, probe_loss
 from keras_lr._engine.train_function import TrainFunction
 from keras_lr._keras.backend import ON_JAX, ON_TORCH
@@ -20,7 +21,7 @@ from keras_lr._keras.executions import execution_of
 from keras_lr._keras.fit_effects import fit_effects_kept
 from keras_lr._keras.models import build_on
 from keras_lr._keras.random import RandomSnapshot, peeks_kept
-from keras_lr._keras.variables import write_variable
+from keras_lr._keras.variables import VariableSnapshot, write_variable
 from keras_lr._keras.versions import lacks_shardings, record_shardings
 
 
@@ -36,13 +37,11 @@ class Trials:
         model.reset_metrics()
         record_shardings(model)
         self._model, self.owner, self.monitor = model, owner, monitor
-        self.state = TrainingState(model)
-        if ON_JAX:
-            self.state.carry(_values(model))
+        self._train = TrainFunction(model)
+        self.state = self._train.state
         self.rates = LearningRates(model)
         self._snapshot, self._random = ModelSnapshot(model, self.state), RandomSnapshot()
         self.empty_metrics = [(v, self.state.read(v)) for v in model.metrics_variables]
-        self._train = TrainFunction(model)
         self._probe_loss = probe_loss
         self._batch_loss = BatchLoss(model, everything=monitor is not None)
         self.use = OptimizerUse(model, owner)
@@ -50,6 +49,8 @@ class Trials:
 
     def begin(self) -> None:
         """Go back to the state every trial starts from."""
+        if ON_JAX:
+            self.state.carry([v.value for v in group] for group in state_variables(self._model))
         self._snapshot.restore_values(self.state)
         self._random.restore()
         self.reset_metrics()
@@ -72,8 +73,7 @@ class Trials:
         if ON_JAX:
             if lacks_shardings(self._model):  # a fit or an evaluation has ended since
                 record_shardings(self._model)
-            self._logs, values = self._train(self.state.carried(), execution)
-            self.state.carry(values)
+            self._logs, _ = self._train(self.state.hand_on(), execution)
         else:
             self._logs = self._train(execution)
         self.use.after_step(self.state.read)
@@ -103,11 +103,13 @@ class Trials:
     def evaluate(self, validation_data: FitData) -> dict[str, float]:
         """Return `Model.evaluate` of the present weights, the names with `val_` before them."""
         if ON_JAX:
-            self.load(self.state.carried())
+            self._load()
         given = validation_data.arguments
         names = ("x", "y", "sample_weight", "batch_size")
         options = {name: given[name] for name in names} | {"steps": given["steps_per_epoch"]}
         logs = self._model.evaluate(**options, verbose=0, return_dict=True)
+        if ON_JAX:  # else the variables would hold one more copy of it all
+            self._snapshot.restore_variables()
         if ON_TORCH:
             self._model.train()
         return {f"val_{name}": float(value) for name, value in logs.items()}
@@ -117,11 +119,12 @@ class Trials:
         plain = {name.removeprefix("val_"): value for name, value in validation_logs.items()}
         return float(loss_in(plain, self.owner, self.monitor))
 
-    def load(self, values: Any) -> None:
-        """Write values in the order of `carried` into the model's variables (JAX)."""
-        for variables, group in zip(state_variables(self._model), values, strict=True):
-            for variable, value in zip(variables, group, strict=True):
-                write_variable(variable, np.asarray(value))
+    def _load(self) -> None:
+        """Write the present values into the model's variables (JAX)."""
+        variables = itertools.chain.from_iterable(state_variables(self._model))
+        # Other arrays than those that the next step takes: `evaluate` takes over their memory.
+        present = VariableSnapshot(variables, lambda each: np.asarray(self.state.value(each)))
+        present.restore(write_variable)
 
     def put_back(self) -> None:
         """Put everything back as it was when the trials were opened."""
@@ -161,12 +164,3 @@ def trials(
                 yield opened
             finally:
                 opened.put_back()
-
-
-def _values(model: Any) -> tuple[list[Any], ...]:
-    # Copies, made by way of the host: the compiled step takes over the memory of what it is given,
-    # and copying on the device would be compiled for each shape.
-    return tuple(
-        [placed_like(variable.value, np.array(variable.value)) for variable in group]
-        for group in state_variables(model)
-    )

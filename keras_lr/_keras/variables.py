@@ -128,17 +128,45 @@ def _is_distributed(value: Any) -> bool:
     return getattr(value, "distribute_strategy", None) is not None
 
 
-class VariableSnapshot:
-    """Copies of variables' values, on the host."""
+def held_value(variable: Any) -> Any:
+    """Return a variable's present value, for a `VariableSnapshot`. Not inside `fit` on JAX."""
+    return variable.value if ON_JAX else read_variable(variable)
 
-    def __init__(self, variables: Iterable[Any], read: Callable[[Any], np.ndarray]) -> None:
-        unique = {id(variable): variable for variable in variables}
-        self._values = [(variable, read(variable)) for variable in unique.values()]
+
+class VariableSnapshot:
+    """Variables' values at one moment.
+
+    An array of JAX never changes, so none is copied: a training step on a CPU does not take over
+    the memory of an array that has been looked at as one of NumPy.
+
+    Args:
+        variables: The variables, each of which may come several times.
+        read: Returns a variable's value: a copy, or on JAX the array itself.
+    """
+
+    def __init__(self, variables: Iterable[Any], read: Callable[[Any], Any]) -> None:
+        self._variables = list({id(variable): variable for variable in variables}.values())
+        found = [read(variable) for variable in self._variables]
+        self._values = [np.asarray(value) for value in found]
+        self._placed = found if all(hasattr(value, "is_deleted") for value in found) else []
 
     def __iter__(self) -> Iterator[tuple[Any, np.ndarray]]:
-        return iter(self._values)
+        return zip(self._variables, self._values, strict=True)
 
-    def restore(self, write: Callable[[Any, np.ndarray], None]) -> None:
+    def restore(self, write: Callable[[Any, Any], None]) -> None:
         """Hand every variable and its old value to `write`."""
-        for variable, value in self._values:
+        values = self._on_devices() if ON_JAX else self._values
+        for variable, value in zip(self._variables, values, strict=True):
             write(variable, value)
+
+    def _on_devices(self) -> list[Any]:
+        """Return the values as arrays of JAX.
+
+        They are those of the last call, unless a step has taken over their memory, as it does on an
+        accelerator; else new ones, in one transfer: one by one takes several times as long.
+        """
+        if not self._placed or any(value.is_deleted() for value in self._placed):
+            import jax
+
+            self._placed = jax.device_put(self._values)
+        return self._placed

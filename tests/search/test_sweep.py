@@ -1,6 +1,7 @@
 """Sweeps against the loop that users write, and what they leave behind: nothing."""
 
 import contextlib
+import itertools
 import math
 
 import keras
@@ -10,7 +11,8 @@ from tiny import JIT, compiled, identical, loss_of_step, random_numbers, regress
 
 from keras_lr._engine.trials import Trials
 from keras_lr.search.data import TrainingData
-from keras_lr.search.sweep import trainer as sweep_run
+from keras_lr.search.progress import Progress
+from keras_lr.search.sweep import costs
 from keras_lr.search.sweep.sweep import lr_sweep
 
 RATES = [1e-3, 1e-2, 1e-1]
@@ -350,16 +352,14 @@ def test_a_step_that_reports_no_loss_is_refused_by_name(method, backend):
 
 
 def test_steps_made_twice_are_counted_as_cost_and_not_as_progress(monkeypatch):
-    monkeypatch.setattr(sweep_run, "_SMALL", 0)  # the first lane alone, and then all at once
-    monkeypatch.setattr(sweep_run, "_WORTH_COMPILING", 0.0)
-    monkeypatch.setattr(sweep_run, "_WORTH_COMPILING_SECONDS", 0.0)
+    ways = itertools.chain(["sequential"], itertools.repeat("lanes"))
+    monkeypatch.setattr(costs, "quicker_way", lambda *known: next(ways))
     shown = []
-    monkeypatch.setattr(
-        sweep_run.Progress, "update", lambda self, done, **values: shown.append(done)
-    )
+    monkeypatch.setattr(Progress, "update", lambda self, done, **values: shown.append(done))
     x = np.random.default_rng(0).normal(size=(64, 8))
     rates = np.geomspace(1e-6, 1e-4, 16)
     result = lr_sweep(light(), x, x[:, :1], rates, STEPS, verbose=1)
     total = rates.size * STEPS
     assert max(shown) == shown[-1] == total
-    assert total <= result.cost_steps <= 2 * total
+    again = STEPS if result.method == "lanes" else 0
+    assert result.cost_steps == total + again

@@ -297,6 +297,8 @@ def _padded(rows: list[list[float]], length: int) -> np.ndarray:
 
 
 def _median(rows: list[list[float]], length: int) -> np.ndarray:
+    if len(rows) == 1:
+        return np.array(rows[0], dtype=float)
     table = _padded(rows, length)
     seen = ~np.isnan(table).all(axis=0)
     median = np.full(length, math.nan)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from keras_lr._engine.batch_loss import Monitor, check_monitor
-from keras_lr._engine.trials import Trials, trials
+from keras_lr._engine.trials import trials
 from keras_lr._engine.vmapped import can_stack
 from keras_lr._keras.in_graph import in_graph_schedule, values_by_batch
 from keras_lr._keras.optimizers import accumulation_steps, batches_seen, leaf_optimizers
@@ -59,8 +59,9 @@ def lr_sweep(
     or else the learning rates that are, if there are two.
 
     On JAX the lanes can be trained at once, as one step over a stack of states. That is several
-    times quicker for small dense networks, but has to be compiled, and can be slower for large ones
-    and for convolutions on a CPU; `"auto"` decides by timing the first steps.
+    times quicker for small networks, but has to be compiled, takes the memory of all lanes,
+    and is slower for large networks on a CPU. `"auto"` chooses by what is to be compiled, the
+    steps to come and the arithmetic of a step, and measures as it goes along.
 
     Args:
         model: A compiled model; an unbuilt one is built as `fit` would.
@@ -85,7 +86,8 @@ def lr_sweep(
             are the same batches in another order.
         monitor: What to watch instead of the loss: a name in the logs of the training step, such as
             `"d_loss"`, or a function of these logs, a dict of floats. Smaller is better.
-        method: `"auto"`, `"sequential"` or `"lanes"` (JAX only).
+        method: `"auto"`, `"sequential"` or `"lanes"`: JAX only, up to 1 GiB, or half of what is
+            free on an accelerator. `"auto"` keeps to that too.
         sample_weight: As `Model.fit` takes it.
         class_weight: As `Model.fit` takes it.
         shuffle: As `Model.fit` takes it. Unless it is False, the batches of a dataset come in
@@ -100,8 +102,9 @@ def lr_sweep(
     Raises:
         ValueError: If the model is not compiled, the data is empty or a one-shot generator,
             neither or both of `steps` and `epochs` are given, the learning rates are not positive
-            and increasing, every lane diverged, every weight is frozen, `train_step` does not use
-            the compiled optimizer, or the learning rate makes no difference.
+            and increasing, `method="lanes"` takes too much memory, every lane diverged, every
+            weight is frozen, `train_step` does not use the compiled optimizer, or the learning rate
+            makes no difference.
         TypeError: If `model` is no Keras model, or a number is not a number.
 
     Example:
@@ -123,6 +126,7 @@ def lr_sweep(
     check_bool(_OWNER, scale=scale)
     check_monitor(_OWNER, monitor)
     check_verbose(_OWNER, verbose)
+    _check_method(model, method)
     (x, y, sample_weight), validation = with_validation(
         _OWNER,
         (x, y, sample_weight),
@@ -153,7 +157,6 @@ def lr_sweep(
     progress = Progress(repeats * table.size, verbose)
     runs = []
     with trials(model, data.for_fit, data.batches(1, seed)[0], _OWNER, monitor) as opened:
-        _check_lanes(model, opened, method, len(rates))
         sweeper = Sweeper(model, opened, validation, progress)
         with contextlib.ExitStack() as end:
             end.callback(progress.finish)
@@ -199,8 +202,8 @@ def _shape_of_schedule(model: keras.Model, count: int) -> np.ndarray:
     return values_by_batch(leaf_optimizers(model.optimizer)[0], batches_seen(model), count)
 
 
-def _check_lanes(model: keras.Model, opened: Trials, method: Method, count: int) -> None:
-    if method == "lanes" and not can_stack(model, opened, count):
+def _check_method(model: keras.Model, method: Method) -> None:
+    if method == "lanes" and not can_stack(model):
         rule = "lanes are trained at once only on JAX, compiled, on one device"
         fix = 'Pass method="auto"'
         backend = keras.backend.backend()

@@ -1,9 +1,7 @@
 """Training of a sweep's lanes: one after the other, or all at once where that is quicker.
 
-Both ways make the same steps, and which one is quicker is measured on the first of them. Compiling
-takes most of the time of a small sweep, so that it matters which way is tried first: for small
-dense networks all at once, since their stack is a larger matrix product; for others one lane alone,
-since a stack of convolutions is a grouped one, slow on a CPU.
+Both ways make the same steps. Compiling takes most of the time of a small sweep, so that the way is
+chosen before either is compiled, and again when the costs of one are known.
 """
 
 import math
@@ -19,24 +17,15 @@ from keras_lr._engine.batch_loss import as_float
 from keras_lr._engine.cached_batches import CachedBatches
 from keras_lr._engine.movement import Movement, still_from
 from keras_lr._engine.trials import Trials
-from keras_lr._engine.vmapped import Lanes, can_stack, compiled_lanes
+from keras_lr._engine.vmapped import Lanes, can_stack, memory_limit
 from keras_lr._keras.backend import ON_JAX
 from keras_lr._keras.data import Batch, FitData
 from keras_lr.search.progress import Progress
 from keras_lr.search.stop_rule import TrialWatch, ended_above
+from keras_lr.search.sweep.costs import SweepCosts
 
 Method = Literal["auto", "sequential", "lanes"]
 
-# Gains are in the number of calls, not in arithmetic: on two cores they were four times for a dense
-# network of 7,000 weights, one and a half times for one of 85,000, none for one of a million.
-_SMALL = 50_000
-_FEW_STEPS = 500  # of all lanes together: over before anything can be gained
-# The step of a stack takes so many times as long to compile as that of one lane.
-_COMPILING_RATIO = 1.5
-# Compiling the stack pays where training alone takes so many times as long as compiling one lane:
-# the stack is seldom more than three times as quick, and one lane may be compiled already.
-_WORTH_COMPILING = 4.0
-_WORTH_COMPILING_SECONDS = 1.0
 _TIMED_STEPS = 5
 _START_BATCHES = 8  # at most, whose losses at the starting weights are the scale
 _DIVERGED_FACTOR = 2.0
@@ -85,8 +74,8 @@ class Sweeper:
         self.steps_made = 0
         self.known: list[Lane] = []  # the lanes there are already, should the run be interrupted
         self._start_losses: list[float] | None = None  # of the last batches
+        self._costs = SweepCosts(model, trials)
         self._made_again = 0  # of these, how many are made a second time, in another way
-        self._compiling = self._step_seconds = 0.0  # of the last lane trained alone
         self.used: Literal["sequential", "lanes"] = "sequential"
 
     def run(self, batches: Sequence[Batch], rates: np.ndarray, method: Method) -> list[Lane]:
@@ -100,8 +89,10 @@ class Sweeper:
         self.known = []
         self._start_losses = None
         if method == "lanes":
-            return self._at_once(batches, rates) or []
-        if method == "auto" and len(rates) > 1 and can_stack(self._model, self._trials, len(rates)):
+            lanes = self._lanes(batches, len(rates))
+            lanes.check_memory()
+            return self._at_once(batches, rates, lanes) or []
+        if method == "auto" and len(rates) > 1 and can_stack(self._model):
             return self._quicker(batches, rates)
         if not ON_JAX:  # where picking is quick, and a step takes arrays as they are
             batches = CachedBatches(batches)
@@ -122,9 +113,9 @@ class Sweeper:
                 them finite, say so. None to believe the losses, by their scale at the start.
         """
         trials = self._trials
-        times = [time.perf_counter()]  # the first step may compile
         if self._start_losses is None and confirms is None:
-            self._start_losses = trials.start_losses(batches[i] for i in _last(len(batches)))
+            self._start_losses = self._losses_at_start(batches)
+        times = [time.perf_counter()]
         watch = TrialWatch(self._start_losses or ())
         trials.begin()
         losses = np.full(len(batches), np.nan)
@@ -151,7 +142,8 @@ class Sweeper:
                 ):
                     return Lane(losses, seen + 1, {}, diverged=True)
             times.append(time.perf_counter())
-        self._compiling, self._step_seconds = times[1] - times[0], _typical_step(times)
+        if ON_JAX:
+            self._costs.note_alone(step=_typical_step(times))
         trials.use.at_end()
         died = still_from(movements, losses.tolist()) is not None
         final, diverged = self._final(trials.logs()), self._ended_above(losses)
@@ -159,21 +151,28 @@ class Sweeper:
 
     def _quicker(self, batches: Sequence[Batch], rates: np.ndarray) -> list[Lane]:
         """Train the lanes in whichever way is quicker."""
-        if _is_dense_and_small(self._model) and rates.size >= _FEW_STEPS:
-            # A stack that is through before one lane alone could be compiled cannot be beaten.
-            lanes = self._at_once(batches, rates, lambda compiling: compiling / _COMPILING_RATIO)
-            if lanes is not None:
-                return lanes
+        lanes = self._lanes(batches, len(rates))
+        if self._pays(lanes, batches, len(rates)):
+            found = self._at_once(batches, rates, lanes, may_give_up=True)
+            return self._one_by_one(batches, rates) if found is None else found
         first = self.alone(batches, rates[0])
-        rest = self._step_seconds * rates[1:].size
-        worth = rest > max(_WORTH_COMPILING * self._compiling, _WORTH_COMPILING_SECONDS)
-        if worth or compiled_lanes(self._model, self._trials, len(rates)):
+        lanes = self._lanes(batches, len(rates))
+        if self._pays(lanes, batches, len(rates) - 1):
             self._made_again += first.made
-            lanes = self._at_once(batches, rates, lambda _: rest)
-            if lanes is not None:
-                return lanes
+            found = self._at_once(batches, rates, lanes, may_give_up=True)
+            if found is not None:
+                return found
             self._made_again -= first.made
         return self._one_by_one(batches, rates[1:], first)
+
+    def _lanes(self, batches: Sequence[Batch], count: int) -> Lanes:
+        self._trials.begin()
+        return Lanes(self._model, self._trials, count, batches[0])
+
+    def _pays(self, lanes: Lanes, batches: Sequence[Batch], count: int) -> bool:
+        """Return whether training all lanes at once is quicker, and there is memory for it."""
+        way = self._costs.quicker(count, len(batches), lanes.compiled, batches[0])
+        return way == "lanes" and lanes.needed_memory() <= memory_limit()
 
     def _one_by_one(
         self, batches: Sequence[Batch], rates: np.ndarray, *trained: Lane
@@ -187,24 +186,23 @@ class Sweeper:
         self,
         batches: Sequence[Batch],
         rates: np.ndarray,
-        longest: Callable[[float], float] = lambda _: math.inf,
+        lanes: Lanes,
+        *,
+        may_give_up: bool = False,
     ) -> list[Lane] | None:
         """Train all lanes at once.
 
         Args:
             batches: The batches.
             rates: The learning rates.
-            longest: How many seconds it may take, by how many it took to compile the step.
+            lanes: As many lanes.
+            may_give_up: Whether to do so after a few steps, if they say that the rest would be
+                quicker one lane after the other.
 
         Returns:
-            The lanes, or None if it would take longer: at once if that is known, or after a few
-            steps.
+            The lanes, or None if that was given up.
         """
-        known = compiled_lanes(self._model, self._trials, len(rates))
-        if known and (known.step_seconds or 0.0) * len(batches) > longest(known.compiling):
-            return None
-        self._trials.begin()
-        lanes = Lanes(self._model, self._trials, len(rates))
+        lanes.begin()
         if self._start_losses is None:
             self._start_losses = lanes.start_losses(batches[i] for i in _last(len(batches)))
         watches = [TrialWatch(self._start_losses) for _ in rates]
@@ -214,10 +212,10 @@ class Sweeper:
         for index, batch in enumerate(batches):
             times.append(time.perf_counter())
             if 2 <= index <= 1 + _TIMED_STEPS:
-                each = _typical_step(times)
-                lanes.compiled.step_seconds = each
-                allowed = longest(lanes.compiled.compiling) / len(batches)
-                if each > (allowed if index > _TIMED_STEPS else 2 * allowed):
+                lanes.compiled.step_seconds = each = _typical_step(times)
+                given = len(rates), len(batches), lanes.compiled, batch
+                likely = each if index > _TIMED_STEPS else each / 2
+                if may_give_up and self._costs.quicker(*given, likely) == "sequential":
                     self._made_again += self.steps_made - made_before
                     return None
             if index == last_quarter(len(batches)):
@@ -242,6 +240,16 @@ class Sweeper:
             self._trials.state.carry(lanes.state(index))
         return Lane(losses, made, self._final(lanes.logs(index)), self._ended_above(losses))
 
+    def _losses_at_start(self, batches: Sequence[Batch]) -> list[float]:
+        """Return the losses of the last batches at the starting weights; time what is compiled."""
+        first, *others = _last(len(batches))
+        known = not ON_JAX or self._costs.alone.is_compiled
+        begun = time.perf_counter()
+        losses = self._trials.start_losses([batches[first]])
+        if not known:
+            self._costs.note_alone(compiling=time.perf_counter() - begun)
+        return losses + self._trials.start_losses(batches[index] for index in others)
+
     def _ended_above(self, losses: np.ndarray) -> bool:
         """Return whether a lane that came to its end lost far more there than at its start."""
         if self._start_losses is None:
@@ -259,12 +267,6 @@ class Sweeper:
         self.steps_made += steps
         shown = self.steps_made - self._made_again
         self._progress.update(shown, loss=float(loss), learning_rate=float(rate))
-
-
-def _is_dense_and_small(model: keras.Model) -> bool:
-    weights = model.trainable_variables
-    small = sum(math.prod(variable.shape) for variable in weights) <= _SMALL
-    return small and all(len(variable.shape) <= 2 for variable in weights)
 
 
 def _typical_step(times: list[float]) -> float:
