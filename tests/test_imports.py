@@ -28,6 +28,7 @@ NUMPY_ONLY = (
     "callbacks/plateau/state.py",
     "callbacks/weight_average/averaging.py",
     "search/suggest.py",
+    "search/sweep/choice.py",
     "search/range_test/curve.py",
     "search/range_test/loss_watch.py",
 )

@@ -1,6 +1,6 @@
 """Everything a run changes, kept in memory and put back bit for bit."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
 from typing import Any
 
@@ -63,15 +63,23 @@ def make_new(optimizer: Any) -> None:
 
 
 class ModelSnapshot:
-    """A model and its optimizer before a run's first step: every variable, every attribute."""
+    """A model and its optimizer before a run's first step: every variable, every attribute.
 
-    def __init__(self, model: Any, state: TrainingState) -> None:
+    Args:
+        model: A compiled model.
+        state: Where its variables are read.
+        read: Returns a variable's value, as `VariableSnapshot` takes it; None for copies.
+    """
+
+    def __init__(
+        self, model: Any, state: TrainingState, read: Callable[[Any], Any] | None = None
+    ) -> None:
         self._model = model
         others = other_optimizers(model)
         held = [variable for each in others if each.built for variable in each.variables]
         self._not_built = [each for each in others if not each.built]
         held += uncounted_variables(model)
-        self._variables = VariableSnapshot([*model_variables(model), *held], state.held)
+        self._variables = VariableSnapshot([*model_variables(model), *held], read or state.read)
         self._attributes = {
             name: value
             for name, value in vars(model).items()
@@ -80,7 +88,7 @@ class ModelSnapshot:
 
     def restore_values(self, state: TrainingState) -> None:
         """Put the variables back in the middle of `fit`."""
-        self._variables.restore(state.write)
+        self._variables.restore(state.write, for_steps=True)
         self._renew()
 
     def present(self, state: TrainingState) -> dict[int, np.ndarray]:

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 
-from keras_lr._keras.backend import ON_JAX
 from keras_lr._keras.variables import VariableHandle
 
 
@@ -34,10 +33,6 @@ class TrainingState:
         group, index = self._places[id(variable)][0]
         return np.array(self._lists[group][index])
 
-    def held(self, variable: Any) -> Any:
-        """Return the variable's present value, for a `VariableSnapshot`."""
-        return self.value(variable) if ON_JAX else self.read(variable)
-
     def value(self, variable: Any) -> Any:
         """Return the variable's present value on its device; the next step may overwrite it."""
         if self._lists is None:
@@ -50,10 +45,11 @@ class TrainingState:
         if self._lists is None:
             self._handle(variable).write(value)
             return
-        if not (hasattr(value, "sharding") and value.dtype == variable.dtype):
-            value = np.asarray(value).astype(variable.dtype, copy=False)
         for group, index in self._places[id(variable)]:
             old = self._lists[group][index]
+            dtype = old.dtype  # that of the variable, in a tenth of the time
+            if not (hasattr(value, "sharding") and value.dtype == dtype):
+                value = np.asarray(value).astype(dtype, copy=False)
             self._lists[group][index] = placed_like(old, value)
 
     def carry(self, values: Any) -> None:

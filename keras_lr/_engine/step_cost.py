@@ -1,18 +1,10 @@
-"""What is known of a training step's cost before it has been run (JAX)."""
+"""The arithmetic of a training step, counted before it is compiled (JAX)."""
 
 import math
 from collections.abc import Iterator
 from typing import Any
 
-from keras_lr._engine.train_function import plain_function
 from keras_lr._keras.data import Batch
-
-
-def is_step_compiled(model: Any) -> bool:
-    """Return whether a model's training step has been compiled, for batches of whatever size."""
-    cells = getattr(plain_function(model), "__closure__", None) or ()
-    sizes = [getattr(cell.cell_contents, "_cache_size", None) for cell in cells]
-    return any(size() > 0 for size in sizes if size is not None)
 
 
 def step_operations(model: Any, state: Any, batch: Batch) -> float:

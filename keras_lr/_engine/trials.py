@@ -40,7 +40,9 @@ class Trials:
         self._train = TrainFunction(model)
         self.state = self._train.state
         self.rates = LearningRates(model)
-        self._snapshot, self._random = ModelSnapshot(model, self.state), RandomSnapshot()
+        # On JAX the model's own arrays are the snapshot: every trial is trained on copies of them.
+        read = self.state.value if ON_JAX else None
+        self._snapshot, self._random = ModelSnapshot(model, self.state, read), RandomSnapshot()
         self.empty_metrics = [(v, self.state.read(v)) for v in model.metrics_variables]
         self._probe_loss = probe_loss
         self._batch_loss = BatchLoss(model, everything=monitor is not None)

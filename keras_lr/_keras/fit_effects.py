@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from keras_lr._keras.backend import ON_JAX, ON_TORCH
-from keras_lr._keras.variables import VariableSnapshot, held_value, write_variable
+from keras_lr._keras.variables import VariableSnapshot, read_variable, write_variable
 
 # What `fit` itself sets on a model. These follow their own rules: see `fit_effects_kept`.
 FIT_ATTRIBUTES = frozenset(
@@ -34,7 +34,7 @@ def fit_effects_kept(model: Any) -> Iterator[None]:
     names = ("history", "stop_training", "_initial_epoch")
     before = {name: attributes[name] for name in names if name in attributes}
     attributes["_initial_epoch"] = None  # BackupAndRestore leaves there where a run went on
-    metrics = VariableSnapshot(_readable_metrics(model), held_value)
+    metrics = VariableSnapshot(_readable_metrics(model), read_variable)
     with contextlib.ExitStack() as undo:
         if ON_TORCH:
             undo.enter_context(_modes_kept(model))

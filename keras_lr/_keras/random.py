@@ -10,7 +10,7 @@ from keras.src.backend.common import global_state  # where Keras keeps its globa
 from keras.src.random.seed_generator import make_default_seed
 
 from keras_lr._keras.backend import ON_TENSORFLOW, ON_TORCH
-from keras_lr._keras.variables import VariableSnapshot, held_value, write_variable
+from keras_lr._keras.variables import VariableSnapshot, read_variable, write_variable
 from keras_lr._keras.versions import GLOBAL_SEED_GENERATOR
 
 
@@ -22,7 +22,7 @@ class RandomSnapshot:
         self._numpy = np.random.get_state()
         self._generator = global_state.get_global_attribute(GLOBAL_SEED_GENERATOR)
         held = [self._generator.state] if self._generator else []
-        self._keras = VariableSnapshot(held, held_value)
+        self._keras = VariableSnapshot(held, read_variable)
         self._torch_in_use = "torch" in sys.modules  # on other backends too, by a DataLoader
         if self._torch_in_use:
             import torch

@@ -128,45 +128,43 @@ def _is_distributed(value: Any) -> bool:
     return getattr(value, "distribute_strategy", None) is not None
 
 
-def held_value(variable: Any) -> Any:
-    """Return a variable's present value, for a `VariableSnapshot`. Not inside `fit` on JAX."""
-    return variable.value if ON_JAX else read_variable(variable)
-
-
 class VariableSnapshot:
     """Variables' values at one moment.
 
-    An array of JAX never changes, so none is copied: a training step on a CPU does not take over
-    the memory of an array that has been looked at as one of NumPy.
-
     Args:
         variables: The variables, each of which may come several times.
-        read: Returns a variable's value: a copy, or on JAX the array itself.
+        read: Returns a variable's value: a copy on the host; or on JAX an array, which never
+            changes, if no training step will take over its memory.
     """
 
     def __init__(self, variables: Iterable[Any], read: Callable[[Any], Any]) -> None:
         self._variables = list({id(variable): variable for variable in variables}.values())
-        found = [read(variable) for variable in self._variables]
-        self._values = [np.asarray(value) for value in found]
-        self._placed = found if all(hasattr(value, "is_deleted") for value in found) else []
+        self._values = [read(variable) for variable in self._variables]
+        self._placed: list[Any] = []
 
     def __iter__(self) -> Iterator[tuple[Any, np.ndarray]]:
-        return zip(self._variables, self._values, strict=True)
+        return zip(self._variables, map(np.asarray, self._values), strict=True)
 
-    def restore(self, write: Callable[[Any, Any], None]) -> None:
-        """Hand every variable and its old value to `write`."""
-        values = self._on_devices() if ON_JAX else self._values
+    def restore(self, write: Callable[[Any, Any], None], *, for_steps: bool = False) -> None:
+        """Hand every variable and its old value to `write`.
+
+        Args:
+            write: Gives a variable a value.
+            for_steps: Whether training steps come next, which take over the memory (JAX).
+        """
+        values = self._on_devices(for_steps) if ON_JAX else self._values
         for variable, value in zip(self._variables, values, strict=True):
             write(variable, value)
 
-    def _on_devices(self) -> list[Any]:
-        """Return the values as arrays of JAX.
+    def _on_devices(self, for_steps: bool) -> list[Any]:
+        """Return the values as arrays of JAX, in one transfer: one by one takes five times as long.
 
-        They are those of the last call, unless a step has taken over their memory, as it does on an
-        accelerator; else new ones, in one transfer: one by one takes several times as long.
+        Those of the last call serve again, unless a step has taken over their memory.
         """
-        if not self._placed or any(value.is_deleted() for value in self._placed):
-            import jax
+        import jax
 
+        if all(isinstance(value, jax.Array) for value in self._values):
+            return jax.device_put(self._values, may_alias=False) if for_steps else self._values
+        if not self._placed or any(value.is_deleted() for value in self._placed):
             self._placed = jax.device_put(self._values)
         return self._placed

@@ -76,7 +76,8 @@ ELSEWHERE = [  # each with a test below
     "_value",
 ]
 KNOWN = {*MODEL, *ON_JAX, *OPTIMIZER, *SLOTS, *ELSEWHERE}
-OF_OTHERS = {"_current_frames", "_foreach_lerp_", "_get_lr", "_getframe"}  # Python, torch, W&B
+# Of Python, torch, W&B and JAX.
+OF_OTHERS = {"_cache_size", "_current_frames", "_foreach_lerp_", "_get_lr", "_getframe"}
 
 
 def names_of_others(tree, own):

@@ -58,19 +58,21 @@ def quicker_way(
         'sequential'
     """
     compiling_steps = _COMPILING_STEPS / (1 + operations / _SLOWED)
-    compiling = alone.compiling
+    stack_steps = lanes * _share(lanes, operations)  # of one lane, as long as one of the stack
+    compiling, step = alone.compiling, alone.step
     if compiling is None and together.compiling is not None:
         compiling = together.compiling / _STACK_COMPILING
-    step = alone.step
+    if step is None and compiling is not None:
+        step = compiling / compiling_steps
     if step is None:
-        step = 1.0 if compiling is None else compiling / compiling_steps
+        step = 1.0 if together.step is None else together.step / stack_steps
     if compiling is None:
         compiling = compiling_steps * step
     stack_compiling, stack_step = together.compiling, together.step
     if stack_compiling is None:
         stack_compiling = _STACK_COMPILING * compiling
     if stack_step is None:
-        stack_step = lanes * _share(lanes, operations) * step
+        stack_step = stack_steps * step
     one_by_one = (0.0 if alone.is_compiled else compiling) + lanes * steps * step
     at_once = (0.0 if together.is_compiled else stack_compiling) + steps * stack_step
     return "lanes" if at_once < one_by_one else "sequential"

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import keras
 
-from keras_lr._engine.step_cost import is_step_compiled, step_operations
+from keras_lr._engine.step_cost import step_operations
 from keras_lr._engine.trials import Trials
 from keras_lr._engine.vmapped import StackedStep
 from keras_lr._keras.data import Batch
-from keras_lr._keras.kept import kept_with_step
+from keras_lr._keras.kept import is_step_compiled, kept_with_step
 from keras_lr.search.sweep.choice import Way, WayCost, quicker_way
 
 _ALONE, _OPERATIONS = "cost of one lane", "operations of a step"
