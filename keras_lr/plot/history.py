@@ -12,18 +12,21 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from keras_lr.errors import complaint
+from keras_lr.plot import style
 from keras_lr.plot.given import items, name_list, several_axes
 
 _RATE = "learning_rate"
 _DRIVEN = (_RATE, "momentum", "weight_decay")
 _MOST_MARKS = 60  # of one action: more hide the curves
-_PANEL_INCHES = (6.4, 2.2)
-_MARKS = {
-    "reduce": ("tab:gray", ":"),
-    "increase": ("tab:green", ":"),
-    "restart": ("tab:purple", "--"),
-    "rescue": ("tab:red", "--"),
-    "stop": ("black", "-"),
+_PANEL_SHARE = 0.35  # the height of a panel, of its width
+_MOST_POINTS = 60  # of a curve that are marked one by one
+_DECADES = 4.0  # of the rate's axis: what is lower is drawn at 0
+_MARKS: dict[str, tuple[int | None, Any]] = {  # the number of the colour, and the line
+    "reduce": (None, ":"),
+    "increase": (2, (0, (1, 3))),
+    "restart": (3, "-."),
+    "rescue": (-1, "--"),
+    "stop": (None, "-"),
 }
 
 
@@ -181,7 +184,8 @@ def plot_history(
     counts = Counter(mark.action for mark in marks)
     marks = [mark for mark in marks if counts[mark.action] <= _MOST_MARKS]
     if axes is None:
-        width, height = _PANEL_INCHES
+        width = plt.rcParams["figure.figsize"][0]
+        height = _PANEL_SHARE * width
         figure = plt.figure(figsize=(width, height * len(panels)), layout="constrained")
         drawn = figure.subplots(len(panels), sharex=True, squeeze=False)[:, 0]
     else:
@@ -192,29 +196,59 @@ def plot_history(
     for ax, panel in zip(drawn, panels, strict=True):
         _draw(ax, panel, marks)
     drawn[-1].set_xlabel("epoch")
-    drawn[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
+    shown: set[str] = set()
+    for ax in drawn:
+        shown = _draw_legend(ax, shown)
     return drawn
 
 
 def _draw(ax: Axes, panel: HistoryPanel, marks: Sequence[HistoryMark]) -> None:
-    style: dict[str, Any] = {"drawstyle": "steps-pre"} if panel.stairs else {"marker": "."}
-    for label, values in panel.lines.items():
+    look: dict[str, Any] = {"drawstyle": "steps-pre"} if panel.stairs else {}
+    if not panel.stairs and len(panel.epochs) <= _MOST_POINTS:
+        look = {"marker": "."}
+    for number, (label, values) in enumerate(panel.lines.items()):
         epochs = panel.epochs
         if panel.stairs:  # the first value holds from the beginning
             epochs, values = np.append(epochs[0] - 1, epochs), np.append(values[0], values)
-        ax.plot(epochs, values, label=label, **style)
-    values = np.concatenate(list(panel.lines.values()))
-    if panel.stairs and np.nanmin(values) > 0 and np.nanmax(values) > 3 * np.nanmin(values):
-        ax.set_yscale("log")
-    named = set()
+        look |= {"color": style.color(ax, number), "linestyle": style.LINES[number % 4]}
+        ax.plot(epochs, values, label=label, **look)
+    if panel.stairs:
+        _scale(ax, np.concatenate(list(panel.lines.values())))
     for mark in marks:
-        color, line = _MARKS.get(mark.action, ("tab:gray", ":"))
-        title = None if mark.action in named else mark.action
-        ax.axvline(mark.epochs, color=color, linestyle=line, linewidth=1, label=title)
-        named.add(mark.action)
+        which, line = _MARKS.get(mark.action, (None, ":"))
+        color = style.muted(ax) if which is None else style.color(ax, which)
+        color = style.accent(ax) if which == -1 else color
+        ax.axvline(mark.epochs, color=color, linestyle=line, linewidth=1, label=mark.action)
     ax.set_ylabel(panel.title)
     ax.grid(alpha=0.2)
-    ax.legend(fontsize="small", frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    ax.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
+
+
+def _scale(ax: Axes, values: np.ndarray[Any, np.dtype[np.float64]]) -> None:
+    """Take a logarithmic axis where a value changes by a factor: of so many decades, and 0."""
+    highest = float(np.nanmax(values))
+    if not highest > 0.0:
+        return
+    floor = highest * 10.0**-_DECADES
+    lowest = float(np.min(values[values > floor]))
+    if highest <= 3.0 * lowest:
+        return
+    if np.nanmin(values) > floor:
+        ax.set_yscale("log")
+    else:
+        ax.set_yscale("symlog", linthresh=10.0 ** np.floor(np.log10(lowest)), linscale=0.5)
+        ax.set_ylim(bottom=0.0)
+
+
+def _draw_legend(ax: Axes, shown: set[str]) -> set[str]:
+    """Name what the panels above have not named, and return the names of all of them."""
+    handles, labels = ax.get_legend_handles_labels()
+    named = dict(zip(labels, handles, strict=True))
+    if len([label for label in named if label not in _MARKS]) == 1:
+        named.pop("applied", None)  # the axis says so
+    new = {label: handle for label, handle in named.items() if label not in shown}
+    style.legend_above(ax, list(new.values()), list(new))
+    return shown | set(new)
 
 
 def _epochs_done(event: Any, steps: int | None) -> float:

@@ -6,15 +6,16 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.transforms import ScaledTranslation
 
 from keras_lr.errors import check_choice
+from keras_lr.plot import style
 from keras_lr.plot.given import check_axes, name_list, picture_of
-from keras_lr.search.range_test.picture import RangeTestPicture
+from keras_lr.search.range_test.picture import Mark, RangeTestPicture
 from keras_lr.search.suggest import RULES
 
-_ROW_POINTS = 12.0  # the height of one label
-_FONT_POINTS = 8.5
-_LABEL_SHARE = 0.3  # of the width, enough for a label in a figure of the usual size
+_ROW_FONTS = 1.35  # the height of a row of labels, in sizes of their font
+_MOST_SHARE = 0.6  # of the height, for the labels
 
 
 def plot_range_test(
@@ -57,59 +58,120 @@ def plot_range_test(
         _, ax = plt.subplots(layout="constrained")
     ax.set_xscale("log")
     _draw_losses(ax, drawn)
-    _draw_marks(ax, drawn)
-    ax.text(0.5, 0.97, drawn.note, transform=ax.transAxes, ha="center", va="top", color="C3")
+    ax.set_xlim(drawn.learning_rates[0] / 1.4, 1.4 * drawn.learning_rates[-1])
     ax.set_xlabel("Learning rate (per update, log scale)")
     ax.set_ylabel("Loss (mean per sample)")
-    ax.legend(loc="lower left", fontsize=_FONT_POINTS)
+    ax.text(
+        *(0.5, 0.97),
+        drawn.note,
+        transform=ax.transAxes,
+        ha="center",
+        va="top",
+        color=style.accent(ax),
+        fontsize=style.font_points(ax),
+    )
+    style.settle(ax)
+    _make_room(ax, drawn, _draw_marks(ax, drawn))
     return ax
 
 
 def _draw_losses(ax: Axes, drawn: RangeTestPicture) -> None:
     rates, losses = drawn.steps
+    first = style.color(ax, 0)
     if drawn.spread is not None:
         lower, upper = drawn.spread
-        ax.fill_between(rates, lower, upper, color="C0", alpha=0.2, lw=0, label="quartiles")
+        ax.fill_between(rates, lower, upper, color=first, alpha=0.25, lw=0, label="quartiles")
     name = "batch loss (median)" if drawn.repeated else "batch loss"
-    ax.plot(rates, losses, ".", color="C0", alpha=0.4, ms=5, label=name)
+    ax.plot(rates, losses, ".", color=first, alpha=0.5, ms=4, label=name)
     if drawn.probe_losses is not None:
-        ax.plot(rates, drawn.probe_losses, ".", color="C1", ms=5, label="probe loss")
+        color = style.color(ax, 1)
+        ax.plot(rates, drawn.probe_losses, "x", color=color, ms=3.5, label="probe loss")
     if drawn.validation_losses is not None:
         known = np.isfinite(drawn.validation_losses)
         ax.plot(
-            rates[known], drawn.validation_losses[known], "--", color="C2", label="validation loss"
+            rates[known],
+            drawn.validation_losses[known],
+            "--",
+            color=style.color(ax, 2),
+            label="validation loss",
         )
-    ax.plot(drawn.learning_rates, drawn.smoothed, color="C0", lw=2, label="smoothed")
+    ax.plot(drawn.learning_rates, drawn.smoothed, color=first, lw=2, label="smoothed")
 
 
-def _draw_marks(ax: Axes, drawn: RangeTestPicture) -> None:
+def _draw_marks(ax: Axes, drawn: RangeTestPicture) -> float:
     """Name each suggestion on a row of its own above the curve, with a stem down to it.
 
-    The smallest learning rate has the top row, so that no label crosses the stem of another.
+    A label stands to the right of its stem, or to the left where it would run out of the Axes.
+    Rows are fixed in points, so that labels never overlap, however large the picture is.
+
+    Returns:
+        The share of the height that the rows take.
     """
-    low, high = drawn.limits
-    span = (high - low) or abs(high) or 1.0
-    row = _ROW_POINTS / (ax.bbox.height * 72.0 / ax.figure.dpi)
-    band = min(0.6, row * (len(drawn.marks) + 0.5))
-    first, last = drawn.learning_rates[[0, -1]]
-    room = (last / first) ** _LABEL_SHARE
-    ax.set_xlim(
-        first / 1.4, max([1.4 * last, *(room * mark.learning_rate for mark in drawn.marks)])
-    )
-    ax.set_ylim(low - 0.05 * span, low + 1.05 * span / (1.0 - band))
-    for index, mark in enumerate(drawn.marks):
+    size = style.font_points(ax)
+    row = _ROW_FONTS * size
+    leftwards = [_leaves_on_the_right(ax, mark, size) for mark in drawn.marks]
+    # On the right, a label crosses no stem if smaller rates are above; on the left, if larger are.
+    order = sorted(range(len(leftwards)), key=lambda i: (leftwards[i], -i if leftwards[i] else i))
+    for place, index in enumerate(order):
+        mark, left = drawn.marks[index], leftwards[index]
         chosen = mark.rule == "consensus"
-        color = "C3" if chosen else "0.35"
-        ax.plot(mark.learning_rate, mark.loss, "o", color=color, ms=7 if chosen else 4.5, zorder=4)
+        color = style.accent(ax) if chosen else style.muted(ax)
+        ax.plot(mark.learning_rate, mark.loss, "o", color=color, ms=6 if chosen else 4, zorder=4)
+        down = ScaledTranslation(0.0, -row * (place + 0.75) / 72.0, ax.figure.dpi_scale_trans)
         ax.annotate(
-            f" {mark.rule} {mark.learning_rate:.1e}",
+            _label(mark),
             xy=(mark.learning_rate, mark.loss),
-            xytext=(mark.learning_rate, 1.0 - row * (index + 0.75)),
-            textcoords=ax.get_xaxis_transform(),
+            xytext=(mark.learning_rate, 1.0),
+            textcoords=ax.get_xaxis_transform() + down,
+            ha="right" if left else "left",
             va="center",
             color=color,
             bbox={"facecolor": ax.get_facecolor(), "edgecolor": "none", "alpha": 0.7, "pad": 0},
-            fontsize=_FONT_POINTS,
-            fontweight="bold" if chosen else "normal",
-            arrowprops={"arrowstyle": "-", "color": color, "lw": 0.8, "relpos": (0, 0.5)},
+            fontsize=size,
+            fontweight=_weight(mark),
+            arrowprops={
+                "arrowstyle": "-",
+                "color": color,
+                "lw": 0.8,
+                "relpos": (1 if left else 0, 0.5),
+            },
         )
+    rows = len(order) or bool(drawn.note)
+    return min(_MOST_SHARE, row * (rows + 0.5) * ax.figure.dpi / 72.0 / ax.bbox.height)
+
+
+def _label(mark: Mark) -> str:
+    return f" {mark.rule} {mark.learning_rate:.1e} "
+
+
+def _weight(mark: Mark) -> str:
+    return "bold" if mark.rule == "consensus" else "normal"
+
+
+def _leaves_on_the_right(ax: Axes, mark: Mark, size: float) -> bool:
+    """Return whether a label to the right of its stem would leave the Axes, but not to the left."""
+    text = ax.text(mark.learning_rate, 0.5, _label(mark), fontsize=size, fontweight=_weight(mark))
+    box = text.get_window_extent()
+    text.remove()
+    return bool(box.x1 > ax.bbox.x1 and box.x0 - box.width >= ax.bbox.x0)
+
+
+def _make_room(ax: Axes, drawn: RangeTestPicture, labels: float) -> None:
+    """Set the limits so that labels stand above what is drawn and the legend below or beside it."""
+    low, high = drawn.limits
+    span = (high - low) or abs(high) or 1.0
+    low, high = low - 0.05 * span, high + 0.05 * span
+    box = style.legend(ax, "lower left", *ax.get_legend_handles_labels())
+    legend = (box.y1 - ax.bbox.y0) / ax.bbox.height + 0.01
+    beside = _lowest(ax, float(ax.transData.inverted().transform((box.x1, box.y1))[0]))
+    share = 1.0 - labels - legend
+    if share > 0.1:  # what is above the legend must not come below its upper edge
+        low = min(low, (beside * (1.0 - labels) - legend * high) / share)
+    ax.set_ylim(low, low + (high - low) / (1.0 - labels))
+
+
+def _lowest(ax: Axes, right: float) -> float:
+    """Return the lowest value that is drawn up to a learning rate."""
+    points = np.concatenate([line.get_xydata() for line in ax.lines])
+    values = points[(points[:, 0] <= right) & np.isfinite(points[:, 1])][:, 1]
+    return float(values.min()) if len(values) else np.inf

@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from keras_lr.errors import check_integer, complaint, float_or_inf
+from keras_lr.plot import style
 from keras_lr.plot.given import check_axes
 from keras_lr.schedules import FromCallable, Schedule
 from keras_lr.schedules.steps import LAST_STEP
@@ -109,15 +110,23 @@ def plot_schedule(
         unit = float_or_inf(steps_per_epoch)
     if ax is None:
         ax = plt.figure(layout="constrained").add_subplot()
-    for line in lines:
+    for number, line in enumerate(lines):
         places = line.steps / unit  # a value holds until the next update
-        (drawn,) = ax.plot(places, line.values, label=line.label, drawstyle="steps-post")
+        color, dashes = style.color(ax, number), style.LINES[number % len(style.LINES)]
+        ax.plot(
+            places,
+            line.values,
+            label=line.label,
+            color=color,
+            linestyle=dashes,
+            drawstyle="steps-post",
+        )
         for end in line.cycle_ends:
-            ax.axvline(end / unit, color=drawn.get_color(), linestyle=":", linewidth=1, alpha=0.6)
-    ax.set_xlabel("step" if steps_per_epoch is None else "epoch")
-    ax.set_ylabel("learning rate")
+            ax.axvline(end / unit, color=color, linestyle=":", linewidth=1, alpha=0.6)
+    ax.set_xlabel("step (updates)" if steps_per_epoch is None else "epoch")
+    ax.set_ylabel("learning rate (per update)")
     ax.grid(alpha=0.2)
-    ax.legend(fontsize="small", frameon=False, loc="lower left", bbox_to_anchor=(0.0, 1.0))
+    style.legend_above(ax, *ax.get_legend_handles_labels())
     return ax
 
 

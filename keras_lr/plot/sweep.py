@@ -8,11 +8,12 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm
 
+from keras_lr.plot import style
 from keras_lr.plot.given import picture_of, several_axes
 from keras_lr.search.sweep.picture import SweepPicture
 
 _NAMES = {"loss": "training (last quarter)", "val_loss": "validation"}
-_COLORS = {"loss": "C0", "val_loss": "C1"}
+_CURVES = {"loss": (0, "o-"), "val_loss": (1, "s--")}
 
 
 def plot_sweep(result: Any, axes: tuple[Axes, Axes] | None = None) -> tuple[Axes, Axes]:
@@ -53,11 +54,14 @@ def plot_sweep(result: Any, axes: tuple[Axes, Axes] | None = None) -> tuple[Axes
         fix = "Pass two, or None for a new figure"
         first, second = several_axes("plot_sweep", axes, 2, "axes must be two", fix)
         axes = first, second
-    _draw_u_curve(axes[0], drawn)
-    _draw_fan(axes[1], drawn)
     for ax in axes:
         ax.set_ylim(*drawn.limits)
-        ax.set_ylabel("Loss (mean per sample)")
+        if ax is axes[0] or ax.bbox.y0 != axes[0].bbox.y0:  # beside each other, they share it
+            ax.set_ylabel("Loss (mean per sample)")
+    _draw_u_curve(axes[0], drawn)
+    _draw_fan(axes[1], drawn)
+    style.legend_above(axes[0], *axes[0].get_legend_handles_labels())
+    axes[1].set_ylim(axes[0].get_ylim())
     return axes
 
 
@@ -65,18 +69,20 @@ def _draw_u_curve(ax: Axes, drawn: SweepPicture) -> None:
     rates = drawn.learning_rates
     ax.set_xscale("log")
     for name, values in drawn.final.items():
-        ax.plot(rates, values, "o-", color=_COLORS[name], ms=4, label=_NAMES[name])
+        number, look = _CURVES[name]
+        ax.plot(rates, values, look, color=style.color(ax, number), ms=4, label=_NAMES[name])
     if drawn.quartiles is not None:
         lower, upper = drawn.quartiles
-        ax.fill_between(rates, lower, upper, color="C0", alpha=0.2, lw=0, label="quartiles")
+        ax.fill_between(
+            rates, lower, upper, color=style.color(ax, 0), alpha=0.25, lw=0, label="quartiles"
+        )
     if drawn.beyond.any():
-        top = np.full(int(drawn.beyond.sum()), 0.98)
-        place = ax.get_xaxis_transform()
-        ax.plot(rates[drawn.beyond], top, "x", color="0.4", label="diverged", transform=place)
+        top = np.full(int(drawn.beyond.sum()), drawn.limits[1])
+        gray = style.muted(ax)
+        ax.plot(rates[drawn.beyond], top, "x", color=gray, label="diverged", clip_on=False)
     label = f"best {drawn.best_lr:.1e}"
-    ax.axvline(drawn.best_lr, color="C3", lw=1, ls="--", label=label)
-    ax.set_xlabel("Learning rate (per update, log scale)")
-    ax.legend(fontsize=8.5, ncols=2, frameon=False, loc="lower left", bbox_to_anchor=(0.0, 1.0))
+    ax.axvline(drawn.best_lr, color=style.accent(ax), lw=1, ls="-.", label=label)
+    ax.set_xlabel("Learning rate (per update)")
 
 
 def _draw_fan(ax: Axes, drawn: SweepPicture) -> None:
@@ -86,7 +92,7 @@ def _draw_fan(ax: Axes, drawn: SweepPicture) -> None:
     steps = np.arange(drawn.fan.shape[1])
     for rate, losses in zip(rates, drawn.fan, strict=True):
         best = rate == drawn.best_lr
-        color = "C3" if best else colors.to_rgba(rate)
+        color = style.accent(ax) if best else colors.to_rgba(rate)
         ax.plot(steps, losses, color=color, lw=2.2 if best else 1.0, zorder=3 if best else 2)
     ax.set_xlabel("Step (updates)")
     ax.figure.colorbar(colors, ax=ax, label="Learning rate (per update)")

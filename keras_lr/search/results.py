@@ -68,6 +68,20 @@ class Result:
         frame.index = pandas.Index(values, name=name)
         return frame
 
+    def _repr_html_(self) -> str:
+        """A small table and the picture, which notebooks show."""
+        from keras_lr.plot.html import page
+
+        return page(self, self._told())
+
+    def _told(self) -> Mapping[str, Any]:
+        """Return the names and values that sum up the result: its numbers and words."""
+        return {
+            name.replace("_", " "): value
+            for name, value in _values(self).items()
+            if isinstance(value, str | float | int | np.number)
+        }
+
     def _table(self) -> tuple[tuple[str, Sequence[Any]], Mapping[str, Any]]:
         """Return the name and the values of the table's index, and its columns."""
         raise NotImplementedError

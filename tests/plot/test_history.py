@@ -193,3 +193,48 @@ def test_values_of_a_list_of_epochs_are_spread_evenly():
     assert len(places) == 4
     assert places[-1] == 10
     assert set(np.diff(places)) <= {2, 3}
+
+
+def rate_axis(*rates):
+    """Return the axis of the learning rate of a run with these rates."""
+    return plot_history(run(len(rates), loss=[1.0] * len(rates), learning_rate=list(rates)))[-1]
+
+
+@pytest.mark.parametrize("end", [0.0, 1e-15, 1e-9])
+def test_the_rate_has_the_decades_that_matter_and_zero(end):
+    ax = rate_axis(0.1, 0.01, 0.001, end)
+    ax.figure.canvas.draw()
+    place = ax.yaxis.get_transform().transform
+    tenth, hundredth, zero = place([0.1, 0.01, 0.0])
+    assert tenth - hundredth == pytest.approx(place(0.01) - place(0.001))  # decades are equal
+    assert place(end) == pytest.approx(zero, abs=1e-3)
+    assert ax.get_ylim()[0] == 0.0
+    assert 0.0 in ax.get_yticks()
+
+
+@pytest.mark.parametrize(
+    ("rates", "scale"),
+    [
+        ((0.1, 0.01), "log"),
+        ((0.1, 0.09), "linear"),
+        ((0.1, 0.1, 0.0), "linear"),
+        ((0.0,), "linear"),
+    ],
+)
+def test_the_scale_of_the_rate(rates, scale):
+    assert rate_axis(*rates).get_yscale() == scale
+
+
+def test_a_legend_stands_once():
+    axes = plot_history(FULL, callbacks=PLATEAU)
+    named = [text.get_text() for ax in axes if ax.get_legend() for text in ax.get_legend().texts]
+    assert sorted(named) == ["rescue", "stop", "training", "validation"]
+
+
+@pytest.mark.parametrize("epochs", [1, 500])
+def test_one_epoch_and_many_without_validation(epochs):
+    losses = np.linspace(1.0, 0.5, epochs).tolist()
+    ax, rate = plot_history(run(epochs, loss=losses, learning_rate=[0.1] * epochs))
+    ax.figure.canvas.draw()
+    assert all(tick == int(tick) for tick in rate.get_xticks())
+    assert (ax.lines[0].get_marker() in ("None", None)) == (epochs == 500)

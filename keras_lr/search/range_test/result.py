@@ -215,6 +215,11 @@ class RangeTestResult(Result):
 
         return plot_range_test(self, ax=ax, **options)
 
+    def _told(self) -> dict[str, Any]:
+        steps = f"{len(self.learning_rates)}, {self.stop_reason}"
+        found = {f"suggestion, {rule}": rate for rule, rate in self.suggestions().items()}
+        return {"steps": steps, **(found or {"suggestion": "none: see refusals()"})}
+
     picture_type: ClassVar[type] = RangeTestPicture
 
     def picture(self, rules: Sequence[str] | None = None) -> RangeTestPicture:

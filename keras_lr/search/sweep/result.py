@@ -96,6 +96,10 @@ class SweepResult(Result):
 
         return plot_sweep(self, axes)
 
+    def _told(self) -> dict[str, Any]:
+        lost = f"{int(self.diverged.sum())} of {len(self.diverged)}"
+        return {"best learning rate": self.best_lr, "diverged": lost, "steps": self.cost_steps}
+
     picture_type: ClassVar[type] = SweepPicture
 
     def picture(self) -> SweepPicture:

@@ -1,0 +1,112 @@
+"""Colours, lines and legends that the pictures share, for any width, background and printer."""
+
+import textwrap
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb, to_rgba
+from matplotlib.transforms import Bbox
+
+# Okabe and Ito's colours, told apart by colour-blind readers too: blue, orange, green, purple, and
+# red for what was chosen; lighter ones for dark backgrounds.
+_ON_LIGHT = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00")
+_ON_DARK = ("#56B4E9", "#E69F00", "#2FC99A", "#CC79A7", "#FF7F3F")
+LINES = ("-", "--", "-.", ":")  # told apart in grey
+_NARROW_INCHES = 4.0
+_FONT_POINTS = (7.0, 8.5)  # of legends and labels in narrow axes and others
+_PASSES = 2  # the layout moves once more when limits have changed
+_LETTER = 0.56  # the width of a letter, in sizes of its font
+_HANDLE = 7  # letters that a line and the room around it take
+Corner = Literal["upper left", "lower left"]
+_COMPACT: dict[str, Any] = {
+    "edgecolor": "none",
+    "framealpha": 0.8,
+    "borderpad": 0.2,
+    "borderaxespad": 0.3,
+    "handlelength": 1.6,
+    "labelspacing": 0.25,
+    "columnspacing": 1.2,
+}
+
+
+def is_dark(ax: Axes) -> bool:
+    """Return whether light colours stand out on the Axes."""
+    face = ax.get_facecolor()
+    seen = face if to_rgba(face)[3] > 0 else ax.figure.get_facecolor()
+    return float(np.dot(to_rgb(seen), (0.299, 0.587, 0.114))) < 0.5
+
+
+def color(ax: Axes, number: int) -> str:
+    """Return a colour of a curve, counted from 0."""
+    colors = (_ON_DARK if is_dark(ax) else _ON_LIGHT)[:-1]
+    return colors[number % len(colors)]
+
+
+def accent(ax: Axes) -> str:
+    """Return the colour of what was chosen."""
+    return (_ON_DARK if is_dark(ax) else _ON_LIGHT)[-1]
+
+
+def muted(ax: Axes) -> str:
+    """Return the colour of what was not chosen, readable on the Axes."""
+    return "0.75" if is_dark(ax) else "0.3"
+
+
+def width_inches(ax: Axes) -> float:
+    """Return the width of the Axes."""
+    return float(ax.bbox.width / ax.figure.dpi)
+
+
+def font_points(ax: Axes) -> float:
+    """Return the size of small print that suits the width of the Axes."""
+    return _FONT_POINTS[width_inches(ax) >= _NARROW_INCHES]
+
+
+def settle(ax: Axes) -> None:
+    """Let the layout take place, so that sizes are those of the picture."""
+    ax.figure.canvas.figure.draw_without_rendering()
+
+
+def legend(ax: Axes, corner: Corner, handles: Sequence[Any], labels: Sequence[str]) -> Bbox:
+    """Put a legend into a corner, with as many columns as fit: at the top, or one below another.
+
+    Args:
+        ax: The Axes, settled.
+        corner: `"upper left"`, for a band above what is drawn, or `"lower left"`.
+        handles: What is drawn.
+        labels: Its names, wrapped where they are longer than the Axes are wide.
+
+    Returns:
+        What it covers, in pixels.
+    """
+    size = font_points(ax)
+    characters = max(8, int(width_inches(ax) * 72.0 / (_LETTER * size)) - _HANDLE)
+    wrapped = [textwrap.fill(label, characters) for label in labels]
+    box = Bbox.null()
+    for columns in range(min(len(handles), 4) if corner == "upper left" else 1, 0, -1):
+        made = ax.legend(handles, wrapped, ncols=columns, loc=corner, fontsize=size, **_COMPACT)
+        made.set_in_layout(False)
+        box = made.get_window_extent()
+        if box.width <= 0.97 * ax.bbox.width:
+            break
+    return box
+
+
+def legend_above(ax: Axes, handles: Sequence[Any], labels: Sequence[str]) -> None:
+    """Put a legend into a band of its own above what is drawn."""
+    limits = ax.get_ylim()
+    for _ in range(_PASSES if handles else 0):
+        settle(ax)
+        box = legend(ax, "upper left", handles, labels)
+        ax.set_ylim(limits)
+        raise_top(ax, float((ax.bbox.y1 - box.y0) / ax.bbox.height))
+
+
+def raise_top(ax: Axes, share: float) -> None:
+    """Extend the view upwards, so that a share of the Axes' height is free above what is drawn."""
+    transform = ax.yaxis.get_transform()
+    low, high = transform.transform(ax.get_ylim())
+    top = low + (high - low) / (1.0 - min(share, 0.7))
+    ax.set_ylim(top=float(transform.inverted().transform(top)))
