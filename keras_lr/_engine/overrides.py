@@ -53,6 +53,7 @@ class Overlay:
         spares: Whether optimizers without momentum are left as they are, instead of refused.
         weight_decay: Whether to drive `weight_decay`.
         schedules: Leaf optimizers with a schedule, and what takes its place.
+        scaled: Whether a plateau or a cooldown scales the learning rates.
 
     Attributes:
         rate_writes: Tells whether something has assigned to a learning rate that is driven.
@@ -75,6 +76,7 @@ class Overlay:
         spares: bool = False,
         weight_decay: bool = False,
         schedules: Sequence[tuple[Any, Any]] = (),
+        scaled: bool = True,
     ) -> None:
         self._model, self._owner = model, owner
         leaves = leaf_optimizers(model.optimizer) if leaves is None else leaves
@@ -89,9 +91,9 @@ class Overlay:
         self.weight_decay: Knob | None = None
         if learning_rate == "together":
             shares = proportions(self._own_rates)
-            self.learning_rates = [Knob(self._rates, shares, scaled=True)]
+            self.learning_rates = [Knob(self._rates, shares, scaled=scaled)]
         elif learning_rate == "each":
-            self.learning_rates = [Knob([rate], [1.0], scaled=True) for rate in self._rates]
+            self.learning_rates = [Knob([rate], [1.0], scaled=scaled) for rate in self._rates]
         if momentum:
             driven = list(filter(has_momentum, leaves)) if spares else leaves
             names = [momentum_name(leaf, owner) for leaf in driven]

@@ -5,10 +5,12 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from keras_lr._engine.hooks import tidy_up
+from keras_lr._engine.named_optimizers import Wanted, check_wanted
 from keras_lr._engine.restoring import RestoringCallback
 from keras_lr.callbacks.cooldown.descent import OWNER, SHAPES, Shape, seconds_of
-from keras_lr.callbacks.cooldown.run import CooldownRun, Wishes
+from keras_lr.callbacks.cooldown.run import CooldownRun
 from keras_lr.callbacks.cooldown.saved import check_state
+from keras_lr.callbacks.cooldown.wishes import Wishes
 from keras_lr.callbacks.saved.epoch_files import EpochFiles
 from keras_lr.callbacks.saved.judge import MODES, Judge
 from keras_lr.errors import (
@@ -46,7 +48,9 @@ class Cooldown(RestoringCallback):
     cooldown, it stops at once as without the callback.
 
     A fit that goes on past `at_step` or `at_epoch` goes on in the cooldown; where that began on
-    demand, `backup_dir` or `get_state` remembers. A fit from epoch 0 on begins afresh.
+    demand, the same callback, `backup_dir` or `get_state` remembers. So a loop of fits over single
+    epochs comes down in all of them together; it should end once `model.stop_training` is True. A
+    fit from epoch 0 on begins afresh.
 
     Args:
         steps: Length of the cooldown in updates.
@@ -63,6 +67,8 @@ class Cooldown(RestoringCallback):
             epochs. If steps become slower meanwhile it is shortened; with a schedule in the
             optimizer, cut off.
         on_interrupt: Whether Ctrl-C begins it.
+        optimizers: Whose learning rates come down, as for `LRScheduler`. Default: those that
+            another callback drives, and those of all that the model is compiled with.
         backup_dir: Save its state here each epoch, so that an interrupted run resumes exactly. Use
             the same directory for `keras.callbacks.BackupAndRestore`, listed after this one.
 
@@ -107,6 +113,7 @@ class Cooldown(RestoringCallback):
         min_delta: float = 0.0,
         within: str | float | None = None,
         on_interrupt: bool = True,
+        optimizers: Wanted = None,
         backup_dir: str | os.PathLike[str] | None = None,
     ) -> None:
         super().__init__()
@@ -144,6 +151,7 @@ class Cooldown(RestoringCallback):
             min_delta=min_delta,
             within=None if within is None else seconds_of(within),
             on_interrupt=bool(on_interrupt),
+            optimizers=check_wanted(OWNER, optimizers),
         )
         self._files: EpochFiles | None = None
         if backup_dir is not None:
@@ -151,6 +159,7 @@ class Cooldown(RestoringCallback):
             self._files = EpochFiles(OWNER, backup_dir, "cooldown")
         self._to_load: Mapping[str, Any] | None = None
         self._run: CooldownRun | None = None
+        self._former: CooldownRun | None = None
         self._asked = False
 
     @property
@@ -185,10 +194,7 @@ class Cooldown(RestoringCallback):
         return self._run.get_state()
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Make the next `fit` go on from a state.
-
-        Args:
-            state: What `get_state` returned, in this process or another one.
+        """Make the next `fit` go on from what `get_state` returned, in whatever process.
 
         Raises:
             TypeError: If it is not a dictionary.
@@ -205,6 +211,7 @@ class Cooldown(RestoringCallback):
         model = self.model
         tidy_up(model)
         given = self.params or {}  # a loop of one's own need not pass any
+        self._former = self._run
         self._run = CooldownRun(model, self._wishes, given.get("epochs"), given.get("steps"))
         if self._asked:
             self._run.asked, self._asked = "begin", False
@@ -216,10 +223,9 @@ class Cooldown(RestoringCallback):
             return
         self.model  # noqa: B018  brings the variables up to date on JAX
         try:
-            first = run.begin_epoch(epoch)
-            state = self._saved(epoch) if first else None
-            if state is not None:
-                run.set_state(state)
+            if run.begin_epoch(epoch):
+                self._go_on(run, epoch)
+                run.check_goes_on(epoch)
         except ValueError:
             self.restore()
             raise
@@ -261,6 +267,8 @@ class Cooldown(RestoringCallback):
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Give the optimizers their own rates back. Called by `fit`."""
+        if self._run is not None:
+            self._run.ended = not self._run.over
         self.restore()
         if self._files is not None:
             self._files.remove()
@@ -282,12 +290,17 @@ class Cooldown(RestoringCallback):
             self.model  # noqa: B018  brings the variables up to date on JAX
             run.prepare(begin)
 
-    def _saved(self, epoch: int) -> Mapping[str, Any] | None:
-        """Return what a former fit has left to go on from."""
+    def _go_on(self, run: CooldownRun, epoch: int) -> None:
+        """Go on from what a former fit has left, if this one is to."""
         state, self._to_load = self._to_load, None
-        if state is None and self._files is not None and epoch > 0:
+        former, self._former = self._former, None
+        if state is not None:
+            run.set_state(state)
+        elif former is not None and former.ended:
+            if run.asked is None:
+                run.go_on_from(former, epoch)
+        elif self._files is not None and epoch > 0:
             saved = self._files.load(epoch)
-            state = None if saved is None else saved[0]
-            if state is not None:
-                check_state(state)
-        return state
+            if saved is not None:
+                check_state(saved[0])
+                run.set_state(saved[0])

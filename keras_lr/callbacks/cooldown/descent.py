@@ -68,8 +68,12 @@ class Descent:
 
     def shorten(self, left: int) -> None:
         """Leave no more updates than these, at least one, for the same way down."""
-        if left < self.left:
-            self.begin, self.done, self.left = self.progress, 0, max(left, 1)
+        self.change(min(max(left, 1), self.left))
+
+    def change(self, left: int) -> None:
+        """Leave this many updates for the same way down."""
+        if left != self.left:
+            self.begin, self.done, self.left = self.progress, 0, left
 
     def to_dict(self) -> dict[str, float]:
         """Return plain numbers."""
@@ -87,11 +91,14 @@ class Pace:
     Args:
         limit: Seconds from now on.
         accumulation: Batches per update.
+
+    Attributes:
+        accumulation: As above; that of the present optimizer.
     """
 
     def __init__(self, limit: float, accumulation: int) -> None:
         self._deadline = monotonic() + limit
-        self._accumulation = accumulation
+        self.accumulation = accumulation
         self._last: tuple[int, float] | None = None
         self._time, self._batches = 0.0, 0
         self._recent: deque[float] = deque(maxlen=_RECENT)
@@ -129,6 +136,6 @@ class Pace:
         if left <= 0 or not self._batches:
             return 0 if left <= 0 else None
         batch = max(self._time / self._batches, median(self._recent), 1e-9)
-        update = batch * self._accumulation
+        update = batch * self.accumulation
         left -= epoch_ends * self._between
         return max(0, int(left / (update * _MARGIN)))

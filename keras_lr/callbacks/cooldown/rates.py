@@ -1,7 +1,7 @@
 """Learning rates on their way to zero: driven, held in a variable, or computed in the graph."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -12,13 +12,14 @@ from keras_lr._engine.overrides import Overlay
 from keras_lr._engine.state import TrainingState
 from keras_lr._engine.train_function import TrainFunction
 from keras_lr._keras.optimizers import (
-    accumulation_steps,
-    batches_seen,
+    accumulation_of,
+    batches_of,
     is_scheduled,
-    leaf_optimizers,
     rate_of,
 )
 from keras_lr._keras.variables import as_numpy
+from keras_lr.callbacks.cooldown.descent import Descent
+from keras_lr.callbacks.schedule.observed import rate_name
 
 
 class CooledSchedule(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
@@ -32,13 +33,21 @@ class CooledSchedule(keras.optimizers.schedules.LearningRateSchedule):  # type: 
         updates: How many updates it falls for.
         accumulation: Batches per update.
         root: Whether it falls as `1 - sqrt`.
+        passed: The progress at that step, 0 at the beginning of a cooldown and 1 at its end.
     """
 
     def __init__(
-        self, schedule: Any, begin: int, updates: int, accumulation: int, *, root: bool
+        self,
+        schedule: Any,
+        begin: int,
+        updates: int,
+        accumulation: int,
+        *,
+        root: bool,
+        passed: float = 0.0,
     ) -> None:
         self.schedule, self.begin, self.updates = schedule, begin, updates
-        self.accumulation, self.root = accumulation, root
+        self.accumulation, self.root, self.passed = accumulation, root, passed
         first = max(begin, 0) // (accumulation if self.counts_updates else 1)
         self.peak = float(as_numpy(ops.convert_to_tensor(self._own(first))))
 
@@ -53,17 +62,19 @@ class CooledSchedule(keras.optimizers.schedules.LearningRateSchedule):  # type: 
         batch = ops.convert_to_tensor(step) * (self.accumulation if by_update else 1)
         passed = ops.maximum(ops.cast(batch, "int32") - self.begin, 0) // self.accumulation
         progress = ops.clip(ops.cast(passed, "float32") / self.updates, 0.0, 1.0)
+        progress = self.passed + (1.0 - self.passed) * progress
         cooled = self.peak * (1.0 - (ops.sqrt(progress) if self.root else progress))
         return ops.where(batch < self.begin, ops.cast(self._own(step), "float32"), cooled)
 
     def value(self, updates: int) -> float:
         """Return the same in Python after so many updates of the fall."""
         progress = min(max(updates / self.updates, 0.0), 1.0)
+        progress = self.passed + (1.0 - self.passed) * progress
         return self.peak * (1.0 - (math.sqrt(progress) if self.root else progress))
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments."""
-        names = ("schedule", "begin", "updates", "accumulation", "root")
+        names = ("schedule", "begin", "updates", "accumulation", "root", "passed")
         return {name: getattr(self, name) for name in names}
 
     def _own(self, step: Any) -> Any:
@@ -105,7 +116,7 @@ class Cooling:
 
 
 class CooledRates:
-    """The learning rates of a model that no callback drives, on their way to zero.
+    """The learning rates of optimizers that no callback drives, on their way to zero.
 
     Variables are set at each update. A schedule in the optimizer gets another one around it, and
     the training step is compiled once more.
@@ -113,9 +124,9 @@ class CooledRates:
     Args:
         model: The model in `fit`, its variables up to date.
         owner: The public name of the callback.
+        optimizers: Leaf optimizers by their names in logs.
         ahead: In how many batches it begins.
-        done: How many updates of it have been made before.
-        updates: How many it has in all.
+        descent: How far it has come, and how far it is to go.
         root: Whether rates fall as `1 - sqrt`.
         bases: Learning rates of the variables at its beginning, for one that goes on.
     """
@@ -124,34 +135,36 @@ class CooledRates:
         self,
         model: Any,
         owner: str,
+        optimizers: Mapping[str, Any],
         *,
         ahead: int,
-        done: int,
-        updates: int,
+        descent: Descent,
         root: bool,
         bases: Sequence[float] = (),
     ) -> None:
-        accumulation = accumulation_steps(model)
-        begin = batches_seen(model) + ahead - done * accumulation
-        leaves = leaf_optimizers(model.optimizer)
-        self._cooled = [
-            CooledSchedule(rate_of(leaf), begin, updates, accumulation, root=root)
-            if is_scheduled(leaf)
-            else None
-            for leaf in leaves
-        ]
-        self._names = [f"learning_rate_{leaf.name}" for leaf in leaves]
-        if len(leaves) == 1:
-            self._names = ["learning_rate"]
+        leaves = list(optimizers.values())
+        accumulation = accumulation_of(leaves)
+        updates = descent.done + descent.left
+        self._cooled: list[CooledSchedule | None] = []
+        for leaf in leaves:
+            begin = batches_of(leaf) + ahead - descent.done * accumulation
+            arguments = (rate_of(leaf), begin, updates, accumulation)
+            self._cooled.append(
+                CooledSchedule(*arguments, root=root, passed=descent.begin)
+                if is_scheduled(leaf)
+                else None
+            )
+        self._names = list(map(rate_name, optimizers))
         held = [leaf for leaf in leaves if not is_scheduled(leaf)]
         self._held = [RateObservation(leaf) for leaf in held]
-        self._accumulation = accumulation
         self.bases = list(bases)
         pairs = zip(leaves, self._cooled, strict=True)
         self._overlay = Overlay(
             model,
             owner,
+            leaves=leaves,
             learning_rate="each" if held else None,
+            scaled=False,
             schedules=[(leaf, cooled) for leaf, cooled in pairs if cooled is not None],
         )
 

@@ -2,50 +2,26 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 from keras_lr._engine.hooks import attach, detach
 from keras_lr._engine.monitor import has_validation_data
-from keras_lr._keras.optimizers import accumulation_steps, batches_seen, known_leaves
-from keras_lr._keras.running_fit import FitSession
-from keras_lr.callbacks.cooldown.descent import OWNER, Descent, Pace, Shape
+from keras_lr._engine.named_optimizers import check_reachable
+from keras_lr._keras.optimizers import (
+    accumulation_of,
+    batches_of,
+)
+from keras_lr._keras.running_fit import FitSession, fit_argument
+from keras_lr._warnings import warn
+from keras_lr.callbacks.cooldown.descent import OWNER, Descent, Pace
 from keras_lr.callbacks.cooldown.interrupt import FirstInterrupt
 from keras_lr.callbacks.cooldown.rates import has_hook, put_first
-from keras_lr.callbacks.cooldown.steps import CooldownSteps
+from keras_lr.callbacks.cooldown.steps import CooldownSteps, cooled_optimizers
 from keras_lr.callbacks.cooldown.triggers import Stall
-from keras_lr.callbacks.saved.judge import Judge
+from keras_lr.callbacks.cooldown.wishes import Wishes
 from keras_lr.callbacks.schedule.fit import FitRun, Position
 from keras_lr.errors import complaint
-
-
-@dataclass(frozen=True)
-class Wishes:
-    """The arguments of `Cooldown`, checked.
-
-    Attributes:
-        steps: Length in updates, or None.
-        epochs: Length in epochs, or None.
-        shape: How the learning rate falls.
-        at_step: The update it begins with, or None.
-        at_epoch: The epoch it begins with, or None.
-        judge: What compares the monitored metric, or None.
-        patience: Epochs without improvement that begin it.
-        min_delta: Smallest change that counts as an improvement.
-        within: Seconds to end in, or None.
-        on_interrupt: Whether Ctrl-C begins it.
-    """
-
-    steps: int | None
-    epochs: float | None
-    shape: Shape
-    at_step: int | None
-    at_epoch: int | None
-    judge: Judge | None
-    patience: int
-    min_delta: float
-    within: float | None
-    on_interrupt: bool
 
 
 class CooldownRun:
@@ -65,6 +41,7 @@ class CooldownRun:
         reason: What began the cooldown, as `Cooldown.reason`.
         asked: What asks for it to begin.
         over: Whether the fit is over, or has been cut off.
+        ended: Whether it has come to its end.
     """
 
     def __init__(self, model: Any, wishes: Wishes, epochs: int | None, batches: int | None) -> None:
@@ -72,26 +49,27 @@ class CooldownRun:
         self.reason: str | None = None
         self.asked: str | None = None
         self.over = False
+        self.ended = False
         self._model, self._wishes = model, wishes
         self._run = FitRun(
             owner=OWNER,
-            epochs=epochs or 1,
+            epochs=epochs,
             batches=batches,
-            accumulation=accumulation_steps(model),
+            accumulation=1,  # not known before an optimizer is built
             learning_rates=(),
             optimizers=(),
+            first_epoch=fit_argument(model, "initial_epoch") or 0,
         )
-        self._planned = None if epochs is None else self._run.updates
-        self._updates = wishes.steps or self._run.updates_in("epochs", wishes.epochs or 1.0)
-        self._executed = model.steps_per_execution
+        if wishes.epochs is not None:
+            self._run.known_batches(epochs=wishes.epochs)
         self._has_validation = has_validation_data(model)
         within, judge = wishes.within, wishes.judge
-        self.pace = None if within is None else Pace(within, self._run.accumulation)
+        self.pace = None if within is None else Pace(within, 1)
         self._stall = None
         if judge is not None:
             self._stall = Stall(judge, wishes.patience, wishes.min_delta)
         self._session = FitSession(model)
-        self._seen_at_epoch = 0
+        self._epoch = self._seen_at_epoch = 0
         self._interrupt: FirstInterrupt | None = None
         if wishes.on_interrupt:
             self._interrupt = FirstInterrupt(self._is_wish)
@@ -115,15 +93,56 @@ class CooldownRun:
         if has_hook(model, OWNER):
             rule, fix = "one of them is enough in a fit", "Leave one of them out"
             raise ValueError(complaint(OWNER, rule, fix, callbacks="two Cooldowns"))
-        known_leaves(model, OWNER)
+        leaves = list(cooled_optimizers(model, self._wishes.optimizers).values())
+        self._run = replace(self._run, accumulation=accumulation_of(leaves))
+        if self.pace is not None:
+            self.pace.accumulation = self._run.accumulation
         position = Position(self._run)
-        self.steps = CooldownSteps(model, position, self._wishes.shape, self.pace, self.stop)
+        self.steps = CooldownSteps(model, position, self._wishes, self.pace, self.stop, self._refit)
         attach(model, self.steps)
         put_first(model, self.steps)
         self._go_to(position, epoch)
         if self._session.is_fit:
-            position.align(batches_seen(model))
+            check_reachable(model, leaves, OWNER)
+            position.align(self._batches_seen())
         return True
+
+    def go_on_from(self, former: "CooldownRun", epoch: int) -> None:
+        """Go on where a former fit ended, if this is the next epoch of the same model."""
+        follows = epoch > 0 and epoch == former._epoch + 1 and former._model is self._model
+        if not (follows and former.ended and former.steps is not None and self.steps is not None):
+            return
+        part = former._run.may_be_part
+        if former.steps.is_over and not part:
+            return  # what begins on demand may do so again
+        if part and former.pace is not None:
+            self.pace = self.steps.pace = former.pace
+        if former.steps.is_over:
+            self.steps.begin, self.steps.is_over = former.steps.begin, True
+            self.reason = former.reason
+        else:
+            self.set_state(former.get_state())
+
+    def check_goes_on(self, epoch: int) -> None:
+        """Raise, or warn, if the cooldown was over before this fit.
+
+        Raises:
+            ValueError: If that is one of a loop of fits over single epochs.
+        """
+        if self.steps is None:
+            return
+        begin = self.steps.begin
+        if begin is None or not self.steps.is_over:
+            moments = self._moments(self.steps.position)
+            begin = min(moments) if moments and begin is None else None
+            over = begin is not None and self.steps.position.update >= begin + self._updates
+            if begin is None or not over:
+                return
+        rule = f"the cooldown began at update {begin} and was over before this fit"
+        if self._run.may_be_part:
+            fix = "End the loop once model.stop_training is True; or leave the callback out"
+            raise ValueError(complaint(OWNER, rule, fix, initial_epoch=epoch))
+        warn(complaint(OWNER, rule, "Leave the callback out to train on", initial_epoch=epoch))
 
     def due(self) -> int | None:
         """Return the update to begin with, if that is in the coming execution."""
@@ -131,7 +150,7 @@ class CooldownRun:
             return None
         position = self.steps.position
         following = position.update + (0 if position.between_updates else 1)
-        execution = math.ceil(self._executed / self._run.accumulation)
+        execution = math.ceil(self._model.steps_per_execution / position.accumulation)
         if self._interrupt is not None and self._interrupt.asked:
             self.asked = self.asked or "interrupt"
         if self.asked is not None:
@@ -155,10 +174,7 @@ class CooldownRun:
         steps = self.steps
         if steps is None:
             return
-        updates, planned = self._updates, self._planned
-        if planned is not None:
-            updates = max(min(updates, planned - begin), 1)
-        descent = Descent(updates)
+        descent = Descent(self._cut(self._updates, begin))
         descent.advance(max(steps.position.update - begin, 0))
         if self.pace is not None:
             affordable = self.pace.affordable(steps.position.epoch_ends(descent.left))
@@ -176,7 +192,7 @@ class CooldownRun:
             ValueError: If it is not in the logs, or if the epoch has made no update.
         """
         if self.steps is not None:
-            self.steps.end_epoch(batches_seen(self._model) - self._seen_at_epoch, logs)
+            self.steps.end_epoch(self._batches_seen() - self._seen_at_epoch, logs)
         if self._stall is None or self.begun_at is not None:
             return
         if self._stall.end_epoch(self._model, logs, has_data=self._has_validation):
@@ -209,18 +225,52 @@ class CooldownRun:
 
     def _go_to(self, position: Position, epoch: int) -> None:
         """Go to an epoch's first step; in a loop of the user's own the optimizer tells it."""
-        self._seen_at_epoch = batches_seen(self._model)
+        self._epoch, self._seen_at_epoch = epoch, self._batches_seen()
         if self._session.is_fit:
             position.begin_epoch(epoch)
         else:
             position.begin_epoch_of_loop(epoch, self._seen_at_epoch)
+
+    @property
+    def _updates(self) -> int:
+        """The length that was asked for, in updates of the present optimizer."""
+        if self._wishes.steps is not None or self._wishes.epochs is None or self.steps is None:
+            return self._wishes.steps or 1
+        batches = self._wishes.epochs * self._run.known_batches(epochs=self._wishes.epochs)
+        return max(1, round(batches / self.steps.position.accumulation))
+
+    def _cut(self, updates: int, begin: int) -> int:
+        """Return how many updates there are, at least one, of those that a cooldown would have.
+
+        A fit of one epoch may be part of a loop of such fits, in which it goes on.
+        """
+        run, steps = self._run, self.steps
+        named = self.reason in ("step", "epoch")
+        part = run.may_be_part and (run.first_epoch > 0 or named)
+        if part or steps is None or run.batches is None or run.epochs is None:
+            return updates
+        return max(min(updates, steps.position.update_at(run.epochs * run.batches) - begin), 1)
+
+    def _refit(self, descent: Descent, before: int) -> None:
+        """Let a descent go on with the updates of an optimizer that has another accumulation."""
+        if self.steps is None or self.steps.begin is None:
+            return
+        position = self.steps.position
+        left = descent.left
+        if self._wishes.steps is None:
+            left = max(1, round(left * before / position.accumulation))
+        descent.change(self._cut(left, max(self.steps.begin, position.update)))
+
+    def _batches_seen(self) -> int:
+        optimizers = cooled_optimizers(self._model, self._wishes.optimizers)
+        return batches_of(next(iter(optimizers.values())))
 
     def _moments(self, position: Position) -> dict[int, str]:
         """Return the updates named beforehand, and by what."""
         moments = {}
         at_epoch, at_step = self._wishes.at_epoch, self._wishes.at_step
         if at_epoch is not None and self._run.batches is not None:
-            moments[self._run.updates_before(at_epoch)] = "epoch"
+            moments[position.update_at(at_epoch * self._run.batches)] = "epoch"
         elif at_epoch is not None and position.epoch >= at_epoch:
             moments[position.update] = "epoch"
         if at_step is not None:

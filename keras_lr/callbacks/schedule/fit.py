@@ -152,6 +152,10 @@ class Position:
         """Go to where the optimizer stands: in a loop of the user's own."""
         self.batch = batches_seen - self._origin
 
+    def update_at(self, batch: int) -> int:
+        """Return how many updates are done after so many batches, by the present optimizer."""
+        return (batch + self._lead) // self._accumulation
+
     def change_optimizer(self, accumulation: int, batches_seen: int) -> None:
         """Go on at the same update with another optimizer, which has seen so many batches."""
         updates, self._accumulation = self.update, accumulation
@@ -161,7 +165,7 @@ class Position:
     @property
     def update(self) -> int:
         """Updates done; the index of the next one."""
-        return (self.batch + self._lead) // self._accumulation
+        return self.update_at(self.batch)
 
     @property
     def accumulation(self) -> int:

@@ -260,9 +260,9 @@ class WeightAverage(RestoringCallback):
         if self._to_load is not None:
             state, self._to_load = self._to_load, None
             run.set_state(state)
+        elif self._former is not None and run.go_on_from(self._former, epoch):
+            return
         elif self._files is not None and epoch > 0:
             saved = self._files.load(epoch)
             if saved is not None:
                 run.set_state(unpacked(*saved))
-        elif self._former is not None:
-            run.go_on_from(self._former, epoch)

@@ -193,16 +193,24 @@ class AverageRun:
         held = self._present() if self._training is None else self._training
         return [held[id(each)] for each in self.averages.variables]
 
-    def go_on_from(self, former: "AverageRun", epoch: int) -> None:
-        """Go on where a former fit ended, if this is the epoch and nothing has changed since."""
+    def go_on_from(self, former: "AverageRun", epoch: int) -> bool:
+        """Go on where a former fit ended, if this is the epoch and nothing has changed since.
+
+        Returns:
+            Whether it does.
+        """
         left = former._left
         if epoch == 0 or epoch != former._epoch + 1 or former._model is not self._model or not left:
-            return
-        if all(_same(read_variable(each), left[id(each)]) for each in former.averages.variables):
+            return False
+        follows = all(
+            _same(read_variable(each), left[id(each)]) for each in former.averages.variables
+        )
+        if follows:
             self.averages.go_on_from(former.averages)
             self.averages.put_in(former._training or {})
             if self._steps is not None and former._steps is not None:
                 self._steps.set_state(former._steps.get_state())
+        return follows
 
     def get_state(self) -> dict[str, Any]:
         """Return everything but the training weights, as numbers and lists of arrays."""
