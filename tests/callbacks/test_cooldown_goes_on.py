@@ -219,8 +219,8 @@ def applied(model):
 @needs_several
 def test_a_choice_that_a_driver_does_not_leave_is_refused():
     model, given = two()
+    driver = LRScheduler(schedules.Constant(0.1))
     with pytest.raises(ValueError, match=r"Cooldown: optimizers cannot be chosen where"):
-        driver = LRScheduler(schedules.Constant(0.1))
         fit(model, given, driver, Cooldown(6, at_step=4, optimizers="head"))
     with pytest.raises(ValueError, match="Cooldown: optimizers must be one of"):
         fit(model, given, Cooldown(6, at_step=4, optimizers="tail"))

@@ -9,7 +9,7 @@ from keras_lr._engine.named_optimizers import Wanted, check_wanted
 from keras_lr._engine.restoring import RestoringCallback
 from keras_lr.callbacks.cooldown.descent import OWNER, SHAPES, Shape, seconds_of
 from keras_lr.callbacks.cooldown.run import CooldownRun
-from keras_lr.callbacks.cooldown.saved import check_state
+from keras_lr.callbacks.cooldown.saved import checked_state
 from keras_lr.callbacks.cooldown.wishes import Wishes
 from keras_lr.callbacks.saved.epoch_files import EpochFiles
 from keras_lr.callbacks.saved.judge import MODES, Judge
@@ -200,8 +200,7 @@ class Cooldown(RestoringCallback):
             TypeError: If it is not a dictionary.
             ValueError: If parts of what `get_state` returns are missing or damaged.
         """
-        check_state(state)
-        self._to_load = state
+        self._to_load = checked_state(state)
 
     # --- what fit calls -------------------------------------------------------------------------
 
@@ -300,7 +299,6 @@ class Cooldown(RestoringCallback):
             if run.asked is None:
                 run.go_on_from(former, epoch)
         elif self._files is not None and epoch > 0:
-            saved = self._files.load(epoch)
+            saved = self._files.load(epoch, lambda plain, _: checked_state(plain))
             if saved is not None:
-                check_state(saved[0])
-                run.set_state(saved[0])
+                run.set_state(saved)

@@ -15,14 +15,15 @@ from keras_lr.callbacks.saved.parts import (
 )
 
 
-def check_state(state: Any) -> None:
-    """Raise unless a state is one that `Cooldown.get_state` returns.
+def checked_state(state: Any) -> Mapping[str, Any]:
+    """Return a state, if it is one that `Cooldown.get_state` returns.
 
     Raises:
         TypeError: If it is not a dictionary.
         ValueError: If a part is missing or damaged.
     """
     check_parts(OWNER, state, _PARTS)
+    return dict(state)
 
 
 def _is_text(value: Any) -> bool:

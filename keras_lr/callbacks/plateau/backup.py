@@ -1,11 +1,9 @@
 """A plateau's memory on disk, beside the backup that Keras makes of the weights."""
 
-import contextlib
 import json
 import os
 import re
-import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,23 +11,18 @@ from keras_lr._engine.checkpoint import Rollback
 from keras_lr._warnings import warn
 from keras_lr.callbacks.plateau.saved_state import check_state
 from keras_lr.callbacks.plateau.state import OWNER
-from keras_lr.errors import complaint
-
-KEPT_EPOCHS = 2
-"""A run may be killed between Keras' backup and this one, so one epoch more than the last."""
-
-# What reading a file raises that is damaged, cut short, of another kind, or not there.
-_UNREADABLE = (
-    *(AttributeError, EOFError, LookupError, OSError, TypeError, ValueError),
-    zipfile.BadZipFile,
+from keras_lr.callbacks.saved.backups import (
+    KEPT_EPOCHS,
+    UNREADABLE,
+    replacing,
+    warn_of_damage,
+    writing,
 )
+from keras_lr.errors import complaint
 
 
 class PlateauBackup:
     """The states that the last epochs began with, by epoch.
-
-    A run is not ended by its backup: what cannot be written or read is warned of, and training
-    goes on without it.
 
     Args:
         directory: The `backup_dir` of `keras.callbacks.BackupAndRestore`, or any other one.
@@ -52,13 +45,8 @@ class PlateauBackup:
             state: Plain values.
             weights: What to go back to, by name; written only when it is other than before.
         """
-        try:
+        with writing(OWNER, self._directory):
             self._save(epoch, state, weights)
-        except OSError as error:
-            rule = "the state could not be saved; a run that is killed now resumes without it"
-            fix = "Make room, or pass a backup_dir that can be written to"
-            received = {"backup_dir": str(self._directory), "error": error.strerror or str(error)}
-            warn(complaint(OWNER, rule, fix, **received))
 
     def load(
         self, epoch: int, *, expected: bool = True
@@ -74,10 +62,8 @@ class PlateauBackup:
         """
         try:
             entries = self._read()
-        except _UNREADABLE as error:
-            rule = "the saved state is damaged; the plateau begins anew, at the present rate"
-            fix = "Put back an undamaged copy, or go on"
-            warn(complaint(OWNER, rule, fix, file=self._path.name, error=str(error)))
+        except UNREADABLE as error:
+            warn_of_damage(OWNER, self._path.name, error)
             return None
         past = [saved for saved in sorted(entries) if saved <= epoch]
         if not past:
@@ -96,7 +82,7 @@ class PlateauBackup:
         for label, file in entry["weights"].items():
             try:
                 self._files[label] = Rollback.load(self._directory / file), file
-            except _UNREADABLE as error:
+            except UNREADABLE as error:
                 rule = f"the saved {label} weights cannot be read; they are sought anew"
                 fix = "Put back an undamaged copy, or go on"
                 warn(complaint(OWNER, rule, fix, file=file, error=str(error)))
@@ -110,16 +96,15 @@ class PlateauBackup:
             self._directory.rmdir()
 
     def _save(self, epoch: int, state: dict[str, Any], weights: Mapping[str, Rollback]) -> None:
-        self._directory.mkdir(parents=True, exist_ok=True)
         files = {label: self._write(epoch, label, one) for label, one in weights.items()}
         try:
             entries = self._read()
-        except _UNREADABLE:  # which `load` has warned of
+        except UNREADABLE:  # which `load` has warned of
             entries = {}
         entries[epoch] = {"state": state, "weights": files}
         past = [saved for saved in sorted(entries) if saved <= epoch]
         kept = {saved: entries[saved] for saved in past[-KEPT_EPOCHS:]}
-        with _replacing(self._path) as draft:
+        with replacing(self._path) as draft:
             draft.write_text(json.dumps(kept))
         used = {file for entry in kept.values() for file in entry["weights"].values()}
         for path in self._weights():
@@ -130,7 +115,7 @@ class PlateauBackup:
         """Write weights once, under a name of their own, and return the name."""
         if label not in self._files or self._files[label][0] is not weights:
             file = f"{self._stem}-{label}-{epoch}.npz"
-            with _replacing(self._directory / file) as draft:
+            with replacing(self._directory / file) as draft:
                 weights.save(draft)
             self._files[label] = weights, file
         return self._files[label][1]
@@ -153,19 +138,3 @@ class PlateauBackup:
             if not all(isinstance(file, str) for file in entry["weights"].values()):
                 raise TypeError("weights must be names of files")
         return {int(epoch): entry for epoch, entry in entries.items()}
-
-
-@contextlib.contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    """Hand out a draft that takes a file's place once it is whole, and is gone if it is not.
-
-    A kill leaves the old file or the new one, never half of it.
-    """
-    draft = path.with_name(f"{path.name}.draft")
-    try:
-        yield draft
-        with draft.open("rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)

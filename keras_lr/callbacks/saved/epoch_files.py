@@ -2,17 +2,24 @@
 
 import json
 import os
-import zipfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from keras_lr._warnings import warn
+from keras_lr.callbacks.saved.backups import (
+    KEPT_EPOCHS,
+    UNREADABLE,
+    replacing,
+    warn_of_damage,
+    writing,
+)
 from keras_lr.errors import complaint
 
-KEPT_EPOCHS = 2
-"""A run may be killed between Keras' backup and this one, so one epoch more than the last."""
+Arrays = dict[str, np.ndarray]
+State = TypeVar("State")
 
 
 class EpochFiles:
@@ -34,32 +41,30 @@ class EpochFiles:
         self._owner, self._directory, self._stem = owner, Path(directory), stem
 
     def save(self, epoch: int, plain: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
-        """Write the state that an epoch will begin with, whole or not at all.
+        """Write the state that an epoch will begin with; warn if the disk does not take it.
 
         Args:
             epoch: The coming epoch, counted from 0.
             plain: What JSON can hold.
             arrays: Arrays by names.
         """
-        self._directory.mkdir(parents=True, exist_ok=True)
-        path = self._path(epoch)
-        draft = path.with_suffix(".draft")
-        try:
-            with draft.open("wb") as file:
-                np.savez(file, plain=np.array(json.dumps(plain)), **arrays)  # type: ignore[arg-type]
-            os.replace(draft, path)
-        finally:
-            draft.unlink(missing_ok=True)  # there only if the disk is full
-        epochs = self._epochs()
-        for other in epochs:
-            if other > epoch or other <= epoch - KEPT_EPOCHS:
-                self._path(other).unlink(missing_ok=True)
+        with writing(self._owner, self._directory):
+            text = np.array(json.dumps(plain))
+            with replacing(self._path(epoch)) as draft, draft.open("wb") as file:
+                np.savez(file, plain=text, **arrays)  # type: ignore[arg-type]
+            for other in self._epochs():
+                if other > epoch or other <= epoch - KEPT_EPOCHS:
+                    self._path(other).unlink(missing_ok=True)
 
-    def load(self, epoch: int) -> tuple[dict[str, Any], dict[str, np.ndarray]] | None:
-        """Return what an epoch is to begin with; None, with a warning, if it was not saved.
+    def load(self, epoch: int, make: Callable[[Any, Arrays], State]) -> State | None:
+        """Return what an epoch is to begin with.
 
-        Raises:
-            ValueError: If the file is damaged.
+        Args:
+            epoch: The epoch.
+            make: Makes the state of what was saved, or raises if that is damaged.
+
+        Returns:
+            The state; None, with a warning, if it was not saved or is damaged.
         """
         path = self._path(epoch)
         if not path.exists():
@@ -69,14 +74,12 @@ class EpochFiles:
             warn(message)
             return None
         try:
-            with np.load(path, allow_pickle=False) as held:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as held:
                 arrays = {name: held[name] for name in held.files}
-            plain = json.loads(str(arrays.pop("plain")))
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            rule, fix = "the saved state is damaged", "Delete the file to begin afresh"
-            received = {"file": path.name}
-            raise ValueError(complaint(self._owner, rule, fix, **received)) from error
-        return plain, arrays
+            return make(json.loads(str(arrays.pop("plain"))), arrays)
+        except UNREADABLE as error:
+            warn_of_damage(self._owner, path.name, error)
+            return None
 
     def remove(self) -> None:
         """Delete what was written."""

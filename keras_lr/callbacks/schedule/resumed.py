@@ -15,6 +15,7 @@ from keras_lr._keras.in_graph import depends_on_position
 from keras_lr._keras.optimizers import batches_seen, leaf_optimizers
 from keras_lr._keras.peers import backup_directory
 from keras_lr._warnings import warn
+from keras_lr.callbacks.saved.backups import replacing
 from keras_lr.callbacks.schedule.fit import FitRun
 from keras_lr.errors import complaint
 
@@ -67,7 +68,8 @@ class Plans:
             return
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps({name: getattr(run, name) for name in FACTS}))
+            with replacing(path) as draft:
+                draft.write_text(json.dumps({name: getattr(run, name) for name in FACTS}))
         except OSError as error:
             rule = "the length of the plan could not be saved beside the backup"
             fix = "Resume with the same epochs"

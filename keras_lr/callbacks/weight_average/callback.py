@@ -263,6 +263,6 @@ class WeightAverage(RestoringCallback):
         elif self._former is not None and run.go_on_from(self._former, epoch):
             return
         elif self._files is not None and epoch > 0:
-            saved = self._files.load(epoch)
+            saved = self._files.load(epoch, unpacked)
             if saved is not None:
-                run.set_state(unpacked(*saved))
+                run.set_state(saved)

@@ -77,12 +77,17 @@ def packed(state: Mapping[str, Any]) -> tuple[dict[str, Any], Arrays]:
 
 
 def unpacked(plain: Mapping[str, Any], arrays: Arrays) -> dict[str, Any]:
-    """Return the state that `packed` was given, without training weights."""
+    """Return the state that `packed` was given, without training weights.
+
+    Raises:
+        Exception: If they are not what `packed` returns.
+    """
     state = {**plain, "training": []}
     count = len(plain["decays"]) if plain["taken"] else 0
     state["averages"] = [_group(arrays, f"average_{index}_") for index in range(count)]
     if plain["best"] is not None:
         state["best"] = {**plain["best"], "arrays": _group(arrays, "best_")}
+    check_state(state)
     return state
 
 
