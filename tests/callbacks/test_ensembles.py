@@ -3,6 +3,8 @@
 The oracle: the model's own predictions with each set of weights put into it by hand.
 """
 
+import copy
+
 import keras
 import numpy as np
 import pytest
@@ -444,8 +446,14 @@ def test_an_ensemble_of_copies_says_that_it_cannot_be_saved(tmp_path):
     model, restarts, _ = trained(subclassed)
     own = model.get_weights()
     whole = restarts.ensemble()
-    with pytest.raises(ValueError, match=r"^Ensemble: .* members"):
-        whole.save(tmp_path / "whole.keras")
+    for save in (keras.saving.save_model, type(whole).save):
+        with pytest.raises(ValueError, match=r"^Ensemble: .* members"):
+            save(whole, tmp_path / "whole.keras")
+    for copied in (keras.models.clone_model, copy.deepcopy, keras.Model.to_json):
+        with pytest.raises(ValueError, match=r"^Ensemble: .* members"):
+            copied(whole)
+    with pytest.raises(ValueError, match=r"^ModelCopy: .* its own save"):
+        keras.saving.save_model(whole.members[0], tmp_path / "one.keras")
     whole.save_weights(tmp_path / "whole.weights.h5")
     model.set_weights([0 * weight for weight in own])
     other = restarts.ensemble()

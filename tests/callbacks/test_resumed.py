@@ -159,3 +159,14 @@ def test_weights_without_an_optimizer_say_that_its_schedule_begins(make, optimiz
 
 def test_a_rate_that_does_not_depend_on_it_is_not_warned_of():
     assert fit(displacement(sgd()), klr.LRScheduler(FALL), initial_epoch=2, epochs=4)
+
+
+def test_that_the_optimizer_begins_anew_is_said_once_by_all_callbacks_together():
+    for _ in range(2):  # in each fit
+        model = displacement(sgd(schedules.Cosine(0.1, 0.0, steps=40)))
+        callbacks = [klr.LRScheduler(), klr.ReduceOnPlateauPlus("loss"), klr.WeightAverage(0.9)]
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            fit(model, *callbacks, initial_epoch=2, epochs=4)
+        said = [each for each in ours(caught) if "begins at step 0" in str(each.message)]
+        assert len(said) == 1

@@ -214,3 +214,18 @@ def test_single_batches_are_evaluated_by_the_average():
     fit(model, (X, Y), look, SwapScheduleFreeWeights())
     assert float(look.batch) == pytest.approx(look.whole, rel=1e-5)
     np.testing.assert_allclose(look.predicted, model.predict(X, verbose=0), rtol=1e-5, atol=1e-6)
+
+
+def test_moving_averages_are_not_written_over_the_average():
+    """Of `use_ema`, which Keras puts into the weights before the callback has its last turn."""
+    histories, models = [], []
+    for arguments in ({}, {"use_ema": True, "ema_momentum": 0.5}):
+        model = network(keras.optimizers.ScheduleFreeAdamW(0.05, **arguments))
+        callbacks = [SwapScheduleFreeWeights()]
+        histories.append(fit(model, (X, Y), *callbacks, validation_data=(X, Y)))
+        models.append(model)
+    assert histories[0]["val_loss"] == histories[1]["val_loss"]
+    assert_same(*map(trainable, models))
+    after = models[1].evaluate(X, Y, verbose=0)
+    assert after == pytest.approx(histories[1]["val_loss"][-1], rel=1e-5)
+    assert "finalize_variable_values" not in vars(models[1].optimizer)

@@ -13,6 +13,7 @@ from keras_lr._keras.optimizers import (
     momentum_slots,
     trained_variables,
 )
+from keras_lr._keras.patch import Patch
 from keras_lr._keras.variables import read_variable
 from keras_lr._keras.versions import is_optimizer
 
@@ -59,6 +60,23 @@ class ScheduleFreeWeights:
             object.__setattr__(leaf, _AVERAGED, averaged)
             object.__setattr__(leaf, _LAST_BETA, _number(given))
 
+    def spared(self, optimizer: Any) -> Patch:
+        """Keep `fit` from writing moving averages of `use_ema` over these weights at its end.
+
+        Args:
+            optimizer: The model's.
+        """
+
+        def finalize(*arguments: Any, **named: Any) -> Any:
+            before = [(variable, read_variable(variable)) for variable in self._variables()]
+            result = patch.original(*arguments, **named)
+            for variable, value in before:
+                variable.assign(value)
+            return result
+
+        patch = Patch(optimizer, "finalize_variable_values", finalize)
+        return patch
+
     def to_average(self) -> list[tuple[Any, Any]]:
         """Put `x` in the place of `y`; return the variables with their `y`."""
         return self._exchange(self.averaged_values(read_variable))
@@ -92,9 +110,11 @@ class ScheduleFreeWeights:
                 values[id(variable)] = formula(*wide, number).astype(value.dtype)
         return values
 
+    def _variables(self) -> list[Any]:
+        return [variable for leaf in self._leaves for variable in trained_variables(leaf)]
+
     def _exchange(self, values: Values) -> list[tuple[Any, Any]]:
-        variables = [variable for leaf in self._leaves for variable in trained_variables(leaf)]
-        held = [variable for variable in variables if id(variable) in values]
+        held = [variable for variable in self._variables() if id(variable) in values]
         before = [(variable, read_variable(variable)) for variable in held]
         for variable in held:
             variable.assign(values[id(variable)])

@@ -1,7 +1,7 @@
 """The view of a model in a fit whose evaluation uses an average in the place of its weights."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -67,12 +67,19 @@ class AveragedView:
         model: The model in training.
         weights: Its two sets of weights.
         synced: Returns the model with its variables up to date.
+        patches: Others, to be taken off with the view.
 
     Attributes:
         weights: As above.
     """
 
-    def __init__(self, model: Any, weights: ShownWeights, synced: Callable[[], Any]) -> None:
+    def __init__(
+        self,
+        model: Any,
+        weights: ShownWeights,
+        synced: Callable[[], Any],
+        patches: Sequence[Patch] = (),
+    ) -> None:
         self._model, self.weights, self._synced = model, weights, synced
         self._inside = False
         self._session = FitSession(model)
@@ -81,7 +88,8 @@ class AveragedView:
         if former is not None:  # left behind by a fit that was cut off
             former.remove()
         around = dict.fromkeys(READERS, self._shown) | dict.fromkeys(WRITERS, self._replaced)
-        self._patches = [
+        self._patches = [*patches]
+        self._patches += [
             Patch(model, name, self._method(name, getattr(model, name), entered))
             for name, entered in around.items()
         ]

@@ -9,11 +9,12 @@ import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 from keras_lr._keras.in_graph import depends_on_position
 from keras_lr._keras.optimizers import batches_seen, leaf_optimizers
 from keras_lr._keras.peers import backup_directory
+from keras_lr._keras.running_fit import running_fit
 from keras_lr._warnings import warn
 from keras_lr.callbacks.saved.backups import replacing
 from keras_lr.callbacks.schedule.fit import FitRun
@@ -23,8 +24,11 @@ FACTS = ("epochs", "batches", "accumulation")
 """What of a fit decides how long a cycle is that spans it."""
 
 
+_WARNED: WeakSet[Any] = WeakSet()  # the fits in which one of several callbacks has warned
+
+
 def warn_of_fresh_optimizer(model: Any, owner: str, epoch: int) -> None:
-    """Warn if a fit goes on at a later epoch, but its optimizer begins its schedule or decay.
+    """Warn, once in a fit, if it goes on, but its optimizer begins its schedule or decay.
 
     Args:
         model: The model, at the beginning of the first epoch.
@@ -32,7 +36,10 @@ def warn_of_fresh_optimizer(model: Any, owner: str, epoch: int) -> None:
         epoch: That epoch.
     """
     counting = any(depends_on_position(leaf) for leaf in leaf_optimizers(model.optimizer))
-    if epoch > 0 and counting and batches_seen(model) == 0:
+    run = running_fit(model)
+    if epoch > 0 and counting and batches_seen(model) == 0 and run not in _WARNED:
+        if run is not None:
+            _WARNED.add(run)
         rule = "the fit goes on, but the optimizer's own schedule or decay begins at step 0"
         fix = "Load the whole model, or set optimizer.iterations: weights files may lack it"
         warn(complaint(owner, rule, fix, epoch=epoch, iterations=0))

@@ -18,8 +18,8 @@ class SwapScheduleFreeWeights(FitCallback):
     - whatever is saved or copied: `ModelCheckpoint`, `BackupAndRestore`, `EarlyStopping`,
     - and the model that `fit` leaves behind
 
-    have $x$; the training steps have $y$, to the bit the same as without the callback, and so have
-    a direct call of the model and a look at its variables. Its place
+    have $x$, also with `use_ema=True`; the training steps have $y$, to the bit the same as without
+    the callback, and so have a direct call of the model and a look at its variables. Its place
     in the list of callbacks does not matter, except that an `LRRangeTest` goes before it. After an
     exception the model has $y$, as without the callback.
 
@@ -85,7 +85,8 @@ class SwapScheduleFreeWeights(FitCallback):
         if averaged and self._weights.updates > 0:
             self._weights.to_training()
         self._weights.averaged = False
-        self._view = AveragedView(model, self._weights, lambda: self.model)
+        spared = self._weights.spared(model.optimizer)
+        self._view = AveragedView(model, self._weights, lambda: self.model, [spared])
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """See whether another callback drives `beta_1`. Called by `fit`."""

@@ -58,6 +58,16 @@ class ModelCopy(WeightSet):
         """Export the model with these weights. See `Model.export`."""
         return self._by_the_model("export", *arguments, **named)
 
+    def get_config(self) -> dict[str, Any]:
+        """Raise, for what saves it past its own `save`: it has no configuration of its own.
+
+        Raises:
+            ValueError: Always.
+        """
+        rule = "a copy shares its model's layers and cannot be made anew of a configuration"
+        fix = "Call its own save, which saves the model with these weights"
+        raise ValueError(complaint("ModelCopy", rule, fix, model=self.source().name))
+
     def _by_the_model(self, method: str, *arguments: Any, **named: Any) -> Any:
         with weights_in_place(self.source(), self.get_weights()):
             return getattr(type(self.source()), method)(self.source(), *arguments, **named)
@@ -83,7 +93,11 @@ class Ensemble(keras.Model):  # type: ignore[misc]
         return keras.tree.map_structure(_average, *outputs)
 
     def save(self, *arguments: Any, **named: Any) -> None:
-        """Raise: Keras could not load what the members share.
+        """Raise: Keras could not load what the members share. See `get_config`."""
+        self.get_config()
+
+    def get_config(self) -> dict[str, Any]:
+        """Raise, whatever saves or copies it: Keras could not load what the members share.
 
         Raises:
             ValueError: Always.
@@ -91,7 +105,7 @@ class Ensemble(keras.Model):  # type: ignore[misc]
         rule = (
             "a model that cannot be made anew of its configuration cannot be saved in an ensemble"
         )
-        fix = "Save each of its members"
+        fix = "Call save of each of its members, or save_weights of the ensemble"
         raise ValueError(complaint("Ensemble", rule, fix, members=len(self.members)))
 
     def predict(self, x: Any, batch_size: int | None = None, **named: Any) -> Any:
