@@ -3,7 +3,7 @@
 The oracle: the model's own predictions with each set of weights put into it by hand.
 """
 
-import copy
+from copy import deepcopy
 
 import keras
 import numpy as np
@@ -449,7 +449,7 @@ def test_an_ensemble_of_copies_says_that_it_cannot_be_saved(tmp_path):
     for save in (keras.saving.save_model, type(whole).save):
         with pytest.raises(ValueError, match=r"^Ensemble: .* members"):
             save(whole, tmp_path / "whole.keras")
-    for copied in (keras.models.clone_model, copy.deepcopy, keras.Model.to_json):
+    for copied in (keras.models.clone_model, deepcopy, keras.Model.to_json):
         with pytest.raises(ValueError, match=r"^Ensemble: .* members"):
             copied(whole)
     with pytest.raises(ValueError, match=r"^ModelCopy: .* its own save"):
