@@ -194,7 +194,10 @@ class Cooldown(RestoringCallback):
         return self._run.get_state()
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Make the next `fit` go on from what `get_state` returned, in whatever process.
+        """Make the next `fit` go on from a state.
+
+        Args:
+            state: What `get_state` returned, in this process or another one.
 
         Raises:
             TypeError: If it is not a dictionary.
