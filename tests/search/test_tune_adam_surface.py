@@ -299,6 +299,18 @@ def test_the_result_as_data(tuned):
     assert "lr as good from" in repr(tuned)
 
 
+class OwnStep(keras.Sequential):
+    def train_step(self, *arguments):
+        raise AssertionError("nothing may be trained")
+
+
+def test_a_model_that_cannot_be_validated_is_refused_beforehand():
+    model = OwnStep([keras.Input((8,)), keras.layers.Dense(1)])
+    model.compile(keras.optimizers.Adam())
+    with pytest.raises(ValueError, match=r"^tune_adam: runs are judged by validation, but the mo"):
+        tune_adam(model, X, Y, **QUICK)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 
+from keras_lr._engine.step_loss import can_validate, why_no_loss
 from keras_lr._keras.data import FitData
 from keras_lr._keras.optimizers import is_scheduled, leaf_optimizers
 from keras_lr.errors import check_integer, check_number, complaint
@@ -35,11 +36,15 @@ def check_unscheduled(model: keras.Model) -> None:
         raise ValueError(complaint(OWNER, rule, fix, optimizer=name))
 
 
-def required(validation_data: FitData | None) -> FitData:
-    """Return the validation data, or raise if there is none."""
+def required(model: keras.Model, validation_data: FitData | None) -> FitData:
+    """Return the validation data; raise if there is none, or no loss of it."""
     if validation_data is None:
         rule = "there must be validation data: decay shows in the loss after the run"
         raise ValueError(complaint(OWNER, rule, "Hold some data back", validation_data=None))
+    if not can_validate(model):
+        rule = f"runs are judged by validation, but {why_no_loss(model)}"
+        fix = "Pass loss= to compile, or write a test_step that returns one"
+        raise ValueError(complaint(OWNER, rule, fix, model=model.name))
     return validation_data
 
 

@@ -218,7 +218,7 @@ def tune_adam(
         fix = "Pass lr=(lowest, highest) for so short a run"
         least = SHORTEST_CLIMB_TRIAL
         check_integer(OWNER, fix, at_least=least, **{"steps of the run": total})
-    judge = required(validation)
+    judge = required(model, validation)
     check_monitor(OWNER, monitor)
     if isinstance(monitor, str):
         monitor = monitor.removeprefix("val_")
