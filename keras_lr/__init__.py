@@ -3,6 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from keras_lr import _quiet as _quiet  # before Keras is imported
 from keras_lr import optimizers, schedules
 from keras_lr._version import __version__
 from keras_lr.optimizers import Adam, migrate
