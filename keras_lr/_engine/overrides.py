@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import keras
 
+from keras_lr._engine.group_rates import GroupFactors, GroupRates
 from keras_lr._engine.hooks import compiled_anew
 from keras_lr._engine.hyperparameters import (
     Knob,
@@ -17,6 +18,7 @@ from keras_lr._engine.hyperparameters import (
 from keras_lr._engine.rate_writes import RateWrites
 from keras_lr._keras.backend import strategy_scope
 from keras_lr._keras.optimizers import (
+    groups_of,
     is_scheduled,
     leaf_optimizers,
     proportions,
@@ -26,7 +28,7 @@ from keras_lr._keras.optimizers import (
     set_rate,
 )
 from keras_lr._keras.patch import Patch
-from keras_lr._keras.variables import read_variable, rounding
+from keras_lr._keras.variables import Access, differs, read_variable
 from keras_lr.errors import complaint
 
 SAVING = ("get_config", "save_own_variables", "load_own_variables")
@@ -48,7 +50,8 @@ class Overlay:
         owner: The public name of what drives, for error messages.
         leaves: Its leaf optimizers to be driven; None for all that it is compiled with.
         learning_rate: Whether to drive the learning rates, of which none may have a schedule:
-            `"together"`, in their present proportion, or `"each"` by itself.
+            `"together"`, in their present proportion, `"each"` by itself, or those of all
+            `"groups"` of the only leaf.
         momentum: Whether to drive `momentum`, or `beta_1` where an optimizer has that.
         spares: Whether optimizers without momentum are left as they are, instead of refused.
         weight_decay: Whether to drive `weight_decay`.
@@ -58,6 +61,7 @@ class Overlay:
     Attributes:
         rate_writes: Tells whether something has assigned to a learning rate that is driven.
         learning_rates: What sets the learning rates: nothing, one thing, or one for each optimizer.
+        groups: The factors of the only leaf's groups, where it has some that are not driven.
         momentum: What sets the momenta of the optimizers, if that was asked for and any has one.
         weight_decay: What sets the weight decays of all optimizers, if that was asked for.
 
@@ -71,7 +75,7 @@ class Overlay:
         owner: str,
         *,
         leaves: Sequence[Any] | None = None,
-        learning_rate: Literal["together", "each"] | None = None,
+        learning_rate: Literal["together", "each", "groups"] | None = None,
         momentum: bool = False,
         spares: bool = False,
         weight_decay: bool = False,
@@ -79,10 +83,15 @@ class Overlay:
         scaled: bool = True,
     ) -> None:
         self._model, self._owner = model, owner
-        leaves = leaf_optimizers(model.optimizer) if leaves is None else leaves
+        leaves = leaf_optimizers(model.optimizer) if leaves is None else list(leaves)
         self._held = [leaf for leaf in leaves if not is_scheduled(leaf)] if learning_rate else []
         self._rates = [rate_of(leaf) for leaf in self._held]
         self._schedules = [(leaf, rate_of(leaf), given) for leaf, given in schedules]
+        groups, factors = groups_of(leaves[0]) if len(leaves) == 1 else ((), None)
+        self._kept = [
+            *self._rates,
+            *([factors] if learning_rate == "groups" else []),
+        ]  # variables that get their own values again
         self._own_rates = self._present_rates()
         self._stand_ins: list[tuple[Any, str, Any, Any]] = []
         self._lifted = self._removed = False
@@ -90,10 +99,12 @@ class Overlay:
         self.momentum: Knob | None = None
         self.weight_decay: Knob | None = None
         if learning_rate == "together":
-            shares = proportions(self._own_rates)
+            shares = proportions([rate.item() for rate in self._own_rates])
             self.learning_rates = [Knob(self._rates, shares, scaled=scaled)]
         elif learning_rate == "each":
             self.learning_rates = [Knob([rate], [1.0], scaled=scaled) for rate in self._rates]
+        elif learning_rate == "groups":
+            self.learning_rates = GroupRates(self._rates[0], groups, factors).knobs
         if momentum:
             driven = list(filter(has_momentum, leaves)) if spares else leaves
             names = [momentum_name(leaf, owner) for leaf in driven]
@@ -101,8 +112,12 @@ class Overlay:
         if weight_decay:
             self.weight_decay = self._replaced(leaves, ["weight_decay"] * len(leaves))
         self._undo = contextlib.ExitStack()
-        self.rate_writes = RateWrites(self._rates)
+        self.rate_writes = RateWrites(self._kept)
         self._undo.callback(self.rate_writes.end)
+        observed = groups and learning_rate != "groups"
+        self.groups = GroupFactors(groups, factors) if observed else None
+        if self.groups is not None:
+            self._undo.callback(self.groups.end)
         self._put_on()
         self._undo.callback(self._take_off)
         if self._stand_ins or self._schedules:
@@ -126,6 +141,10 @@ class Overlay:
                 received = {"learning_rate": rate_of(leaf)}
                 raise ValueError(complaint(self._owner, rule, fix, **received))
 
+    def present_rate(self, access: Access) -> float:
+        """Return the largest of the optimizers' learning rates."""
+        return max(float(access.read(rate)) for rate in self._rates)
+
     def remove(self) -> None:
         """Put everything back. Can be called again."""
         if hasattr(self._model, "jax_state_sync"):
@@ -139,15 +158,14 @@ class Overlay:
         written = {
             key: value for knob in self.learning_rates for key, value in knob.written.items()
         }
-        for index, rate in enumerate(self._rates):
-            present = read_variable(rate).item()
-            ours = written.get(id(rate), present)
-            if abs(present - ours) > rounding(rate, ours):
+        for index, rate in enumerate(self._kept):
+            present = read_variable(rate)
+            if differs(rate, present, written.get(id(rate), present)):
                 self._own_rates[index] = present
         self.remove()
 
-    def _present_rates(self) -> list[float]:
-        return [read_variable(rate).item() for rate in self._rates]
+    def _present_rates(self) -> list[Any]:
+        return [read_variable(rate) for rate in self._kept]
 
     def _replaced(self, leaves: Sequence[Any], names: Sequence[str]) -> Knob:
         pairs = zip(leaves, names, strict=True)
@@ -178,7 +196,7 @@ class Overlay:
             set_rate(optimizer, own)
         for optimizer, name, own, variable in self._stand_ins:
             restore_setting(optimizer, name, variable, own)
-        for rate, own in zip(self._rates, self._own_rates, strict=True):
+        for rate, own in zip(self._kept, self._own_rates, strict=True):
             rate.assign(own)
 
     def _lift_during(self, saved: Any, method: str) -> None:
@@ -203,7 +221,7 @@ class Overlay:
             self._lifted = False
             self._own_rates = self._present_rates()  # may have been loaded
             self._put_on()
-            for rate, value in zip(self._rates, applied, strict=True):
+            for rate, value in zip(self._kept, applied, strict=True):
                 rate.assign(value)
 
 

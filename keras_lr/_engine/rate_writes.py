@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from keras_lr._keras.patch import Patch
-from keras_lr._keras.variables import Access, rounding
+from keras_lr._keras.variables import Access, differs
 
 
 class RateWrites:
@@ -29,21 +29,17 @@ class RateWrites:
         """Forget what has been noted: the driver has just made its own assignments."""
         self.noted = False
 
-    def present(self, access: Access) -> list[float]:
-        """Return the learning rates."""
-        return [float(access.read(variable)) for variable in self._variables]
-
-    def foreign(self, access: Access, written: Mapping[int, float]) -> float | None:
+    def foreign(self, access: Access, written: Mapping[int, Any]) -> Any:
         """Return a learning rate that is not the one written; None if there is none.
 
         Args:
             access: Where the variables are read.
             written: What the driver has written, by the variables' identities.
         """
-        for variable, rate in zip(self._variables, self.present(access), strict=True):
-            ours = written.get(id(variable), rate)
-            if abs(rate - ours) > rounding(variable, ours):
-                return rate
+        for variable in self._variables:
+            present = access.read(variable)
+            if differs(variable, present, written.get(id(variable), present)):
+                return present.tolist()
         return None
 
     def end(self) -> None:

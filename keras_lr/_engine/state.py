@@ -19,6 +19,7 @@ class TrainingState:
     def __init__(self, model: Any) -> None:
         self.scale = 1.0  # what a plateau makes of whatever learning rate is driven
         self.cooling: Callable[[int, float], float] | None = None  # what a cooldown makes of it
+        self.frozen: frozenset[str] = frozenset()  # groups of layers that a callback holds still
         self._lists: tuple[list[Any], ...] | None = None
         self._handed: tuple[CarriedGroup, ...] | None = None
         self._variables: tuple[list[Any], ...] = ()

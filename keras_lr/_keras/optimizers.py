@@ -79,6 +79,12 @@ def iterations_of(optimizer: Any) -> Any:
     return optimizer._iterations
 
 
+def groups_of(optimizer: Any) -> tuple[tuple[str, ...], Any]:
+    """Return a leaf optimizer's groups of layers, and the variable of their factors, if any."""
+    groups: tuple[tuple[str, ...], Any] = getattr(optimizer, "factor_variable", ((), None))
+    return groups
+
+
 def trained_variables(optimizer: Any) -> list[Any]:
     """Return the variables that a built leaf optimizer updates."""
     variables: list[Any] = optimizer._trainable_variables

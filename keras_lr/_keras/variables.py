@@ -77,6 +77,12 @@ def rounding(variable: Any, value: float) -> float:
     return max(relative * abs(value), absolute)
 
 
+def differs(variable: Any, present: Any, written: Any) -> bool:
+    """Return whether a variable's value is another one than has been written to it."""
+    largest = float(np.max(np.abs(written)))
+    return bool(np.max(np.abs(np.subtract(present, written))) > rounding(variable, largest))
+
+
 class Access(Protocol):
     """Where variables are read and written: `TrainingState` within a step, else `HOST`."""
 

@@ -23,6 +23,7 @@ from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_lr._keras.optimizers import is_scheduled, rate_of, set_rate, trained_variables
@@ -40,7 +41,8 @@ class ByLayer(keras.optimizers.Optimizer):  # type: ignore[misc]
     _groups_base: ClassVar[type | None] = None
     _groups_division: Division
     _groups_members: Mapping[int, Member]
-    _groups_factors: Mapping[str, Any]
+    _groups_names: tuple[str, ...]
+    _groups_factors: Any
     _groups_current: Member | None = None
     _groups_decaying = False
 
@@ -52,23 +54,29 @@ class ByLayer(keras.optimizers.Optimizer):  # type: ignore[misc]
         retrace. A group whose factor becomes 0 stops at once: a velocity that it has is lost.
         """
         self._groups_check_attached()
-        return {name: _number(variable) for name, variable in self._groups_factors.items()}
+        return dict(zip(self._groups_names, _decimals(self._groups_factors), strict=True))
 
     @factors.setter
     def factors(self, factors: Mapping[str, float]) -> None:
         self._groups_check_attached()
-        check_factors("factors", factors, known=tuple(self._groups_factors))
+        check_factors("factors", factors, known=self._groups_names)
         self._groups_check_zero(factors)
+        changed = {**self.factors, **factors}
+        self._groups_factors.assign([float(changed[name]) for name in self._groups_names])
         for name, factor in factors.items():
-            self._groups_factors[name].assign(float(factor))
             if not factor:
                 self._groups_stop(name)
+
+    @property
+    def factor_variable(self) -> tuple[tuple[str, ...], Any]:
+        """The names of the groups, and the variable that holds their factors in this order."""
+        return self._groups_names, self._groups_factors
 
     @property
     def learning_rates(self) -> dict[str, float]:
         """The learning rates of the coming update, by the names of the groups. Read only."""
         factors = self.factors
-        rate = _number(self._get_current_learning_rate())
+        (rate,) = _decimals(self._get_current_learning_rate())
         return {name: rate * factor for name, factor in factors.items()}
 
     def build(self, variables: Sequence[Any]) -> None:
@@ -121,9 +129,7 @@ class ByLayer(keras.optimizers.Optimizer):  # type: ignore[misc]
 
     def load_own_variables(self, store: Any) -> None:
         """Load saved variables, those of the optimizer without groups too."""
-        places = [
-            i for i, variable in enumerate(self.variables) if self._groups_is_factor(variable)
-        ]
+        places = [i for i, each in enumerate(self.variables) if each is self._groups_factors]
         if len(store.keys()) + len(places) > len(self.variables):
             super().load_own_variables(store)
             return
@@ -138,26 +144,23 @@ class ByLayer(keras.optimizers.Optimizer):  # type: ignore[misc]
     def take_state(self, other: Any) -> None:
         """Go on from where an optimizer without groups stands, which has been built."""
         self.build(trained_variables(other))
-        own = [variable for variable in self.variables if not self._groups_is_factor(variable)]
+        own = [variable for variable in self.variables if variable is not self._groups_factors]
         for variable, value in zip(own, other.variables, strict=True):
             variable.assign(value)
-
-    def _groups_is_factor(self, variable: Any) -> bool:
-        return any(variable is factor for factor in self._groups_factors.values())
 
     def _groups_begin(self, division: Division) -> Any:
         """Give the optimizer its groups; return it."""
         self._groups_check_zero(division.factors)
-        factors = {
-            name: self.add_variable(
-                shape=(),
-                initializer=keras.initializers.Constant(factor),
-                aggregation="only_first_replica",
-                name=f"factor_{index}",
-            )
-            for index, (name, factor) in enumerate(division.factors.items())
-        }
-        self._groups_set(_groups_division=division, _groups_members={}, _groups_factors=factors)
+        factors = self.add_variable(
+            shape=(len(division.factors),), aggregation="only_first_replica", name="factors"
+        )
+        factors.assign(list(division.factors.values()))
+        self._groups_set(
+            _groups_division=division,
+            _groups_members={},
+            _groups_names=tuple(division.factors),
+            _groups_factors=factors,
+        )
         return self
 
     def _backend_update_step(
@@ -198,7 +201,8 @@ class ByLayer(keras.optimizers.Optimizer):  # type: ignore[misc]
         return ops.multiply(rate, self._groups_current.decay) if self._groups_decaying else rate
 
     def _groups_rate(self, learning_rate: Any, member: Member) -> Any:
-        return ops.multiply(learning_rate, self._groups_factors[member.group])
+        place = self._groups_names.index(member.group)
+        return ops.multiply(learning_rate, self._groups_factors[place])
 
     @contextmanager
     def _groups_updating(self, member: Member, *, decaying: bool = False) -> Iterator[None]:
@@ -228,7 +232,7 @@ class ByLayer(keras.optimizers.Optimizer):  # type: ignore[misc]
             raise ValueError(complaint(OWNER, rule, fix, factors=dict(factors)))
 
     def _groups_check_attached(self) -> None:
-        if next(iter(self._groups_factors.values()))._value is None:
+        if self._groups_factors._value is None:
             rule = "factors are out of reach of a kept optimizer while fit trains on JAX"
             fix = "Use self.model.optimizer in a callback: self.model fetches the state"
             raise RuntimeError(complaint(OWNER, rule, fix, optimizer=self.name))
@@ -291,6 +295,6 @@ def check_factors(
         check_number(OWNER, fix, at_least=0.0, at_most=GREATEST, **{argument: factor})
 
 
-def _number(value: Any) -> float:
-    # The shortest decimal that is the same number in the variable's precision: 0.1 reads as 0.1.
-    return float(str(as_numpy(ops.convert_to_tensor(value))))
+def _decimals(values: Any) -> list[float]:
+    """Return the shortest decimals that are the same numbers in single precision: 0.1 for 0.1."""
+    return [float(str(value)) for value in np.ravel(as_numpy(ops.convert_to_tensor(values)))]

@@ -120,8 +120,8 @@ def test_a_checkpoint_of_the_plain_optimizer_can_be_loaded(make, tmp_path):
     model = trained("sequential", MAKERS[make])
     model.load_weights(tmp_path / "plain.weights.h5")
     assert model.optimizer.factors == FACTORS
-    factors = model.optimizer._groups_factors.values()
-    own = [v for v in model.optimizer.variables if not any(v is factor for factor in factors)]
+    _, factors = model.optimizer.factor_variable
+    own = [variable for variable in model.optimizer.variables if variable is not factors]
     for ours, theirs in zip(own, plain.optimizer.variables, strict=True):
         np.testing.assert_array_equal(*map(keras.ops.convert_to_numpy, (ours, theirs)))
 

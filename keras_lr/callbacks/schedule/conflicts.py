@@ -1,10 +1,11 @@
 """One writer of the learning rate in a fit: others are refused, or warned of once they are seen."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from keras_lr._engine.overrides import Overlay
 from keras_lr._keras.in_graph import schedule_of
+from keras_lr._keras.optimizers import groups_of
 from keras_lr._keras.variables import Access
 from keras_lr._warnings import warn
 from keras_lr.callbacks.schedule.bound import Reading
@@ -15,14 +16,16 @@ _FIX = "Keep one of the two; ReduceOnPlateauPlus can be combined with any schedu
 
 
 def refuse_other_drivers(
-    run: FitRun, leaves: Sequence[Any], plan: Reading | Sequence[Reading]
+    run: FitRun,
+    leaves: Sequence[Any],
+    plan: Reading | Sequence[Reading] | Mapping[str, Reading],
 ) -> None:
     """Raise unless the optimizers leave their learning rates to a plan, and the plan fits them.
 
     Args:
         run: The fit.
         leaves: The model's leaf optimizers.
-        plan: One reading for all of them, or one for each.
+        plan: One reading for all of them, or one for each or for each group.
 
     Raises:
         ValueError: If one has a schedule or a decay, or if there are not as many readings.
@@ -44,6 +47,10 @@ def refuse_other_drivers(
                 f"schedules.InverseTime(1.0, {decay!r}) if both are meant"
             )
             raise ValueError(complaint(run.owner, rule, fix, decay=decay))
+    if isinstance(plan, Mapping) and list(groups_of(leaves[0])[0]) != list(plan):
+        rule = "the optimizer must have the groups that there are schedules for"
+        fix = "Compile with an optimizer of by_layer with these groups"
+        raise ValueError(complaint(run.owner, rule, fix, schedule=list(plan)))
     if isinstance(plan, Sequence) and len(plan) != len(leaves):
         rule = f"there must be one schedule for each of the {len(leaves)} optimizers"
         fix = "Or pass a single one"
@@ -90,7 +97,7 @@ class WriterWatch:
             self.look_again(overlay, access, "it is overwritten at every step")
             return
         self._begun = True
-        present = max(overlay.rate_writes.present(access))
+        present = overlay.present_rate(access)
         if present != max(self._run.learning_rates) and batches_seen == self._batches_seen:
             rule = "something else in this fit sets the learning rate"
             raise ValueError(complaint(self._run.owner, rule, _FIX, learning_rate=present))

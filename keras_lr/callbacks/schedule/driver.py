@@ -1,6 +1,7 @@
 """Base class of the callbacks that drive a schedule through a fit."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,8 +16,14 @@ from keras_lr._engine.named_optimizers import (
 )
 from keras_lr._engine.overrides import Overlay
 from keras_lr._engine.restoring import RestoringCallback
-from keras_lr._keras.optimizers import accumulation_of, batches_of, current_learning_rate
+from keras_lr._keras.optimizers import (
+    accumulation_of,
+    batches_of,
+    current_learning_rate,
+    groups_of,
+)
 from keras_lr._keras.running_fit import fit_argument
+from keras_lr._keras.variables import HOST
 from keras_lr.callbacks.schedule.bound import Reading
 from keras_lr.callbacks.schedule.conflicts import WriterWatch, refuse_other_drivers
 from keras_lr.callbacks.schedule.fit import FitRun, Position
@@ -41,6 +48,7 @@ class ScheduleCallback(RestoringCallback, ABC):
         super().__init__()
         self._wanted = check_wanted(self.owner, optimizers)
         self._own_rates: tuple[float, ...] = ()
+        self._own_factors: dict[str, float] = {}
         self._seen_before = self._seen_at_epoch = 0
         self._fit_run: FitRun | None = None
         self._plan: Plan | None = None
@@ -64,6 +72,10 @@ class ScheduleCallback(RestoringCallback, ABC):
             run: What is known of it.
         """
 
+    def wanted(self, model: Any) -> Sequence[Any] | None:
+        """Return which optimizers of a model to drive; None for all it is compiled with."""
+        return self._wanted
+
     def set_model(self, model: Any) -> None:
         """Note the optimizers' own learning rates. Called by `fit`.
 
@@ -74,9 +86,12 @@ class ScheduleCallback(RestoringCallback, ABC):
         self.restore()
         keras.callbacks.Callback.set_model(self, model)
         tidy_up(model)
-        if self._wanted or getattr(model, "optimizer", None) is not None:
-            leaves = list(named_leaves(model, self._wanted, self.owner).values())
+        if self.wanted(model) or getattr(model, "optimizer", None) is not None:
+            leaves = list(named_leaves(model, self.wanted(model), self.owner).values())
             self._own_rates = tuple(map(current_learning_rate, leaves))
+            groups, factors = groups_of(leaves[0]) if len(leaves) == 1 else ((), None)
+            own = HOST.read(factors).tolist() if groups else []
+            self._own_factors = dict(zip(groups, own, strict=True))
             self._seen_before = batches_of(leaves[0])
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
@@ -92,13 +107,16 @@ class ScheduleCallback(RestoringCallback, ABC):
             learning_rates=self._own_rates,
             optimizers=tuple(optimizers),
             first_epoch=fit_argument(model, "initial_epoch") or 0,
+            group_rates={
+                name: factor * self._own_rates[0] for name, factor in self._own_factors.items()
+            },
         )
         plan = self._plan = self.plan(run)
         rates = plan.learning_rate
         self._spanning = rates if plan.spans_fit and isinstance(rates, Reading) else None
         self._position = Position(run)
         watch = WriterWatch(run, self._seen_before)
-        named = self._wanted is not None
+        named = self.wanted(model) is not None
         self._driver = StepDriver(
             self.owner, self._position, plan, watch, self._find_optimizers, named=named
         )
@@ -112,7 +130,7 @@ class ScheduleCallback(RestoringCallback, ABC):
             raise
 
     def _find_optimizers(self) -> dict[str, Any]:
-        return named_leaves(self._model, self._wanted, self.owner)
+        return named_leaves(self._model, self.wanted(self._model), self.owner)
 
     def _bind(self, optimizers: dict[str, Any]) -> None:
         """Begin to drive these optimizers."""

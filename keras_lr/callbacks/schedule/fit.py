@@ -1,6 +1,7 @@
 """The fit a schedule is driven in: how long it is, and where it stands."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from keras_lr.errors import complaint
@@ -18,6 +19,8 @@ class FitRun:
         accumulation: Batches per update.
         learning_rates: The learning rate of each optimizer, as compiled.
         optimizers: Their names.
+        group_rates: The learning rates of the groups of the only optimizer, as compiled; none where
+            it has no groups.
         first_epoch: The epoch that `fit` was told to begin with.
     """
 
@@ -28,6 +31,7 @@ class FitRun:
     learning_rates: tuple[float, ...]
     optimizers: tuple[str, ...]
     first_epoch: int = 0
+    group_rates: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def may_be_part(self) -> bool:

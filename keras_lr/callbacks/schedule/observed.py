@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from keras_lr._engine.applied_rate import RateObservation
+from keras_lr._engine.group_rates import rates_by_group
+from keras_lr._keras.optimizers import groups_of
 from keras_lr._keras.variables import Access
 from keras_lr.callbacks.schedule.bound import Values
 
@@ -20,7 +22,13 @@ class Observed:
 
     def last(self, access: Access) -> dict[str, float]:
         """Return what the last step has used, by names for the logs."""
-        return {name: rate.last(access) for name, rate in self._rates.items()}
+        applied: dict[str, float] = {}
+        for name, rate in self._rates.items():
+            applied[name] = last = rate.last(access)
+            if rate.groups:
+                factors = access.read(rate.factors)
+                applied |= rates_by_group(name, last, rate.groups, factors)
+        return applied
 
     def coming(self, access: Access) -> dict[str, float]:
         """Return what the schedules in the optimizers give for the coming step."""
@@ -30,8 +38,12 @@ class Observed:
 
 def with_largest(applied: dict[str, float]) -> dict[str, float]:
     """Return what is logged of a step; the largest of several rates is `learning_rate`."""
-    rates = [rate for name, rate in applied.items() if name.startswith("learning_rate")]
-    return {"learning_rate": max(rates), **applied}
+    rates = {name: rate for name, rate in applied.items() if name.startswith("learning_rate")}
+    # That of an optimizer with groups is only what these have factors on.
+    bases = {name.partition("/")[0] for name in rates if "/" in name}
+    largest = max(rate for name, rate in rates.items() if name not in bases)
+    others = {name: rate for name, rate in applied.items() if name not in bases}
+    return {"learning_rate": largest, **others}
 
 
 def rate_name(name: str) -> str:
@@ -42,6 +54,7 @@ def rate_name(name: str) -> str:
 class _OneRate:
     def __init__(self, optimizer: Any) -> None:
         self._observation = RateObservation(optimizer)
+        self.groups, self.factors = groups_of(optimizer)
         self._schedule: Any = None
         self._values = Values(None)
         self._known: tuple[int, float] = (-1, 0.0)  # a user's function is called once for a step

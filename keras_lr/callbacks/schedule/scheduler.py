@@ -1,10 +1,11 @@
 """`LRScheduler`: any schedule, for the learning rate, the momentum and the weight decay."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from keras_lr._engine.named_optimizers import Wanted
+from keras_lr._keras.optimizers import known_leaves
 from keras_lr._warnings import warn
 from keras_lr.callbacks.schedule.bound import AnySchedule, Reading, Unit
 from keras_lr.callbacks.schedule.driver import ScheduleCallback
@@ -18,7 +19,7 @@ from keras_lr.callbacks.schedule.signatures import (
 )
 from keras_lr.callbacks.schedule.step_driver import Plan
 from keras_lr.errors import check_choice, complaint
-from keras_lr.schedules import Schedule
+from keras_lr.schedules import Constant, Schedule
 
 
 class LRScheduler(ScheduleCallback):
@@ -54,7 +55,9 @@ class LRScheduler(ScheduleCallback):
         schedule: What gives the learning rate: one of `keras_lr.schedules`, a Keras schedule, or a
             function of one Python number. A list gives one to each optimizer of a
             `MultiOptimizer`; a single one drives the largest learning rate, and the others keep
-            their proportion to it. None leaves the learning rate alone. A function of two,
+            their proportion to it. A dict gives them by name to the optimizers, or to the groups of
+            layers of an optimizer that `by_layer` has made: what it does not name keeps its own
+            learning rate. None leaves the learning rate alone. A function of two,
             `f(epoch, lr)`, is called as Keras' `LearningRateScheduler` calls it, whatever `unit`
             is: once per epoch, with the learning rate of the epoch before (of the optimizer itself
             in epoch 0).
@@ -100,7 +103,7 @@ class LRScheduler(ScheduleCallback):
 
     def __init__(
         self,
-        schedule: AnySchedule | Sequence[AnySchedule] | None = None,
+        schedule: AnySchedule | Sequence[AnySchedule] | Mapping[str, AnySchedule] | None = None,
         *,
         unit: Unit = "step",
         change_every: Unit = "step",
@@ -112,11 +115,12 @@ class LRScheduler(ScheduleCallback):
         check_choice("LRScheduler", ("step", "epoch"), unit=unit, change_every=change_every)
         given: list[tuple[str, Any]] = [("momentum", momentum), ("weight_decay", weight_decay)]
         given = [(name, each) for name, each in given if each is not None]
-        if isinstance(schedule, Sequence) and not isinstance(schedule, str):
+        if isinstance(schedule, Sequence | Mapping) and not isinstance(schedule, str):
             if not schedule:
                 rule, fix = "there must be a schedule for each optimizer", "Pass one for each"
                 raise ValueError(complaint("LRScheduler", rule, fix, schedule=schedule))
-            rates = list(schedule)  # None would be the only optimizer left alone
+            # None would be the only optimizer left alone.
+            rates = list(schedule.values() if isinstance(schedule, Mapping) else schedule)
         else:
             rates = [] if schedule is None else [schedule]
         given += [("schedule", each) for each in rates if not takes_rate(each)]
@@ -130,9 +134,11 @@ class LRScheduler(ScheduleCallback):
     def plan(self, run: FitRun) -> Plan:
         """Return the readings of all schedules."""
         schedule = self._schedule
-        if isinstance(schedule, Sequence):
+        if isinstance(schedule, Mapping):
+            rates: Any = self._by_name(run, schedule)
+        elif isinstance(schedule, Sequence):
             own = itertools.chain(run.learning_rates, itertools.repeat(0.0))
-            rates: Any = [self._rates(run, *each) for each in zip(schedule, own, strict=False)]
+            rates = [self._rates(run, *each) for each in zip(schedule, own, strict=False)]
         else:
             rates = self._rates(run, schedule, max(run.learning_rates))
         return Plan(
@@ -140,6 +146,38 @@ class LRScheduler(ScheduleCallback):
             momentum=self._reading(run, "momentum", self._momentum),
             weight_decay=self._reading(run, "weight_decay", self._weight_decay),
         )
+
+    def wanted(self, model: Any) -> Sequence[Any] | None:
+        """Return which optimizers of a model to drive; None for all it is compiled with."""
+        chosen = super().wanted(model)
+        if chosen is not None or not isinstance(self._schedule, Mapping):
+            return chosen
+        if getattr(model, "optimizer", None) is None or len(known_leaves(model, self.owner)) > 1:
+            return list(self._schedule)
+        return None
+
+    def _by_name(self, run: FitRun, schedules: Mapping[str, Any]) -> Any:
+        """Return the readings by group, or those of several optimizers in their order.
+
+        Raises:
+            ValueError: If a name is of no group and no optimizer.
+        """
+        known = tuple(run.group_rates) or run.optimizers
+        strange = [name for name in schedules if name not in known]
+        if strange:
+            rule = "schedules by name need an optimizer with groups, or several optimizers"
+            fix = "Make groups by by_layer, or pass a single schedule"
+            if any(known):
+                rule = f"names must be some of {', '.join(map(repr, known))}"
+                fix = "Pass these names"
+            raise ValueError(complaint(self.owner, rule, fix, schedule=strange))
+        if not run.group_rates:
+            own = dict(zip(run.optimizers, run.learning_rates, strict=True))
+            return [self._rates(run, schedules[name], own[name]) for name in run.optimizers]
+        return {
+            name: self._rates(run, schedules.get(name, Constant(own)), own)
+            for name, own in run.group_rates.items()
+        }
 
     def _rates(self, run: FitRun, schedule: Any, own: float) -> Reading | None:
         if takes_rate(schedule):

@@ -22,24 +22,27 @@ class Plan:
     """What is driven in a fit, and by what.
 
     Attributes:
-        learning_rate: One reading for all optimizers, or one for each; None to leave it alone.
+        learning_rate: One reading for all optimizers, one for each, or by name for each group of
+            layers; None to leave it alone.
         momentum: A reading, or None.
         weight_decay: A reading, or None.
         spares: Whether optimizers without momentum are left as they are, instead of refused.
         spans_fit: Whether its length is that of the fit, which `epochs` decides.
     """
 
-    learning_rate: Reading | Sequence[Reading] | None = None
+    learning_rate: Reading | Sequence[Reading] | Mapping[str, Reading] | None = None
     momentum: Reading | None = None
     weight_decay: Reading | None = None
     spares: bool = False
     spans_fit: bool = False
 
     @property
-    def how(self) -> Literal["together", "each"] | None:
+    def how(self) -> Literal["together", "each", "groups"] | None:
         """How the learning rates are driven, if they are."""
         if self.learning_rate is None:
             return None
+        if isinstance(self.learning_rate, Mapping):
+            return "groups"
         return "together" if isinstance(self.learning_rate, Reading) else "each"
 
 
@@ -103,7 +106,9 @@ class StepDriver(StepHook):
             named=self._named,
         )
         names, rates = ["learning_rate"], self._plan.learning_rate
-        if isinstance(rates, Sequence):
+        if isinstance(rates, Mapping):
+            names, rates = [f"learning_rate/{group}" for group in rates], list(rates.values())
+        elif isinstance(rates, Sequence):
             names = [rate_name(name) for name in optimizers]
         elif rates is not None:
             rates = [rates]
@@ -134,6 +139,9 @@ class StepDriver(StepHook):
                 checked(self.owner, name, rate, self._position)
         for name, reading, knob in self._tracks:
             self.applied[name] = knob.write(state, reading(self._position))
+        if self._overlay.groups is not None and "learning_rate" in self.applied:
+            rate = self.applied["learning_rate"]
+            self.applied |= self._overlay.groups.rates(rate, state)
         self._overlay.rate_writes.settle()
 
     def after_step(self, state: TrainingState, logs: dict[str, Any]) -> None:
