@@ -54,6 +54,7 @@ OPTIMIZER = [
     "_track_variable",
     "_trainable_variables",
     "_untrack_variable",
+    "_use_weight_decay",
 ]
 SLOTS = {
     "_accumulators": "Adagrad",
@@ -66,10 +67,13 @@ ELSEWHERE = [  # each with a test below
     "_collect_learning_rate",
     "_direction",
     "_ema_weights_in_model",
+    "_exclude_from_weight_decay",
     "_finite_generator",
     "_infinite_generator",
     "_inputs",
+    "_modules",
     "_num_samples",
+    "_parallel_update_step",
     "_record_training_state_sharding_spec",
     "_trainable_variable_shardings",
     "_use_cached_eval_dataset",
@@ -151,6 +155,27 @@ def test_the_direction_of_a_metric():
 
 def test_averages_that_are_swapped_in():
     assert keras.callbacks.SwapEMAWeights()._ema_weights_in_model is False
+
+
+def test_what_is_excluded_from_weight_decay():
+    optimizer = keras.optimizers.AdamW()
+    optimizer.exclude_from_weight_decay(var_names=["bias"])
+    names = [name for name in vars(optimizer) if name.startswith("_exclude_from_weight_decay")]
+    assert "_exclude_from_weight_decay" in names
+    assert "_exclude_from_weight_decay_pattern" in names
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="only torch updates all weights in one call")
+@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "Nadam", "RMSprop", "Lion", "Adagrad"])
+def test_optimizers_that_update_all_weights_in_one_call(name):
+    assert callable(getattr(keras.optimizers, name)()._parallel_update_step)
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="only torch keeps layers apart")
+def test_where_torch_keeps_layers():
+    model = compiled()
+    model.head = keras.layers.Dense(1)
+    assert model.head in vars(model)["_modules"].values()
 
 
 def test_how_fit_calls_evaluate():

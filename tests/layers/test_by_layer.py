@@ -4,11 +4,11 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
+from layers.networks import FACTORS, data, network, weights
+from tiny import JIT, identical, values
 
 import keras_lr as klr
-from tests.tiny import JIT, identical, values
 
-FACTORS = {"body": 0.125, "mid": 0.5, "head": 1.0}
 OPTIMIZERS = {
     "SGD": {"momentum": 0.9, "nesterov": True, "weight_decay": 0.01},
     "RMSprop": {"momentum": 0.9, "centered": True},
@@ -36,32 +36,10 @@ ADDITIONS = {
 }
 
 
-def network(*, seed=1, outputs=2):
-    keras.utils.set_random_seed(seed)
-    return keras.Sequential(
-        [
-            keras.Input((6,)),
-            keras.layers.Dense(8, activation="relu", name="body"),
-            keras.layers.Dense(3, activation="tanh", name="mid"),
-            keras.layers.Dense(outputs, name="head"),
-        ]
-    )
-
-
-def data(samples=32, seed=0):
-    generator = np.random.default_rng(seed)
-    x, y = generator.normal(size=(samples, 6)), generator.normal(size=(samples, 2))
-    return x.astype("float32"), y.astype("float32")
-
-
 def gradients(model, seed):
     generator = np.random.default_rng(seed)
     shapes = [variable.shape for variable in model.trainable_variables]
     return [generator.normal(size=shape).astype("float32") for shape in shapes]
-
-
-def weights(model):
-    return [np.array(ops.convert_to_numpy(v.value)) for v in model.trainable_variables]
 
 
 def applied(optimizer, model, steps=6, change=lambda grads: grads):

@@ -7,10 +7,10 @@ import textwrap
 import keras
 import numpy as np
 import pytest
+from layers.networks import FACTORS, data, network
+from tiny import JIT, identical, values
 
 import keras_lr as klr
-from tests.layers.test_by_layer import FACTORS, data, network
-from tests.tiny import JIT, identical, values
 
 
 @keras.saving.register_keras_serializable(package="test_layers")

@@ -4,11 +4,11 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
+from layers.networks import FACTORS, data, network, weights
+from tiny import JIT
 
 import keras_lr as klr
 from keras_lr import schedules
-from tests.layers.test_by_layer import FACTORS, data, network, weights
-from tests.tiny import JIT
 
 RISE = schedules.Linear(0.0, 0.1, steps=12)
 FALL = schedules.Cosine(0.05, 0.0, steps=12)

@@ -72,7 +72,7 @@ class ScheduleCallback(RestoringCallback, ABC):
             run: What is known of it.
         """
 
-    def wanted(self, model: Any) -> Sequence[Any] | None:
+    def _chosen(self, model: Any) -> Sequence[Any] | None:
         """Return which optimizers of a model to drive; None for all it is compiled with."""
         return self._wanted
 
@@ -86,8 +86,8 @@ class ScheduleCallback(RestoringCallback, ABC):
         self.restore()
         keras.callbacks.Callback.set_model(self, model)
         tidy_up(model)
-        if self.wanted(model) or getattr(model, "optimizer", None) is not None:
-            leaves = list(named_leaves(model, self.wanted(model), self.owner).values())
+        if self._chosen(model) or getattr(model, "optimizer", None) is not None:
+            leaves = list(named_leaves(model, self._chosen(model), self.owner).values())
             self._own_rates = tuple(map(current_learning_rate, leaves))
             groups, factors = groups_of(leaves[0]) if len(leaves) == 1 else ((), None)
             own = HOST.read(factors).tolist() if groups else []
@@ -116,7 +116,7 @@ class ScheduleCallback(RestoringCallback, ABC):
         self._spanning = rates if plan.spans_fit and isinstance(rates, Reading) else None
         self._position = Position(run)
         watch = WriterWatch(run, self._seen_before)
-        named = self.wanted(model) is not None
+        named = self._chosen(model) is not None
         self._driver = StepDriver(
             self.owner, self._position, plan, watch, self._find_optimizers, named=named
         )
@@ -130,7 +130,7 @@ class ScheduleCallback(RestoringCallback, ABC):
             raise
 
     def _find_optimizers(self) -> dict[str, Any]:
-        return named_leaves(self._model, self.wanted(self._model), self.owner)
+        return named_leaves(self._model, self._chosen(self._model), self.owner)
 
     def _bind(self, optimizers: dict[str, Any]) -> None:
         """Begin to drive these optimizers."""

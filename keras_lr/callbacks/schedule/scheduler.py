@@ -147,9 +147,9 @@ class LRScheduler(ScheduleCallback):
             weight_decay=self._reading(run, "weight_decay", self._weight_decay),
         )
 
-    def wanted(self, model: Any) -> Sequence[Any] | None:
+    def _chosen(self, model: Any) -> Sequence[Any] | None:
         """Return which optimizers of a model to drive; None for all it is compiled with."""
-        chosen = super().wanted(model)
+        chosen = super()._chosen(model)
         if chosen is not None or not isinstance(self._schedule, Mapping):
             return chosen
         if getattr(model, "optimizer", None) is None or len(known_leaves(model, self.owner)) > 1:
