@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         WeightAverage,
     )
     from keras_lr.layers import by_layer, geometric, layer_decay
+    from keras_lr.one_call import FitResult, fit
     from keras_lr.plot import plot_history, plot_range_test, plot_schedule, plot_sweep
     from keras_lr.search import (
         AdamTuneResult,
@@ -40,6 +41,7 @@ __all__ = [
     "Cooldown",
     "CosineWarmRestarts",
     "CyclicLR",
+    "FitResult",
     "LRRangeTest",
     "LRScheduler",
     "OneCycle",
@@ -52,6 +54,7 @@ __all__ = [
     "WeightAverage",
     "__version__",
     "by_layer",
+    "fit",
     "geometric",
     "layer_decay",
     "lr_find",
@@ -69,7 +72,7 @@ __all__ = [
 
 # Imported when first asked for. What a saved model may be made of is imported at once: loading it
 # needs the registered classes.
-_ROOMS = ("callbacks", "layers", "search", "plot")
+_ROOMS = ("one_call", "callbacks", "layers", "search", "plot")
 
 
 def __getattr__(name: str) -> Any:

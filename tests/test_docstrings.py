@@ -26,11 +26,12 @@ MODULES = (
 )
 # Ours, or too common to have a source: nothing to refer to.
 OUR_OWN = {
-    "AdamTuneResult", "Constant", "Exponential", "FlatCosine", "FromCallable", "Geometric",
-    "Interpolated", "InversePower", "Linear", "Migration", "MultiStep", "PiecewiseConstant",
-    "Polynomial", "ScaledExponential", "Schedule", "Step", "SuggestionError", "SweepResult",
-    "Table", "TuneResult", "consensus", "fall75", "join", "lr_sweep", "plot_history",
-    "plot_range_test", "plot_schedule", "plot_sweep", "schedule", "smooth", "tune_lr",
+    "AdamTuneResult", "Constant", "Exponential", "FitResult", "FlatCosine", "FromCallable",
+    "Geometric", "Interpolated", "InversePower", "Linear", "Migration", "MultiStep",
+    "PiecewiseConstant", "Polynomial", "ScaledExponential", "Schedule", "Step", "SuggestionError",
+    "SweepResult", "Table", "TuneResult", "consensus", "fall75", "join", "lr_sweep",
+    "plot_history", "plot_range_test", "plot_schedule", "plot_sweep", "schedule", "smooth",
+    "tune_lr",
 }  # fmt: skip
 SECTIONS = ("Args", "Attributes", "Methods", "Returns", "Raises", "Example", "Reference")
 

@@ -20,6 +20,13 @@ ROOMS = {
     "keras_lr.layers": {"keras_lr.optimizers", "keras_lr._keras"},
     "keras_lr.callbacks": {"keras_lr.schedules", "keras_lr._keras", "keras_lr._engine"},
     "keras_lr.search": {"keras_lr.schedules", "keras_lr._keras", "keras_lr._engine"},
+    "keras_lr.one_call": {
+        "keras_lr.schedules",
+        "keras_lr._keras",
+        "keras_lr._engine",
+        "keras_lr.callbacks",
+        "keras_lr.search",
+    },
 }
 NUMPY_ONLY = (
     "callbacks/cooldown/descent.py",

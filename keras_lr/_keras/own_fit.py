@@ -60,10 +60,10 @@ def prepared_by_own_fit(model: Any, data: FitData) -> FitData:
     if not has_own_fit(model):
         return data
     batches, _ = batches_of_own_fit(model, data, data.steps_per_epoch or sys.maxsize, 0)
-    return FitData(x=_Listed(batches), steps_per_epoch=data.steps_per_epoch)
+    return FitData(x=Listed(batches), steps_per_epoch=data.steps_per_epoch)
 
 
-class _Listed(keras.utils.PyDataset):  # type: ignore[misc]
+class Listed(keras.utils.PyDataset):  # type: ignore[misc]
     """Batches that are there already."""
 
     def __init__(self, batches: list[Batch]) -> None:

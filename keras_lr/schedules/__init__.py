@@ -4,6 +4,7 @@
 from keras_lr.schedules import arithmetic as arithmetic
 from keras_lr.schedules import operators as operators
 from keras_lr.schedules import scaled as scaled
+from keras_lr.schedules import stretched as stretched
 from keras_lr.schedules.base import Schedule, schedule
 from keras_lr.schedules.cycles import CosineRestarts, Triangular
 from keras_lr.schedules.decays import (
@@ -30,6 +31,7 @@ from keras_lr.schedules.shapes import (
     ScaledExponential,
     Tanh,
 )
+from keras_lr.schedules.trapezoid import Trapezoid
 
 __all__ = [
     "WSD",
@@ -54,6 +56,7 @@ __all__ = [
     "Step",
     "Table",
     "Tanh",
+    "Trapezoid",
     "Triangular",
     "join",
     "schedule",

@@ -271,6 +271,20 @@ class Schedule(Fields, keras.optimizers.schedules.LearningRateSchedule):  # type
         """
         return self._made_by("staircase", every_steps)
 
+    def stretch(self, length: int) -> Schedule:
+        """Read the schedule faster or slower, so that it takes `length` steps to its end.
+
+        Args:
+            length: The new length in steps.
+
+        Returns:
+            The schedule at another pace.
+
+        Raises:
+            ValueError: If the schedule is endless.
+        """
+        return self._made_by("stretch", length)
+
     def clip(self, low: float | None = None, high: float | None = None) -> Schedule:
         """Keep the values between two bounds.
 

@@ -85,12 +85,17 @@ class TrainingData:
     @property
     def steps_per_epoch(self) -> int:
         """How many batches one epoch has."""
-        length = self.for_fit.steps_per_epoch or self._length
+        length = self.known_steps_per_epoch
         if length is None:
             rule = "the number of steps of an epoch must be known"
             fix = "Pass steps_per_epoch too, or steps instead"
             raise ValueError(complaint(self._owner, rule, fix, epochs="given"))
         return length
+
+    @property
+    def known_steps_per_epoch(self) -> int | None:
+        """How many batches one epoch has; None if that is not known beforehand."""
+        return self.for_fit.steps_per_epoch or self._length
 
     def epochs_in(self, steps: int) -> float | None:
         """Return how often so many steps see every sample; None if the data's size is unknown."""

@@ -35,6 +35,8 @@ class RunningAverages:
     def move(self, state: TrainingState, weights: Sequence[float]) -> None:
         """Do `average += weight * (value - average)` for every variable and average.
 
+        With a weight of 1 it is the value to the bit: so the last weights are an average, too.
+
         Args:
             state: Where the values are.
             weights: One for each of the averages.
@@ -89,8 +91,12 @@ class _JaxAverages:
 
 
 def _jax_moved(averages: Any, values: Any, weights: Any) -> Any:
+    import jax
+
     def one(average: Any, value: Any, weight: Any) -> Any:
-        return average + weight.astype(average.dtype) * (value.astype(average.dtype) - average)
+        value = value.astype(average.dtype)
+        moved = average + weight.astype(average.dtype) * (value - average)
+        return jax.numpy.where(weight == 1.0, value, moved)
 
     return [
         [one(each, value, weights[index]) for each, value in zip(group, values, strict=True)]
@@ -118,8 +124,9 @@ class _TensorFlowAverages:
         for index, group in enumerate(self.averages):
             for average, variable in zip(group, self._variables, strict=True):
                 kind = average.dtype
-                difference = cast(variable.value, kind) - average
-                average.assign_add(cast(weights[index], kind) * difference)
+                value = cast(variable.value, kind)
+                moved = average + cast(weights[index], kind) * (value - average)
+                average.assign(self._tf.where(weights[index] == 1.0, value, moved))
 
     def write(self, index: int, arrays: Sequence[np.ndarray]) -> None:
         for average, array in zip(self.averages[index], arrays, strict=True):

@@ -72,6 +72,7 @@ class WeightAverage(RestoringCallback):
         kept: The decay of the average that is shown or was kept; None for the equal average.
         averages: For each decay the weights, in the order of `Model.get_weights`.
         best: The best monitored value, with `keep="best"`; None before.
+        best_epoch: The epoch, from 0 on, that ended with it; None before.
 
     Raises:
         TypeError: At construction if an argument is not of the kind asked for.
@@ -147,6 +148,12 @@ class WeightAverage(RestoringCallback):
         """The best monitored value of an average so far, with `keep="best"`."""
         found = None if self._run is None else self._run.averages.best
         return None if found is None else found.value
+
+    @property
+    def best_epoch(self) -> int | None:
+        """The epoch that ended with the best monitored value, with `keep="best"`."""
+        found = None if self._run is None else self._run.averages.best
+        return None if found is None else found.epoch
 
     @property
     def averages(self) -> dict[Decay, list[np.ndarray]]:

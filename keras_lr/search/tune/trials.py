@@ -60,8 +60,13 @@ def run_climb(
     usual: float,
     seed: int,
     verbose: Verbosity,
+    *,
+    must_fall: bool = True,
 ) -> tuple[ProbeClimb, int, bool]:
-    """Run the trials; return the climb, the updates it cost, and whether it came to its end."""
+    """Run the trials; return the climb, the updates it cost, and whether it came to its end.
+
+    Raise if no trial lowered the loss, unless that may be.
+    """
     accumulated = accumulation_steps(model)
     batches = data.batches(length * accumulated, seed)
     most, probe = ProbeClimb.max_trials * len(batches), judges.probe
@@ -98,8 +103,9 @@ def run_climb(
             if not climb.has_fallen:
                 raise
             finished = False
-        _check_moved(climb)
-    climb.vertex()
+        if must_fall or climb.has_fallen:
+            _check_moved(climb)
+            climb.vertex()
     return climb, -(-sweeper.steps_made // accumulated), finished
 
 
