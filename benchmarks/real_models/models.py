@@ -223,7 +223,8 @@ def several() -> keras.Model:
 
 
 WORDS = ["learning", "rate", "warm", "restart", "cold", "plateau", "cycle", "step"]
-TEXTS = np.array([" ".join(np.random.default_rng(i).choice(WORDS, 5)) for i in range(SAMPLES)])
+SENTENCES = [" ".join(np.random.default_rng(i).choice(WORDS, 5)) for i in range(SAMPLES)]
+TEXTS = np.array(SENTENCES, dtype=object)
 WARM = np.array([[float("warm" in text)] for text in TEXTS], "float32")
 
 

@@ -4,12 +4,16 @@
 For each kind of model: whether `lr_find`, `lr_sweep` and `tune_lr` run, what they suggest, the best
 constant rate of a grid, and the regret (L(suggested) - L(best)) / (L(untrained) - L(best)), where L
 is the mean loss of the steps in the last epoch of a `fit` of EPOCHS epochs at a constant rate.
-Written to `benchmarks/real_models.md`.
+Written to `results.json` and `results.md` beside this file; the models named on the command line
+are measured anew, or else all.
 """
 
+import argparse
+import json
 import os
-import pathlib
 import warnings
+from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -22,7 +26,8 @@ from benchmarks.real_models.models import CASES, Case
 
 GRID = np.geomspace(1e-5, 1.0, 11)
 EPOCHS = 10
-OUTPUT = pathlib.Path(__file__).parents[1] / "real_models.md"
+RESULTS = Path(__file__).with_name("results.json")
+SEARCHES = ("lr_find", "lr_sweep", "tune_lr")
 
 
 class LastEpoch(keras.callbacks.Callback):
@@ -50,7 +55,7 @@ def final_loss(case: Case, rate: float) -> float:
 
 
 def searched(case: Case) -> dict[str, float | str]:
-    """Return what each search suggests, or the first words of its refusal."""
+    """Return what each search suggests, or its refusal."""
     watch = {} if case.monitor == "loss" else {"monitor": case.monitor}
 
     def find(model):
@@ -66,51 +71,70 @@ def searched(case: Case) -> dict[str, float | str]:
         return klr.tune_lr(model, **case.data, **watch, **options).learning_rate
 
     answers = {}
-    for name, search in {"lr_find": find, "lr_sweep": sweep, "tune_lr": tune}.items():
+    for name, search in zip(SEARCHES, (find, sweep, tune), strict=True):
         keras.utils.set_random_seed(1)
         try:
             answers[name] = float(search(case.make()))
         except (ValueError, TypeError) as error:
-            answers[name] = str(error)[:80]
+            answers[name] = str(error)
     return answers
 
 
-def row(name: str, case: Case) -> str:
-    """Return one line of the table."""
-    losses = np.array([final_loss(case, rate) for rate in GRID]) if case.lower_is_better else None
-    best = None if losses is None else GRID[int(np.argmin(losses))]
-    untrained = None if losses is None else final_loss(case, 1e-12)
-    cells = [name]
-    for answer in searched(case).values():
-        if isinstance(answer, str):
-            cells.append(f"no: {answer}")
-        elif losses is None:
-            cells.append(f"{answer:.2g}")
-        else:
-            lost = final_loss(case, answer) - losses.min()
-            regret = np.clip(lost / (untrained - losses.min()), 0.0, 1.0)
-            cells.append(f"{answer:.2g} ({regret:.2f})")
-    cells.append("-" if best is None else f"{best:.2g}")
-    return f"| {' | '.join(cells)} |"
+def measured(case: Case) -> dict[str, Any]:
+    """Return what there is to say of one model: a row of the table."""
+    row: dict[str, Any] = {name: {"suggested": found} for name, found in searched(case).items()}
+    if not case.lower_is_better:
+        return row
+    losses = [final_loss(case, rate) for rate in GRID]
+    best, untrained = min(losses), final_loss(case, 1e-12)
+    for search in row.values():
+        if not isinstance(search["suggested"], str):
+            lost = final_loss(case, search["suggested"]) - best
+            search["regret"] = float(np.clip(lost / (untrained - best), 0.0, 1.0))
+    return row | {"best": float(GRID[int(np.argmin(losses))]), "losses": losses}
 
 
-def main() -> None:
-    """Write the table."""
+def cell(search: dict[str, Any]) -> str:
+    """Return what a search suggests, with its regret."""
+    if isinstance(search["suggested"], str):
+        return f"no: {search['suggested'][:80]}"
+    regret = f" ({search['regret']:.2f})" if "regret" in search else ""
+    return f"{search['suggested']:.2g}{regret}"
+
+
+def table(results: dict[str, Any]) -> str:
+    """Return the rows as Markdown."""
     lines = [
         "# The searches on models as people bring them",
         "",
-        f"`python -m benchmarks.real_models.run`, Keras {keras.__version__} on "
-        f"{keras.backend.backend()}, one seed. Suggested rate, its regret in brackets.",
+        f"`python -m benchmarks.real_models.run`, Keras {results['keras']} on "
+        f"{results['backend']}, one seed. Suggested rate, its regret in brackets.",
         "",
         "| Model | lr_find | lr_sweep | tune_lr | best of the grid |",
         "|---|---|---|---|---|",
     ]
-    for name, case in CASES.items():
+    for name, row in results["models"].items():
+        best = f"{row['best']:.2g}" if "best" in row else "-"
+        lines.append(f"| {' | '.join([name, *(cell(row[each]) for each in SEARCHES), best])} |")
+    lines += ["", "The critic of a GAN has no best rate: its loss is lowest where it has won.", ""]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Measure, and write both files."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("models", nargs="*", default=list(CASES), metavar="model")
+    names = parser.parse_args().models
+    known = json.loads(RESULTS.read_text("utf8"))["models"] if RESULTS.exists() else {}
+    results = {"keras": keras.__version__, "backend": keras.backend.backend(), "models": known}
+    for name in names:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            lines.append(row(name, case))
-        print(lines[-1], flush=True)
-    OUTPUT.write_text("\n".join(lines) + "\n")
+            known[name] = measured(CASES[name])
+        results["models"] = {each: known[each] for each in CASES if each in known}
+        RESULTS.write_text(json.dumps(results, indent=1) + "\n", "utf8")
+        RESULTS.with_suffix(".md").write_text(table(results), "utf8")
+        print(table(results).splitlines()[-3], flush=True)
 
 
 if __name__ == "__main__":

@@ -73,26 +73,60 @@ def as_float(scalar: Any) -> float:
     return float(value.reshape(()))
 
 
-def loss_in(logs: Mapping[str, Any], owner: str, monitor: Monitor | None = None) -> Any:
+def flat_logs(logs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a step's logs as `fit` flattens them: entries that are dicts give way to their own.
+
+    Such are the compiled metrics in the training step of Keras' guide.
+    """
+    flat: dict[str, Any] = {}
+    for name, value in sorted(logs.items()):
+        flat |= flat_logs(value) if isinstance(value, Mapping) else {name: value}
+    return flat
+
+
+def float_logs(logs: Mapping[str, Any]) -> dict[str, float]:
+    """Return those of a step's logs that are one number, as floats."""
+    numbers = {name: as_numpy(value) for name, value in flat_logs(logs).items()}
+    return {name: as_float(value) for name, value in numbers.items() if value.size == 1}
+
+
+def loss_in(
+    logs: Mapping[str, Any],
+    owner: str,
+    monitor: Monitor | None = None,
+    step: str = "train_step",
+) -> Any:
     """Return what is watched in a step's logs: the loss, or what `monitor` says.
+
+    Args:
+        logs: What the step returned.
+        owner: The public name the user called, for error messages.
+        monitor: A name in the logs, a function of them, or None for the loss.
+        step: The name of the step, for error messages.
 
     Raises:
         ValueError: If it is not there, in the name of `owner`.
         TypeError: If a function returns no number.
     """
     if callable(monitor):
-        value = monitor({name: as_float(each) for name, each in logs.items()})
+        numbers = float_logs(logs)
+        try:
+            value = monitor(numbers)
+        except KeyError as error:
+            rule = f"the monitor must look for what {step} reports"
+            received = {"missing": error.args[0], "logs": sorted(numbers)}
+            raise ValueError(complaint(owner, rule, "Use one of these", **received)) from error
         try:
             return float(value)
         except (TypeError, ValueError):
             rule = "the monitor must return a number"
             fix = "Return a float, such as logs['d_loss']"
             raise TypeError(complaint(owner, rule, fix, returned=value)) from None
-    name = monitor or "loss"
+    name, logs = monitor or "loss", flat_logs(logs)
     if name not in logs:
         watched = "its loss" if monitor is None else "what is watched"
-        rule = f"the model's train_step must report {watched}"
-        fix = f'Return a dict with the entry "{name}" from train_step, or pass monitor=...'
+        rule = f"the model's {step} must report {watched}"
+        fix = f'Return a dict with the entry "{name}" from {step}, or pass monitor=...'
         raise ValueError(complaint(owner, rule, fix, monitor=name, logs=sorted(logs)))
     return logs[name]
 

@@ -16,7 +16,9 @@ class Movement:
     """Measures how far a step moves the model's matrices, per unit of its learning rate.
 
     Where every unit of a layer of ReLUs has died, only what comes after it, such as the last bias,
-    still moves. Biases and scales are therefore not looked at.
+    still moves. Biases and scales are therefore not looked at. Each matrix is compared with its own
+    first movement: in a GAN some are moved by another optimizer, at a rate that is not searched,
+    and these seem to slow down, per unit of the searched rate, however alive they are.
 
     Args:
         model: A built model.
@@ -28,25 +30,29 @@ class Movement:
         sizes = np.cumsum([math.prod(variable.shape) for variable in matrices])
         self._variables = matrices[: max(1, int((sizes <= _AT_MOST).sum()))]
         self._before: list[np.ndarray] = []
+        self._first: list[float] = [0.0] * len(self._variables)
 
     def before_step(self, state: TrainingState) -> None:
         """Note where the weights are."""
         self._before = [state.read(variable) for variable in self._variables]
 
     def after_step(self, state: TrainingState, learning_rate: float) -> float:
-        """Return how far they have moved since, divided by the learning rate.
+        """Return how far the liveliest matrix has moved, as a multiple of its first movement.
 
-        NaN if that is not finite, or if the model has no matrix to train.
+        0 if none has moved; NaN if that is not finite, or if the model has no matrix to train.
         """
         if not self._variables:
             return math.nan
-        pairs = zip(self._variables, self._before, strict=True)
-        with np.errstate(all="ignore"):
-            squares = [
-                float(np.sum((state.read(variable).astype(np.float64) - old) ** 2))
-                for variable, old in pairs
-            ]
-        return math.sqrt(sum(squares)) / learning_rate
+        shares = []
+        for index, (variable, old) in enumerate(zip(self._variables, self._before, strict=True)):
+            with np.errstate(all="ignore"):
+                squares = (state.read(variable).astype(np.float64) - old) ** 2
+                moved = math.sqrt(float(np.sum(squares))) / learning_rate
+            if not math.isfinite(moved):
+                return math.nan
+            self._first[index] = self._first[index] or moved
+            shares.append(moved / self._first[index] if moved else 0.0)
+        return max(shares)
 
 
 def still_from(movements: dict[int, float], losses: list[float]) -> int | None:
@@ -57,7 +63,7 @@ def still_from(movements: dict[int, float], losses: list[float]) -> int | None:
     network that was dead before the run never moves its weights, whatever its last bias learns.
 
     Args:
-        movements: Of some steps, increasing: how far a step moved the weights, per learning rate.
+        movements: Of some steps, increasing: what `Movement.after_step` returned.
         losses: The loss of each step.
     """
     if len(movements) > 1 and not any(movements.values()):

@@ -89,7 +89,8 @@ class StepLoss:
                 self._batch_loss.before_step(state)
                 logs = self._step(state, batch)
                 size = batch_length(batch)
-                total += size * as_float(loss_in(logs, self._owner, self._monitor))
+                step = "test_step" if self._testing else "train_step"
+                total += size * as_float(loss_in(logs, self._owner, self._monitor, step))
                 samples += size
                 present.restore_values(state)
                 generators.restore()

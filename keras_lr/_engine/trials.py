@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_lr._engine.batch_loss import BatchLoss, Monitor, as_float, loss_in
+from keras_lr._engine.batch_loss import BatchLoss, Monitor, as_float, float_logs, loss_in
 from keras_lr._engine.learning_rates import LearningRates, held_learning_rates
 from keras_lr._engine.optimizer_use import OptimizerUse, check_trainable
 from keras_lr._engine.snapshot import ModelSnapshot
@@ -96,7 +96,7 @@ class Trials:
 
     def logs(self) -> dict[str, float]:
         """Return the metrics of the steps since they were last emptied."""
-        return {name: as_float(value) for name, value in self._logs.items()}
+        return float_logs(self._logs)
 
     def probe(self, batches: Iterable[Batch]) -> float:
         """Return the mean loss of batches in training mode, without training on them."""
@@ -114,12 +114,12 @@ class Trials:
             self._snapshot.restore_variables()
         if ON_TORCH:
             self._model.train()
-        return {f"val_{name}": float(value) for name, value in logs.items()}
+        return {f"val_{name}": value for name, value in float_logs(logs).items()}
 
     def watched(self, validation_logs: dict[str, float]) -> float:
         """Return the loss in what `evaluate` returned, or what `monitor` says of it."""
         plain = {name.removeprefix("val_"): value for name, value in validation_logs.items()}
-        return float(loss_in(plain, self.owner, self.monitor))
+        return float(loss_in(plain, self.owner, self.monitor, step="test_step"))
 
     def _load(self) -> None:
         """Write the present values into the model's variables (JAX)."""

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_lr._engine.batch_loss import has_custom_train_step, loss_in
+from keras_lr._engine.batch_loss import flat_logs, float_logs, has_custom_train_step, loss_in
 from keras_lr._engine.trials import Trials
 from keras_lr._keras.backend import ON_JAX
 from keras_lr._keras.data import Batch
@@ -133,7 +133,8 @@ class Lanes:
 
     def logs(self, lane: int) -> dict[str, float]:
         """Return one lane's metrics of the steps since they were last emptied."""
-        return {name: float(np.asarray(values)[lane]) for name, values in self._logs.items()}
+        logs = flat_logs(self._logs)
+        return float_logs({name: np.asarray(each)[lane] for name, each in logs.items()})
 
     def state(self, lane: int) -> tuple[list[Any], ...]:
         """Return one lane's state, in the order that `fit` carries it."""

@@ -11,6 +11,7 @@ from keras_lr._keras.data import Batch, FitData, Rows, batch_length, is_arrays
 from keras_lr._keras.own_fit import batches_of_own_fit, has_own_fit
 from keras_lr._keras.random import generators_kept, seed_generators
 from keras_lr.errors import complaint
+from keras_lr.search.batch_faults import NamedBatchFaults
 from keras_lr.search.feeding import check_feeding
 from keras_lr.search.given import check_data
 from keras_lr.search.representatives import batches_in_order, chosen_batches, drawn_batches
@@ -120,6 +121,10 @@ class TrainingData:
             order = np.concatenate(orders)[:count]
         return _Ordered(held, order)
 
+    def faults_named(self) -> NamedBatchFaults:
+        """Return a context in which errors that a batch causes name the batch."""
+        return NamedBatchFaults(self._owner, self.for_fit.x)
+
     def probe(self, samples: int | None = None) -> list[Batch]:
         """Return whole batches that are not for training, and represent the data by their targets.
 
@@ -158,10 +163,15 @@ class TrainingData:
                 arguments = self.model, self.for_fit, count, 0
                 self._held, self._own_length = batches_of_own_fit(*arguments)
             else:
-                with generators_kept():  # data may draw random numbers as it is read
+                # Data may draw random numbers as it is read.
+                with generators_kept(), self.faults_named():
                     seed_generators(0)  # the same in every call
                     self._held = list(itertools.islice(self.for_fit.batches(), count))
             self._held_all = len(self._held) < count
+            for index, batch in enumerate(self._held):
+                if batch_length(batch) == 0:
+                    rule, fix = "each batch must hold samples", "Look at what the dataset gives"
+                    raise ValueError(complaint(self._owner, rule, fix, batch=index, samples=0))
         if not self._held:
             rule = "the data must hold at least one batch"
             fix = "Pass arrays or a dataset that starts again"

@@ -8,7 +8,8 @@ from typing import Any
 
 import keras
 
-from keras_lr._keras.data import FitData, is_rows
+from keras_lr._engine.batch_loss import has_custom_train_step
+from keras_lr._keras.data import FitData, is_arrays, is_rows
 from keras_lr._keras.own_fit import has_own_fit
 from keras_lr._keras.random import generators_kept
 from keras_lr.errors import complaint, float_or_inf, shortened
@@ -74,6 +75,7 @@ def check_data(
         if value is not None and _is_empty(value):
             rule, fix = f"{argument} must hold an array, or be None", "Leave it out, or fill it"
             raise ValueError(complaint(owner, rule, fix, **{argument: value}))
+    _check_inputs(owner, data.x, model, name, received)
     counts = [len(keras.tree.flatten(value)) for value in given.values()]
     if data.y is not None and data.sample_weight is not None and counts[1] not in (1, counts[0]):
         rule = "sample_weight must be one array, or one for each of y"
@@ -92,6 +94,19 @@ def check_data(
     if empty:
         rule, fix = f"{name} must hold at least one batch", "Pass data that does"
         raise ValueError(complaint(owner, rule, fix, **{name: _form(data.x)}))
+
+
+def _check_inputs(owner: str, x: Any, model: Any, name: str, received: dict[str, Any]) -> None:
+    """Raise if a list holds more or fewer arrays than the model has inputs: x and y, say."""
+    inputs = getattr(model, "inputs", None)
+    if not inputs or not isinstance(x, list | tuple) or has_custom_train_step(model):
+        return
+    leaves = keras.tree.flatten(x)
+    if len(leaves) == len(inputs) or not all(is_arrays(leaf) for leaf in leaves):
+        return
+    rule = f"{name} must hold one array for each input of the model ({len(inputs)})"
+    fix = "Pass x and y apart, or batches of both as a dataset"
+    raise ValueError(complaint(owner, rule, fix, **received))
 
 
 def unpacked(owner: str, validation_data: Any) -> tuple[Any, Any, Any]:

@@ -10,7 +10,7 @@ TRIAL_FACTOR = 20.0
 _SHORTEST_RUN = 3
 _LONG_RUN, _LONG_RUN_FACTOR = 12, 4.0
 _LONGEST_RUN = 64  # looked at; longer ones say nothing more
-_ODDS = 4000
+_ODDS, _FEW = 4000, 16
 _JUMPS = 3.0
 
 
@@ -26,10 +26,14 @@ def stays_above(losses: Sequence[float], bound: float, level: float) -> bool:
     $$1 / \binom{n + r}{r},$$
 
     whatever their distribution. This must be below 1 in 4000: r is 3 after 27 losses, 4 after 16,
-    5 after 11. Three times a jump, and no more: the jumps of a loss that doubles at each step are
-    half its height, and four times that would hide it. Jumps do not matter to 12 losses or more
-    that are all above four times the median of those before them: a loss that explodes may jump far
-    above where it then stays.
+    5 after 11. In fewer than 16 losses hardly any run is so improbable. There the order counts too:
+    that the last r are the r highest and rise from each to the next is r! times less probable, so
+    that r is 4 after 6 losses, 5 after 3.
+
+    Three times a jump, and no more: the jumps of a loss that doubles at each step are half its
+    height, and four times that would hide it. Jumps do not matter to 12 losses or more that are all
+    above four times the median of those before them: a loss that explodes may jump far above where
+    it then stays.
 
     Args:
         losses: All losses so far, finite, those at the starting weights before the others.
@@ -55,7 +59,10 @@ def stays_above(losses: Sequence[float], bound: float, level: float) -> bool:
     for length in range(_SHORTEST_RUN, run + 1):
         before = len(values) - length
         noise = level + _JUMPS * float(largest_jumps[before - 1])
-        if math.comb(len(values), length) < _ODDS:
+        odds = math.comb(len(values), length)
+        if len(values) < _FEW and (np.diff(values[before:]) > 0).all():
+            odds *= math.factorial(length)
+        if odds < _ODDS:
             continue
         lowest = values[before:].min()
         if lowest > noise or (length >= _LONG_RUN and lowest > _far_above(values[:before])):

@@ -195,7 +195,10 @@ def consensus(learning_rates: ArrayLike, losses: ArrayLike, default: float | Non
     """The median, in log(lr), of `valley`, `fall75` and the optimizer's default.
 
     One noisy curve is a weak witness, so a sane prior has one vote of three. Without a default
-    it is the geometric mean of the other two. There is no other fallback: a record that says
+    it is the geometric mean of the other two. A default at which the smoothed loss is past its
+    lowest point has no vote, for the record shows that it is too high: data or loss are then on an
+    unusual scale, where rates that train lie close to rates that destroy the model, and the lowest
+    of `valley`, `fall75` and `minimum` is taken. There is no other fallback: a record that says
     nothing raises, and whether to keep the default is then the caller's choice.
 
     Args:
@@ -219,16 +222,16 @@ def consensus(learning_rates: ArrayLike, losses: ArrayLike, default: float | Non
         >>> consensus(rates, losses, default=0.01) == fall75(rates, losses)
         True
     """
-    read_descent(
-        "consensus", learning_rates, losses
-    )  # so that a refusal names the rule that was asked
-    votes = [valley(learning_rates, losses), fall75(learning_rates, losses)]
     if default is not None:
         check_number("consensus", "Pass the optimizer's default or None", above=0, default=default)
-        votes.append(float(default))
-    if len(votes) == 3:
-        return sorted(votes)[1]
-    return float(np.exp(np.mean(np.log(votes))))
+    # Read here first, so that a refusal names the rule that was asked.
+    lowest = float(read_descent("consensus", learning_rates, losses).learning_rates[-1])
+    votes = [valley(learning_rates, losses), fall75(learning_rates, losses)]
+    if default is None:
+        return float(np.exp(np.mean(np.log(votes))))
+    if default >= lowest:
+        return min(*votes, minimum(learning_rates, losses))
+    return sorted([*votes, float(default)])[1]
 
 
 RULES: dict[str, Rule] = {

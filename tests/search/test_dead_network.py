@@ -6,7 +6,7 @@ import pytest
 from tiny import regression
 
 from keras_lr import LRRangeTest, lr_find, tune_lr
-from keras_lr._engine.movement import still_from
+from keras_lr._engine.movement import Movement, still_from
 from keras_lr.search.suggest import SuggestionError
 
 JIT = False if keras.backend.backend() == "tensorflow" else "auto"
@@ -36,7 +36,7 @@ def test_a_network_that_dies_on_unscaled_prices_gets_words(units, min_lr):
     assert not result.suggestions()
     with pytest.raises(SuggestionError) as caught:
         result.suggest()
-    assert str(caught.value).startswith("consensus: ")
+    assert str(caught.value).startswith("RangeTestResult.suggest: ")
 
 
 def test_it_says_that_the_network_died():
@@ -70,6 +70,8 @@ def test_a_network_that_was_dead_before_gets_words(optimizer):
     result = lr_find(dead_from_the_start(optimizer), x, y + 3.0, verbose=0)
     assert result.dead_from == result.learning_rates[0]
     assert not result.suggestions()
+    with pytest.raises(SuggestionError, match=r"suggest: the steps must move the model's matrices"):
+        result.suggest()
     with pytest.raises(ValueError, match="one of the trials must lower the loss"):
         tune_lr(dead_from_the_start(optimizer), x, y + 3.0, steps=400, quick=True, verbose=0)
 
@@ -79,6 +81,10 @@ def test_gradients_of_zero_are_told_from_a_dead_network():
     model.compile("sgd", lambda y, found: keras.ops.mean(y) + 0 * keras.ops.mean(found))
     with pytest.raises(ValueError, match="tune_lr: training must move the loss"):
         tune_lr(model, *regression(samples=256), steps=400, quick=True, verbose=0)
+    for probe in (None, "auto"):
+        result = lr_find(model, *regression(samples=256), probe=probe, verbose=0)
+        with pytest.raises(SuggestionError, match=r"none has moved any.* gradients that are zero"):
+            result.suggest()
 
 
 def test_a_model_that_trains_its_biases_alone_is_no_dead_network():
@@ -117,3 +123,36 @@ def test_still_from_is_the_first_of_the_steps_that_stay_still():
     assert still_from({0: 0.0, 4: 0.0}, losses) is None
     assert still_from({0: 0.0, 4: 0.0}, [3.0, 2.0, 1.0]) == 0
     assert still_from({0: np.nan, 4: np.nan}, [3.0, 2.0, 1.0]) is None
+
+
+@pytest.mark.parametrize("accumulated", [2, 3])
+def test_death_is_seen_under_gradient_accumulation(accumulated):
+    optimizer = keras.optimizers.SGD(gradient_accumulation_steps=accumulated)
+    result = lr_find(network(3, 0, optimizer, (32, 16)), *prices(), min_lr=1e-10, verbose=0)
+    assert result.dead_from < 1e-1
+    assert not result.suggestions()
+
+
+class Movements:
+    """A model of two matrices, and a state that says where they are."""
+
+    def __init__(self):
+        self.trainable_variables = [np.zeros((2, 2)), np.zeros((2, 3))]
+
+    def read(self, variable):
+        return variable.copy()
+
+
+@pytest.mark.parametrize("quick", [0, 1])
+def test_a_matrix_that_another_optimizer_moves_hides_no_life_and_no_death(quick):
+    """One matrix moves with the searched rate, the other always as far."""
+    for death, expected in [(100, None), (12, 12)]:
+        model = Movements()
+        movement = Movement(model)
+        movements = {}
+        for step, rate in enumerate(np.geomspace(1e-6, 100.0, 20)):
+            movement.before_step(model)
+            model.trainable_variables[quick] += rate * (step < death)
+            model.trainable_variables[1 - quick] += 1e-3
+            movements[step] = movement.after_step(model, rate)
+        assert still_from(movements, [1.0] * 20) == expected

@@ -120,6 +120,21 @@ def test_how_many_high_losses_it_takes(before, needed):
         assert stays_above([1.0] * before + [9.0] * count, 4.0, 1.0) == (count >= needed)
 
 
+@pytest.mark.parametrize("steps", [8, 10, 12, 14])
+@pytest.mark.parametrize("name", LOSSES)
+def test_short_runs_are_not_stopped_by_noise(name, steps):
+    runs = drawn(name, steps=steps)
+    assert np.mean([stop_of_a_sweep(run[STARTS:]) < math.inf for run in runs]) < 0.01
+
+
+@pytest.mark.parametrize("steps", [10, 12, 14])
+@pytest.mark.parametrize("growth", [10.0, 100.0])
+def test_a_short_range_test_stops_where_its_loss_explodes(steps, growth):
+    onset = steps // 2
+    losses = np.ones(steps) * growth ** np.maximum(np.arange(steps) - onset, 0.0)
+    assert stop_of_a_sweep(losses) <= onset + 5
+
+
 def test_a_loss_that_came_back_once_must_be_passed_for_good():
     seen = [1.0] * 30 + [50.0] + [1.0] * 5
     assert not stays_above([*seen, *[90.0] * 9], 4.0, 1.0)

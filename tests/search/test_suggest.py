@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keras_lr.search import suggest
-from keras_lr.search.range_test.curve import capped
+from keras_lr.search.range_test.curve import capped, exploded_from
 from keras_lr.search.suggest import RULES, SuggestionError, smooth
 
 FINDERS = json.loads((Path(__file__).parents[1] / "oracles" / "finders.json").read_text())
@@ -109,11 +109,50 @@ def test_a_creeping_start_without_noise_does_not_pull_valley_down():
     assert suggest.valley(far, descent(far)) == pytest.approx(suggest.valley(near, descent(near)))
 
 
-@pytest.mark.parametrize(("default", "expected"), [(1e-9, "low"), (1.0, "high"), (2e-3, "own")])
+@pytest.mark.parametrize(("default", "expected"), [(1e-9, "low"), (2e-2, "high"), (2e-3, "own")])
 def test_consensus_is_the_median_of_three(default, expected):
     valley, fall75 = suggest.valley(RATES, descent()), suggest.fall75(RATES, descent())
     answers = {"low": min(valley, fall75), "high": max(valley, fall75), "own": default}
     assert suggest.consensus(RATES, descent(), default=default) == answers[expected]
+
+
+@pytest.mark.parametrize("default", [0.1, 1.0, 30.0])
+def test_a_default_at_which_the_loss_has_risen_again_has_no_vote(default):
+    others = [rule(RATES, descent()) for rule in (suggest.valley, suggest.fall75, suggest.minimum)]
+    assert 10 * suggest.minimum(RATES, descent()) < default
+    assert suggest.consensus(RATES, descent(), default=default) == min(others)
+
+
+def exploding(onset, factor=1e3):
+    """A fall that ends in an explosion at `onset`, after which batches say what they like."""
+    losses = np.minimum(descent(rise=0.0), 2.0)
+    after = int(np.searchsorted(RATES, onset))
+    losses[after : after + 3] = [factor, 100 * factor, factor]
+    losses[after + 3 :] = 1e-6
+    return losses
+
+
+@pytest.mark.parametrize("onset", [1e-3, 1e-2, 1.0])
+@pytest.mark.parametrize("noise", [0.0, 0.02])
+def test_what_a_loss_falls_to_after_an_explosion_is_not_believed(onset, noise):
+    jitter = noise * np.random.default_rng(0).normal(size=len(RATES))
+    for rule in ("valley", "fall75", "minimum", "steep", "consensus"):
+        assert RULES[rule](RATES, exploding(onset) + jitter) < onset
+
+
+def test_a_record_that_explodes_at_once_is_refused():
+    losses = np.full(len(RATES), 1e-3)
+    losses[:12] = [2.0, 2.1, 2.0, 2.0, 1.9, 2.1, 500.0, 1e5, 1e4, 1e3, 100.0, 1.0]
+    with pytest.raises(SuggestionError, match="Lower min_lr"):
+        suggest.consensus(RATES, losses, default=0.01)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_batches_of_a_rare_class_are_no_explosion(seed):
+    generator = np.random.default_rng(seed)
+    rare = generator.uniform(size=len(RATES)) < 0.2
+    losses = descent() * np.where(rare, 15.0, 1.0)
+    assert exploded_from(losses[:150]) == 150
 
 
 def test_consensus_without_a_default_is_the_geometric_mean():

@@ -14,6 +14,8 @@ SHORTEST = 10  # losses; fewer leave no room to tell a slope from noise
 CLEAR_FALL = 5.0  # standard errors; normal noise gets here in fewer than 1 of 500 sweeps
 STILL_FALLING = 0.1  # of the whole fall, in the last half decade of a record
 ROUNDING = 1e-5  # of the loss; a float32 loss moves this much without learning anything
+_IF_SOON = " if the loss is not finite so soon, else sweep over more steps"
+_FEWEST_BEFORE_EXPLOSION, _EXPLOSION, _EXPLOSION_FACTOR = 5, 10.0, 20.0
 
 
 class SuggestionError(ValueError):
@@ -57,6 +59,36 @@ def finite_steps(losses: Floats) -> int:
     return int(np.argmin([*np.isfinite(losses), False]))
 
 
+def exploded_from(losses: Floats) -> int:
+    """Return the first step at which a loss explodes; their number if none does.
+
+    It is more than 20 times the loss at the start, and stands above all losses before it by more
+    than ten times the range of these. Batches of a rare class seldom are, and soon come.
+    """
+    highest = np.maximum.accumulate(losses)[:-1]
+    width = highest - np.minimum.accumulate(losses)[:-1]
+    start = float(np.median(losses[: min(SHORTEST, _FEWEST_BEFORE_EXPLOSION)]))
+    bound = start + (_EXPLOSION_FACTOR - 1) * abs(start)
+    jumps = (losses[1:] > bound) & (losses[1:] - highest > _EXPLOSION * width)
+    jumps[: _FEWEST_BEFORE_EXPLOSION - 1] = False
+    return int(np.argmax([*jumps, True])) + 1
+
+
+def believed_steps(learning_rates: Floats, losses: Floats) -> int:
+    """How many losses tell where to train: the finite ones, and not what follows an explosion.
+
+    A model that has exploded may report low losses again: those of batches without the class that
+    it has given up, or of a dead network whose last bias learns. Where the smoothed loss is lowest
+    there, the record ends with the explosion.
+    """
+    finite = finite_steps(losses)
+    if finite < 2:
+        return finite
+    exploded = exploded_from(losses[:finite])
+    smoothed = smooth(learning_rates[:finite], capped(losses[:finite]))
+    return exploded if int(smoothed.argmin()) >= exploded else finite
+
+
 def capped(losses: Floats) -> Floats:
     """Cut the tops off: how far a loss is above its start says nothing about where to train.
 
@@ -97,12 +129,14 @@ def read_descent(rule: str, learning_rates: ArrayLike, losses: ArrayLike) -> Des
         SuggestionError: If the record is too short, flat, rising, or no clearer than its noise.
     """
     rates, values = _checked(rule, learning_rates, losses)
-    finite = finite_steps(values)
-    if finite < SHORTEST:
+    believed = believed_steps(rates, values)
+    if believed < SHORTEST:
+        exploded = believed < finite_steps(values)
         needed = f"a record must start with at least {SHORTEST} finite losses"
-        fix = "Lower min_lr if the loss is not finite so soon, else sweep over more steps"
-        raise SuggestionError(complaint(rule, needed, fix, finite_losses=finite))
-    rates, values = rates[:finite], values[:finite]
+        needed += ", but it explodes" if exploded else ""
+        fix = "Lower min_lr" + ("" if exploded else _IF_SOON)
+        raise SuggestionError(complaint(rule, needed, fix, finite_losses=believed))
+    rates, values = rates[:believed], values[:believed]
     smoothed = smooth(rates, capped(values))
     _require_fall(rule, rates, values, smoothed)
     stop = int(smoothed.argmin()) + 1
@@ -116,7 +150,7 @@ def falls_to_the_end(learning_rates: Floats, losses: Floats) -> bool:
         learning_rates: float[n], positive and increasing.
         losses: float[n], the raw losses.
     """
-    finite = finite_steps(losses)
+    finite = believed_steps(learning_rates, losses)
     if finite < max(SHORTEST, len(losses)):
         return False
     smoothed = smooth(learning_rates, capped(losses))

@@ -16,6 +16,7 @@ from keras_lr._keras.own_fit import prepared_by_own_fit
 from keras_lr._keras.random import peeks_kept
 from keras_lr.errors import complaining_as, complaint
 from keras_lr.search.arguments import check_model, say_interrupted
+from keras_lr.search.batch_faults import NamedBatchFaults
 from keras_lr.search.feeding import check_feeding, with_validation
 from keras_lr.search.given import check_data
 from keras_lr.search.probe import (
@@ -170,7 +171,8 @@ def lr_find(
         # In every further epoch Keras would give its first two batches again.
         epochs, steps_per_epoch = 1, None
     renamed = complaining_as("lr_find", "LRRangeTest")
-    with renamed, fit_effects_kept(model), peeks_kept(), finder, warnings.catch_warnings():
+    named = NamedBatchFaults("lr_find", x)
+    with renamed, named, fit_effects_kept(model), peeks_kept(), finder, warnings.catch_warnings():
         # The sweep takes as many epochs as it needs; where that is too much for the data, an error
         # says so below.
         warnings.filterwarnings("ignore", message="Your input ran out of data")

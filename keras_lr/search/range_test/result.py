@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from keras_lr._warnings import warn
-from keras_lr.errors import check_choice, complaint
+from keras_lr.errors import check_choice, complaining_as, complaint
 from keras_lr.search.range_test.curve import (
     Floats,
     SuggestionError,
@@ -153,7 +153,8 @@ class RangeTestResult(Result):
             SuggestionError: If the record has no clear fall; it tells what to change.
         """
         check_choice("RangeTestResult.suggest", tuple(RULES), rule=rule)
-        suggestion = self._suggest(rule)
+        with complaining_as("RangeTestResult.suggest", rule):
+            suggestion = self._suggest(rule)
         if self.still_falling:
             needed = "the sweep should go on until the loss stops falling; the suggestion is low"
             message = complaint(
@@ -169,6 +170,10 @@ class RangeTestResult(Result):
 
     def _suggest(self, rule: str) -> float:
         rates, losses = self.learning_rates, self.observed_losses
+        if self.dead_from is not None and self.dead_from <= self.min_lr:
+            needed = "the steps must move the model's matrices, but none has moved any"
+            fix = "Look for gradients that are zero, or a network of which every unit is dead"
+            raise SuggestionError(complaint(rule, needed, fix, min_lr=self.min_lr))
         if self.dead_from is None or not self._falls_once_dead():
             return self._read(rule, rates, losses)
         alive = rates < self.dead_from

@@ -118,9 +118,12 @@ class RangeSweep(StepHook):
 
     @property
     def _is_measured(self) -> bool:
-        """Whether the movement of the coming update is measured: of every twentieth, or so."""
+        """Whether the movement of the coming step is measured: of twenty updates, or so."""
         every = max(1, self._settings.steps // _MEASURED)
-        return self._accumulation == len(self._records) == 1 and self._point % every == 0
+        is_due = len(self._records) == 1 and self._point % every == 0
+        # Under gradient accumulation the last batch of an update moves the weights.
+        batches = self._lead + len(self._micro_losses) + 1 if self._accumulation > 1 else 1
+        return is_due and batches == self._accumulation
 
     def before_step(self, state: TrainingState) -> None:
         """Set the learning rate of the coming step and empty the running loss."""

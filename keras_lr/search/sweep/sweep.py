@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from keras_lr._engine.batch_loss import Monitor, check_monitor
+from keras_lr._engine.step_loss import can_validate
 from keras_lr._engine.trials import trials
 from keras_lr._engine.vmapped import can_stack
 from keras_lr._keras.in_graph import in_graph_schedule, values_by_batch
@@ -17,6 +18,7 @@ from keras_lr.search.arguments import check_model, length_in_steps, say_interrup
 from keras_lr.search.data import TrainingData
 from keras_lr.search.feeding import with_validation
 from keras_lr.search.given import check_most
+from keras_lr.search.probe import say_if_there_is_no_validation
 from keras_lr.search.progress import Progress, Verbosity, check_verbose
 from keras_lr.search.sweep.result import SweepResult
 from keras_lr.search.sweep.trainer import Lane, Method, Sweeper
@@ -156,7 +158,11 @@ def lr_sweep(
     table = rates[:, None] * shape
     progress = Progress(repeats * table.size, verbose)
     runs = []
-    with trials(model, data.for_fit, data.batches(1, seed)[0], _OWNER, monitor) as opened:
+    batch = data.batches(1, seed)[0]
+    with data.faults_named(), trials(model, data.for_fit, batch, _OWNER, monitor) as opened:
+        if validation is not None and not can_validate(model):
+            say_if_there_is_no_validation(model, _OWNER)
+            validation = None
         sweeper = Sweeper(model, opened, validation, progress)
         with contextlib.ExitStack() as end:
             end.callback(progress.finish)

@@ -71,6 +71,7 @@ def run_climb(
     batches = data.batches(length * accumulated, seed)
     most, probe = ProbeClimb.max_trials * len(batches), judges.probe
     with contextlib.ExitStack() as stack:
+        stack.enter_context(data.faults_named())
         monitored = trials(model, data.for_fit, batches[0], _OWNER, judges.monitor)
         opened = stack.enter_context(monitored)
         progress = Progress(most, verbose)

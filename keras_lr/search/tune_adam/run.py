@@ -88,7 +88,7 @@ class AdamRun:
         seed_generators(seed)
         for update, rate in enumerate(settings.rates(self._steps).tolist()):
             if update in looks:
-                loss = self._validation_loss()
+                loss = self.validation_loss()
                 if not math.isfinite(loss):
                     return Outcome("diverged", math.inf, update)
                 if prune(looks[update], loss):
@@ -99,7 +99,7 @@ class AdamRun:
             if watch.is_diverged(loss):
                 return Outcome("diverged", math.inf, update + 1)
         self._trials.use.at_end()
-        loss = self._validation_loss()
+        loss = self.validation_loss()
         state: State = "complete" if math.isfinite(loss) else "diverged"
         return Outcome(state, loss if state == "complete" else math.inf, self._steps)
 
@@ -115,7 +115,8 @@ class AdamRun:
             losses.append(as_float(self._trials.step(batches[index], rate)))
         return float(np.mean(losses))
 
-    def _validation_loss(self) -> float:
+    def validation_loss(self) -> float:
+        """Return the loss of the validation data at the present weights."""
         # A DataLoader draws from torch's generator, from which Dropout draws too: looking at a run
         # must not change it.
         with generators_kept():
@@ -145,7 +146,7 @@ def adam_runs(
     of the optimizer's plain numbers until the end, and it is compiled once more.
     """
     batch = data.batches(1, 0)[0]
-    with trials(model, data.for_fit, batch, owner):
+    with data.faults_named(), trials(model, data.for_fit, batch, owner):
         pass  # builds the model and its optimizer
     overlay = Overlay(
         model,
@@ -154,6 +155,10 @@ def adam_runs(
         weight_decay=space.weight_decay is not None,
     )
     with contextlib.ExitStack() as undo:
+        undo.enter_context(data.faults_named())
         undo.callback(overlay.remove)
         opened = undo.enter_context(trials(model, data.for_fit, batch, owner, monitor))
-        yield AdamRun(model, opened, overlay, data, validation_data, steps)
+        runs = AdamRun(model, opened, overlay, data, validation_data, steps)
+        if monitor is not None:
+            runs.validation_loss()  # says before anything is trained what it does not find
+        yield runs
