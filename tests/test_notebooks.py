@@ -74,6 +74,14 @@ def test_it_has_no_errors_and_no_warnings(path):
 
 
 @every_notebook
+def test_its_first_cell_installs_the_library_and_picks_a_backend(path):
+    first = code_cells(path)[0].source
+    assert 'find_spec("keras_lr") is None' in first
+    assert "%pip install" in first
+    assert first.index("KERAS_BACKEND") < first.index("import keras\n")
+
+
+@every_notebook
 def test_it_shows_a_picture(path):
     outputs = [output for cell in code_cells(path) for output in cell.outputs]
     assert any("image/png" in output.get("data", {}) for output in outputs)

@@ -210,7 +210,7 @@ def _draw(ax: Axes, panel: HistoryPanel, marks: Sequence[HistoryMark]) -> None:
         epochs = panel.epochs
         if panel.stairs:  # the first value holds from the beginning
             epochs, values = np.append(epochs[0] - 1, epochs), np.append(values[0], values)
-        look |= {"color": style.color(ax, number), "linestyle": style.LINES[number % 4]}
+        look |= {"color": style.color(ax, number), "linestyle": style.line(number)}
         ax.plot(epochs, values, label=label, **look)
     if panel.stairs:
         _scale(ax, np.concatenate(list(panel.lines.values())))

@@ -112,7 +112,7 @@ def plot_schedule(
         ax = plt.figure(layout="constrained").add_subplot()
     for number, line in enumerate(lines):
         places = line.steps / unit  # a value holds until the next update
-        color, dashes = style.color(ax, number), style.LINES[number % len(style.LINES)]
+        color, dashes = style.color(ax, number), style.line(number)
         ax.plot(
             places,
             line.values,

@@ -13,7 +13,7 @@ from matplotlib.transforms import Bbox
 # red for what was chosen; lighter ones for dark backgrounds.
 _ON_LIGHT = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00")
 _ON_DARK = ("#56B4E9", "#E69F00", "#2FC99A", "#CC79A7", "#FF7F3F")
-LINES = ("-", "--", "-.", ":")  # told apart in grey
+_LINES = ("-", "--", "-.", ":")  # told apart in grey
 _NARROW_INCHES = 4.0
 _FONT_POINTS = (7.0, 8.5)  # of legends and labels in narrow axes and others
 _PASSES = 2  # the layout moves once more when limits have changed
@@ -42,6 +42,12 @@ def color(ax: Axes, number: int) -> str:
     """Return a colour of a curve, counted from 0."""
     colors = (_ON_DARK if is_dark(ax) else _ON_LIGHT)[:-1]
     return colors[number % len(colors)]
+
+
+def line(number: int) -> str:
+    """Return the line of a curve: another one where colours are repeated, too."""
+    colors = len(_ON_LIGHT) - 1
+    return _LINES[(number + number // colors) % len(_LINES)]
 
 
 def accent(ax: Axes) -> str:

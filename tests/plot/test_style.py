@@ -106,7 +106,9 @@ def test_colours_stand_out_from_the_ground_and_from_each_other_in_grey(ground):
     shades = [np.dot(to_rgb(color), grey) for color in [style.color(ax, n) for n in range(4)]]
     shades += [np.dot(to_rgb(style.accent(ax)), grey), np.dot(to_rgb(style.muted(ax)), grey)]
     assert min(abs(np.array(shades) - np.dot(to_rgb(ground), grey))) > 0.2
-    assert len(set(style.LINES)) == 4  # what is alike in grey has another line
+    curves = {(style.color(ax, number), style.line(number)) for number in range(16)}
+    assert len(curves) == 16
+    assert len({style.line(number) for number in range(4)}) == 4  # what is alike in grey
     plt.close(figure)
 
 
