@@ -13,7 +13,7 @@ Way = Literal["sequential", "lanes"]
 # Measured on two cores with dense, convolutional and recurrent networks of 1e3 to 1e7 weights.
 _COMPILING_STEPS = 4500.0  # as many steps of a network with next to no arithmetic take as long
 _SLOWED = 1e7  # operations a step that double its time
-_STACK_COMPILING = 1.3  # times as long as compiling one lane
+_STACK_COMPILING = 1.45  # times as long as compiling one lane, with what making a stack takes
 # A stack saves calls, not arithmetic. On a CPU its batched products are slower than single ones,
 # which use all cores: from here on no longer even as quick as one lane after the other.
 _MOST_OPERATIONS = 2.5e7
