@@ -13,6 +13,7 @@ import keras
 from keras_lr._keras.data import Batch, FitData
 from keras_lr._keras.executions import batches_of_execution
 from keras_lr._keras.fit_effects import fit_effects_kept
+from keras_lr._keras.patch import Patch
 from keras_lr._keras.random import generators_kept, seed_generators
 
 
@@ -39,18 +40,20 @@ def batches_of_own_fit(
     """
     reader = _Reader(model, count)
     attributes, before = vars(model), model.train_function
-    # At its end `fit` may put averages into the weights; there is nothing to average.
-    optimizer = vars(model.optimizer)
+    # At its end `fit` reads the metrics, which no step has built, and may put averages into the
+    # weights; there is nothing to average.
+    metrics = Patch(model, "get_metrics_result", dict)
+    averages = Patch(model.optimizer, "finalize_variable_values", lambda variables: None)
     with fit_effects_kept(model), generators_kept(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="`shuffle=True` was passed")
         warnings.filterwarnings("ignore", message="Your input ran out of data")
         seed_generators(seed)
         attributes["train_function"] = reader
-        optimizer["finalize_variable_values"] = lambda variables: None
         try:
             model.fit(**data.arguments, epochs=1, verbose=0, callbacks=[reader])
         finally:
-            del optimizer["finalize_variable_values"]
+            metrics.remove()
+            averages.remove()
             attributes["train_function"] = before
     return reader.batches, reader.steps
 

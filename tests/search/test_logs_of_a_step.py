@@ -157,3 +157,35 @@ def test_a_name_that_validation_does_not_report_is_refused_before_a_run():
             model, X, Y, validation_data=(X, Y), monitor="train_only", steps=10, n_trials=1,
             lr=(1e-3, 1e-2), verbose=0,
         )  # fmt: skip
+
+
+class OwnFit(keras.Model):
+    """Prepares its data in `fit`, as a KerasHub task does."""
+
+    def __init__(self):
+        super().__init__()
+        self.dense = keras.layers.Dense(1)
+
+    def call(self, x):
+        return self.dense(x)
+
+    def fit(self, x=None, y=None, **options):
+        return super().fit(2 * x, y, **options)
+
+
+@pytest.mark.parametrize("built", [True, False])
+@pytest.mark.parametrize("metrics", [["mae"], [keras.metrics.MeanAbsoluteError(name="error")]])
+def test_metrics_that_no_step_has_built_are_not_asked_for(built, metrics):
+    keras.utils.set_random_seed(0)
+    model = OwnFit()
+    model.compile("sgd", "mse", metrics=metrics, jit_compile=BACKEND == "jax")
+    if built:
+        model(X[:1])
+    result = lr_sweep(model, X, Y, [1e-4, 1e-2], steps=6, verbose=0)
+    assert np.isfinite(result.final["loss"]).all()
+    assert tune_lr(model, X, Y, steps=200, quick=True, verbose=0).finished
+    assert "get_metrics_result" not in vars(model)
+    assert set(model.fit(X, Y, verbose=0).history) == {
+        "loss",
+        *(["mae"] if metrics == ["mae"] else ["error"]),
+    }
