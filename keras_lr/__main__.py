@@ -173,8 +173,9 @@ NEXT = """\
 What to do next, with a compiled model of yours:
 
     import keras_lr as klr
-    result = klr.lr_find(model, x, y, probe=256)     # the scale, in a minute
-    best = klr.tune_lr(model, x, y, epochs=20)       # the rate for 20 epochs
+    klr.fit(model, x, y, epochs=20)                # all of it in one call, or
+    result = klr.lr_find(model, x, y, probe=256)   # the scale, in a minute
+    best = klr.tune_lr(model, x, y, epochs=20)     # the rate for 20 epochs
     cycle = klr.OneCycle(1.25 * best.learning_rate)
     model.fit(x, y, epochs=20, callbacks=[cycle])
 """

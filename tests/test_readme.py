@@ -115,7 +115,7 @@ def test_all_python_of_the_readme_runs_in_order(tmp_path, monkeypatch, capsys):
     for code in blocks(README):
         run(code, names)
     plt.close("all")
-    assert names["result"].suggest() == pytest.approx(names["model"].optimizer.learning_rate)
+    assert names["result"].peak == pytest.approx(float(names["model"].optimizer.learning_rate))
 
 
 QUESTIONS = re.split(r"(?m)^## ", PAGES["docs/questions.md"])[1:]
