@@ -11,6 +11,7 @@ from keras_lr.one_call.training import Training
 from keras_lr.schedules import Schedule
 from keras_lr.search.frames import import_pandas
 from keras_lr.search.range_test.curve import Floats
+from keras_lr.search.shown import Shown
 from keras_lr.search.tune.result import TuneResult
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class FitResult:
+class FitResult(Shown):
     """A training run with a learning rate of its own: how it was found, and how it went.
 
     Attributes:

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from keras_lr.search.frames import import_pandas
+from keras_lr.search.shown import Shown
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-class Result:
+class Result(Shown):
     """A frozen dataclass of numbers, strings, arrays, and tuples of records.
 
     Its arrays are copied and made read-only. Two results are equal if every field is, NaN counting
@@ -67,20 +68,6 @@ class Result:
         frame: pd.DataFrame = pandas.DataFrame(dict(columns))
         frame.index = pandas.Index(values, name=name)
         return frame
-
-    def _repr_html_(self) -> str:
-        """A small table and the picture, which notebooks show."""
-        from keras_lr.plot.html import page
-
-        return page(self, self._told())
-
-    def _told(self) -> Mapping[str, Any]:
-        """Return the names and values that sum up the result: its numbers and words."""
-        return {
-            name.replace("_", " "): value
-            for name, value in _values(self).items()
-            if isinstance(value, str | float | int | np.number)
-        }
 
     def _table(self) -> tuple[tuple[str, Sequence[Any]], Mapping[str, Any]]:
         """Return the name and the values of the table's index, and its columns."""

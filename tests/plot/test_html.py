@@ -7,7 +7,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from keras_lr import RangeTestResult, SweepResult
+from keras_lr import RangeTestResult, SweepResult, TuneResult
+from keras_lr.search.tune.climb import Trial
 
 RATES = np.geomspace(1e-6, 100.0, 161)
 
@@ -35,13 +36,27 @@ def falling():
     return range_test(2.0 - 1.5 / (1.0 + 1e-3 / RATES) + RATES)
 
 
-@pytest.mark.parametrize("make", [falling, sweep])
+@pytest.mark.parametrize("make", [falling, sweep, lambda: tuned()])
 def test_a_table_and_a_picture_and_no_figure_left_open(make):
     before = plt.get_fignums()
     shown = make()._repr_html_()
     (image,) = re.findall(r"src='data:image/png;base64,([^']+)'", shown)
     assert base64.b64decode(image).startswith(b"\x89PNG")
     assert plt.get_fignums() == before
+
+
+def tuned():
+    trials = ((-2.0, 1.0), (-1.0, 0.5), (0.0, 1.5))
+    return TuneResult(
+        learning_rate=0.08,
+        trials=tuple(Trial(*each) for each in trials),
+        untrained=2.0,
+        short_run_learning_rate=0.1,
+        trial_steps=50,
+        total_steps=400,
+        beta=0.3,
+        cost_steps=150,
+    )
 
 
 def test_every_suggestion_is_in_the_table():

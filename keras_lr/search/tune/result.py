@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from keras_lr.schedules import Schedule
+from keras_lr.search.shown import Shown
 from keras_lr.search.tune.climb import ProbeClimb, Trial
 
 if TYPE_CHECKING:
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TuneResult:
+class TuneResult(Shown):
     """A learning rate for a run of a given length, and the trials it was read from.
 
     Attributes:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from keras_lr.schedules import Schedule
 from keras_lr.search.frames import import_pandas
+from keras_lr.search.shown import Shown
 from keras_lr.search.tune_adam.run import State
 from keras_lr.search.tune_adam.shapes import Shape, schedule_of
 from keras_lr.search.tune_adam.space import Range
@@ -48,7 +49,7 @@ class AdamTrial:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AdamTuneResult:
+class AdamTuneResult(Shown):
     """A learning rate and its shape for a run of a given length, and the trials they came from.
 
     Attributes:
