@@ -204,8 +204,8 @@ def child(folder: str) -> None:
     print(json.dumps([array.tolist() for array in model.get_weights()]))
 
 
-def killed(kills: int, draw: random.Random) -> int:
-    """Kill a run at a random time, `kills` times; return how many went on to the same end."""
+def killed(kills: int, draw: random.Random, until: float) -> tuple[int, int]:
+    """Kill a run at a random time, `kills` times; return how often, and how many ended the same."""
 
     def run(folder: str, seconds: float | None = None) -> str:
         command = [sys.executable, __file__, "--child", folder]
@@ -218,14 +218,42 @@ def killed(kills: int, draw: random.Random) -> int:
             process.send_signal(signal.SIGKILL)
         return process.communicate()[0].decode()
 
-    with tempfile.TemporaryDirectory() as folder:
-        whole = run(folder)
-    same = 0
-    for _ in range(kills):
+    done = same = 0
+    if kills:
+        with tempfile.TemporaryDirectory() as folder:
+            whole = run(folder)
+    while done < kills and time.monotonic() < until:
         with tempfile.TemporaryDirectory() as folder:
             run(folder, draw.uniform(0.0, 1.0))
             same += run(folder) == whole
-    return same
+        done += 1
+        print(f"{same} of {done} runs that were killed went on to the same weights", flush=True)
+    return done, same
+
+
+def write(counts: Counter[str], faults: list[str], kills: tuple[int, int], seed: int) -> None:
+    """Put what was found into the part of `fault_injection.md` that is this backend's."""
+    path = pathlib.Path(__file__).with_suffix(".md")
+    _, *parts = path.read_text().split("\n## ") if path.exists() else [""]
+    backend = keras.backend.backend()
+    kept = {part.split("\n", 1)[0]: part.rstrip() for part in parts}
+    rows = "\n".join(
+        f"| {kind} | {count} | {sum(fault.startswith(f'{kind}: ') for fault in faults)} |"
+        for kind, count in counts.items()
+    )
+    command = f"--injections {sum(counts.values())} --kills {kills[0]} --seed {seed}"
+    lines = [f"`KERAS_BACKEND={backend} python benchmarks/fault_injection.py {command}`, Keras "]
+    lines[0] += keras.__version__
+    if counts:
+        lines.append(f"| Callback | Injections | Differences |\n|---|---|---|\n{rows}")
+    if kills[0]:
+        lines.append(
+            f"Of {kills[0]} runs killed by SIGKILL, {kills[1]} went on to the same weights."
+        )
+    kept[backend] = "\n\n".join([backend, *lines])
+    order = [name for name in ("torch", "jax", "tensorflow") if name in kept]
+    parts = ["# Exceptions at random places", *(f"## {kept[name]}" for name in order)]
+    path.write_text("\n\n".join(parts) + "\n")
 
 
 def main() -> None:
@@ -233,6 +261,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--injections", type=int, default=2000)
     parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--minutes", type=float, default=600.0, help="no more after so long")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--child")
     options = parser.parse_args()
@@ -240,33 +269,21 @@ def main() -> None:
         child(options.child)
         return
     warnings.simplefilter("ignore")
-    draw, counts, faults = random.Random(options.seed), Counter(), []
+    until = time.monotonic() + 60.0 * options.minutes
+    draw, faults = random.Random(options.seed), []
+    counts: Counter[str] = Counter()
     for index in range(options.injections):
+        if time.monotonic() > until:
+            break
         name = list(KINDS)[index % len(KINDS)]
         fault = inject(KINDS[name], draw)
         counts[name] += 1
         if fault is not None:
             faults.append(f"{name}: {fault}")
             print(faults[-1], flush=True)
-    same = killed(options.kills, draw)
-    command = f"--injections {options.injections} --kills {options.kills} --seed {options.seed}"
-    lines = [
-        "# Exceptions at random places",
-        "",
-        f"`python benchmarks/fault_injection.py {command}`, Keras {keras.__version__} on "
-        f"{keras.backend.backend()}",
-        "",
-        "| Callback | Injections | Differences |",
-        "|---|---|---|",
-        *(
-            f"| {k} | {n} | {sum(f.startswith(f'{k}: ') for f in faults)} |"
-            for k, n in counts.items()
-        ),
-        "",
-        f"Of {options.kills} runs killed by SIGKILL, {same} went on to the same weights.",
-    ]
-    pathlib.Path(__file__).with_suffix(".md").write_text("\n".join(lines) + "\n")
-    print("\n".join(lines))
+    print(f"{len(faults)} differences in {sum(counts.values())} injections", flush=True)
+    kills = killed(options.kills, draw, until)
+    write(counts, faults, kills, options.seed)
 
 
 if __name__ == "__main__":
