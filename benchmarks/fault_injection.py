@@ -33,6 +33,7 @@ import numpy as np
 
 import keras_lr as klr
 
+TITLE = "# Exceptions at random places"
 STEPS, EPOCHS, RATE = 6, 3, 0.05
 HOOKS = [
     f"on_{name}"
@@ -234,7 +235,7 @@ def killed(kills: int, draw: random.Random, until: float) -> tuple[int, int]:
 def write(counts: Counter[str], faults: list[str], kills: tuple[int, int], seed: int) -> None:
     """Put what was found into the part of `fault_injection.md` that is this backend's."""
     path = pathlib.Path(__file__).with_suffix(".md")
-    _, *parts = path.read_text().split("\n## ") if path.exists() else [""]
+    head, *parts = path.read_text().split("\n## ") if path.exists() else [TITLE]
     backend = keras.backend.backend()
     kept = {part.split("\n", 1)[0]: part.rstrip() for part in parts}
     rows = "\n".join(
@@ -252,7 +253,7 @@ def write(counts: Counter[str], faults: list[str], kills: tuple[int, int], seed:
         )
     kept[backend] = "\n\n".join([backend, *lines])
     order = [name for name in ("torch", "jax", "tensorflow") if name in kept]
-    parts = ["# Exceptions at random places", *(f"## {kept[name]}" for name in order)]
+    parts = [head.strip(), *(f"## {kept[name]}" for name in order)]
     path.write_text("\n\n".join(parts) + "\n")
 
 

@@ -261,3 +261,31 @@ def test_a_cooldown_and_an_average_count_the_updates_of_the_new_optimizer(batche
     rates = [0.5] * STEPS + [0.1, 0.1, 0.05]
     np.testing.assert_allclose(moved(model), np.mean(np.cumsum(rates)), rtol=1e-5)
     assert history["learning_rate"][:2] == pytest.approx([0.5, 0.05])
+
+
+@pytest.mark.parametrize("accumulations", [(None, 3), (3, None), (2, 3)])
+@pytest.mark.parametrize(
+    ("make", "schedule"),
+    [
+        (
+            lambda: LRScheduler(schedules.Linear(0.2, 0.0, steps=4), unit="epoch"),
+            schedules.Linear(0.2, 0.0, steps=24),
+        ),
+        (lambda: OneCycle(0.1, momentum=None), None),
+    ],
+)
+def test_what_spans_the_fit_does_so_with_another_accumulation(accumulations, make, schedule):
+    before, after = accumulations
+    first = keras.optimizers.SGD(5.0, gradient_accumulation_steps=before)
+    second = keras.optimizers.SGD(7.0, gradient_accumulation_steps=after)
+    model, spy = displacement(first), Spy()
+    fit(model, (ONES, ONES), make(), Again(only_compile, optimizer=second), spy, epochs=4)
+    if schedule is None:
+        updates = 24 // (before or 1)
+        whole = schedules.OneCycle(0.1, steps=updates)
+        values = [float(whole.values(batch / (before or 1))) for batch in range(24)]
+    else:
+        values = schedule.values(np.arange(24)).tolist()
+    expected = [values[batch - batch % (before or 1)] for batch in range(12)]
+    expected += [values[batch - batch % (after or 1)] for batch in range(12, 24)]
+    np.testing.assert_allclose(spy.rates, expected, rtol=1e-5)

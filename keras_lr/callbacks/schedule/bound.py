@@ -61,6 +61,8 @@ class Reading:
         schedule: As for `Values`.
         unit: What the schedule counts: updates, or epochs, which are fractions in between.
         change_every: Whether to read it anew at every update or only at every epoch.
+        by_batches: Whether its length in updates stands for one in batches, so that it goes on by
+            these where the model is compiled with another accumulation; one in epochs does.
 
     Raises:
         ValueError: If the schedule counts fractions of epochs and their length is not known.
@@ -73,9 +75,12 @@ class Reading:
         schedule: AnySchedule,
         unit: Unit = "step",
         change_every: Unit = "step",
+        *,
+        by_batches: bool = False,
     ) -> None:
         self._run, self._name = run, name
         self._unit, self._change_every = unit, change_every
+        self._by_batches = by_batches or unit == "epoch"
         if unit == "epoch" and change_every == "step":
             self._values = Values(schedule, run.accumulation, run.known_batches(unit=unit))
         else:
@@ -90,6 +95,10 @@ class Reading:
             TypeError: If it is no number.
             ValueError: If it is negative, infinite or not a number.
         """
+        if self._change_every == "step" and self._by_batches and position.is_mixed:
+            batch = position.batch - position.micro_step
+            per = self._run.accumulation if self._unit == "step" else self._run.batches or 1
+            return self._checked(self._values.at(batch / per), position)
         if self._change_every == "step":
             return self._checked(self._values(position.update), position)
         if position.epoch != self._epoch:

@@ -113,8 +113,9 @@ class OneCycle(ScheduleCallback):
             warn(complaint("OneCycle", doubt, fix, steps=steps))
         momentum = None
         if self._momentum is not None:
-            momentum = Reading(run, "momentum", schedule.momentum(*self._momentum))
-        rates = Reading(run, "the schedule", schedule)
+            against = schedule.momentum(*self._momentum)
+            momentum = Reading(run, "momentum", against, by_batches=self._steps is None)
+        rates = Reading(run, "the schedule", schedule, by_batches=self._steps is None)
         return Plan(rates, momentum, spares=self._spares, spans_fit=self._steps is None)
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:

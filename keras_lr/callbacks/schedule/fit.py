@@ -95,12 +95,14 @@ class Position:
         epoch: Number of the present epoch.
         epoch_begin: Batches before it.
         batch: Batches done since the very first one.
+        is_mixed: Whether optimizers of different accumulation have made the updates.
     """
 
     def __init__(self, run: FitRun) -> None:
         self.run = run
         self.epoch = self.epoch_begin = self.batch = 0
         self._lead = self._origin = 0
+        self.is_mixed = False
         self._counts_by_optimizer = False
         self._accumulation = run.accumulation
 
@@ -162,6 +164,7 @@ class Position:
 
     def change_optimizer(self, accumulation: int, batches_seen: int) -> None:
         """Go on at the same update with another optimizer, which has seen so many batches."""
+        self.is_mixed |= accumulation != self._accumulation
         updates, self._accumulation = self.update, accumulation
         self._lead = updates * accumulation - self.batch + batches_seen % accumulation
         self.count_from(batches_seen)
