@@ -1,5 +1,6 @@
 """From results to the table that is shown: `klr.fit` against every other way, paired by seed."""
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -20,8 +21,8 @@ def summary(rows: list[Row], own: set[str]) -> dict[str, Any]:
     """
     table = {(row["task"], row["seed"], row["way"]): row for row in rows}
     out: dict[str, Any] = {"ways": {}, "tasks": {}}
-    seeds = {row["seed"] for row in rows if row["way"] == OURS}
-    out["seeds"] = len(seeds)
+    counts = Counter(row["task"] for row in rows if row["way"] == OURS)
+    out["seeds"] = [min(counts.values(), default=0), max(counts.values(), default=0)]
     for way in WAYS:
         pairs: dict[str, list[tuple[Row, Row]]] = {}
         for (task, seed, name), other in table.items():
@@ -78,9 +79,11 @@ def _interval(means: np.ndarray) -> list[float]:
 def markdown(table: dict[str, Any]) -> str:
     """The table as Markdown."""
     seconds = table["cpu_seconds"]
+    fewest, most = table["seeds"]
+    seeds = f"{fewest}" if fewest == most else f"{fewest} to {most}"
     lines = [
         f"Loss on unseen data of `klr.fit` over that of another way with the same updates in all, "
-        f"searches included; {table['seeds']} seeds. Below 1, `klr.fit` is better. In brackets the "
+        f"searches included; {seeds} seeds a task. Below 1, `klr.fit` is better. In brackets the "
         "95 % bootstrap interval over the tasks.",
         "",
         "| against | won | of these, tasks made here | ratio | worst task | accuracy | "
