@@ -21,7 +21,15 @@ if TYPE_CHECKING:
     )
     from keras_lr.layers import by_layer, geometric, layer_decay
     from keras_lr.one_call import FitResult, fit
-    from keras_lr.plot import plot_history, plot_range_test, plot_schedule, plot_sweep
+    from keras_lr.plot import (
+        plot_fit,
+        plot_history,
+        plot_range_test,
+        plot_schedule,
+        plot_sweep,
+        plot_tune,
+        plot_tune_adam,
+    )
     from keras_lr.search import (
         AdamTuneResult,
         LRRangeTest,
@@ -61,10 +69,13 @@ __all__ = [
     "lr_sweep",
     "migrate",
     "optimizers",
+    "plot_fit",
     "plot_history",
     "plot_range_test",
     "plot_schedule",
     "plot_sweep",
+    "plot_tune",
+    "plot_tune_adam",
     "schedules",
     "tune_adam",
     "tune_lr",

@@ -30,8 +30,8 @@ OUR_OWN = {
     "Geometric", "Interpolated", "InversePower", "Linear", "Migration", "MultiStep",
     "PiecewiseConstant", "Polynomial", "ScaledExponential", "Schedule", "Step", "SuggestionError",
     "SweepResult", "Table", "TuneResult", "consensus", "fall75", "join", "lr_sweep",
-    "plot_history", "plot_range_test", "plot_schedule", "plot_sweep", "schedule", "smooth",
-    "tune_lr",
+    "plot_fit", "plot_history", "plot_range_test", "plot_schedule", "plot_sweep", "plot_tune",
+    "plot_tune_adam", "schedule", "smooth", "tune_lr",
 }  # fmt: skip
 SECTIONS = ("Args", "Attributes", "Methods", "Returns", "Raises", "Example", "Reference")
 
