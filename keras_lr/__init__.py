@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         OneCycle,
         ReduceOnPlateauPlus,
         SwapScheduleFreeWeights,
+        Unfreeze,
         WeightAverage,
     )
     from keras_lr.layers import by_layer, geometric, layer_decay
@@ -59,6 +60,7 @@ __all__ = [
     "SwapScheduleFreeWeights",
     "SweepResult",
     "TuneResult",
+    "Unfreeze",
     "WeightAverage",
     "__version__",
     "by_layer",

@@ -57,6 +57,7 @@ class Overlay:
         weight_decay: Whether to drive `weight_decay`.
         schedules: Leaf optimizers with a schedule, and what takes its place.
         scaled: Whether a plateau or a cooldown scales the learning rates.
+        factors: Whether the factors of the only leaf's groups are set by the owner itself.
 
     Attributes:
         rate_writes: Tells whether something has assigned to a learning rate that is driven.
@@ -81,17 +82,17 @@ class Overlay:
         weight_decay: bool = False,
         schedules: Sequence[tuple[Any, Any]] = (),
         scaled: bool = True,
+        factors: bool = False,
     ) -> None:
         self._model, self._owner = model, owner
         leaves = leaf_optimizers(model.optimizer) if leaves is None else list(leaves)
         self._held = [leaf for leaf in leaves if not is_scheduled(leaf)] if learning_rate else []
         self._rates = [rate_of(leaf) for leaf in self._held]
         self._schedules = [(leaf, rate_of(leaf), given) for leaf, given in schedules]
-        groups, factors = groups_of(leaves[0]) if len(leaves) == 1 else ((), None)
-        self._kept = [
-            *self._rates,
-            *([factors] if learning_rate == "groups" else []),
-        ]  # variables that get their own values again
+        groups, by_group = groups_of(leaves[0]) if len(leaves) == 1 else ((), None)
+        sets_factors = factors or learning_rate == "groups"
+        # The variables that get their own values again.
+        self._kept = [*self._rates, *([by_group] if sets_factors else [])]
         self._own_rates = self._present_rates()
         self._stand_ins: list[tuple[Any, str, Any, Any]] = []
         self._lifted = self._removed = False
@@ -104,7 +105,7 @@ class Overlay:
         elif learning_rate == "each":
             self.learning_rates = [Knob([rate], [1.0], scaled=scaled) for rate in self._rates]
         elif learning_rate == "groups":
-            self.learning_rates = GroupRates(self._rates[0], groups, factors).knobs
+            self.learning_rates = GroupRates(self._rates[0], groups, by_group).knobs
         if momentum:
             driven = list(filter(has_momentum, leaves)) if spares else leaves
             names = [momentum_name(leaf, owner) for leaf in driven]
@@ -114,8 +115,8 @@ class Overlay:
         self._undo = contextlib.ExitStack()
         self.rate_writes = RateWrites(self._kept)
         self._undo.callback(self.rate_writes.end)
-        observed = groups and learning_rate != "groups"
-        self.groups = GroupFactors(groups, factors) if observed else None
+        observed = groups and not sets_factors
+        self.groups = GroupFactors(groups, by_group) if observed else None
         if self.groups is not None:
             self._undo.callback(self.groups.end)
         self._put_on()

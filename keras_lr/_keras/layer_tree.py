@@ -55,6 +55,13 @@ def children(layer: Any) -> list[Any]:
     return list(layer._flatten_layers(recursive=False, include_self=False))
 
 
+def layers_in_order(layer: Any) -> Iterator[Any]:
+    """Return a layer and those inside of it at any depth, each before what is inside of it."""
+    yield layer
+    for child in children(layer):
+        yield from layers_in_order(child)
+
+
 def is_container(layer: Any) -> bool:
     """Return whether a layer is made of layers by a user: a model, or a layer not of Keras' own."""
     if isinstance(layer, keras.Model):

@@ -5,6 +5,7 @@ from keras_lr.callbacks.plateau import ReduceOnPlateauPlus
 from keras_lr.callbacks.schedule.cyclical import CyclicLR, OneCycle
 from keras_lr.callbacks.schedule.scheduler import LRScheduler
 from keras_lr.callbacks.schedule_free.callback import SwapScheduleFreeWeights
+from keras_lr.callbacks.unfreeze import Unfreeze
 from keras_lr.callbacks.warm_restarts.callback import CosineWarmRestarts
 from keras_lr.callbacks.weight_average import WeightAverage
 
@@ -16,5 +17,6 @@ __all__ = [
     "OneCycle",
     "ReduceOnPlateauPlus",
     "SwapScheduleFreeWeights",
+    "Unfreeze",
     "WeightAverage",
 ]

@@ -69,6 +69,7 @@ def by_layer(
 
         - `factors`: dict of the factors by group; assign a dict to change some.
         - `learning_rates`: dict of the learning rates by group.
+        - `groups`: dict of the paths of the weights by group, in the order of the model.
 
     Raises:
         TypeError: If an argument or a factor is of no use for its type.

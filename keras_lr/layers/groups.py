@@ -9,8 +9,7 @@ from keras_lr._keras.layer_tree import Weight
 from keras_lr.errors import GREATEST, check_number, complaint
 from keras_lr.layers.keys import REST, Keys, assigned, name_of
 from keras_lr.layers.weights import is_kernel
-from keras_lr.optimizers.by_layer import check_factors
-from keras_lr.optimizers.division import OWNER, Division, Member
+from keras_lr.optimizers.division import OWNER, Division, Member, check_factors
 
 Factors = Mapping[Any, float] | Callable[[Any], float] | None
 Decay = Mapping[Any, float] | str | None

@@ -18,7 +18,7 @@ around it, and no update is scaled afterwards, which would be exact for some opt
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
@@ -28,8 +28,8 @@ from keras import ops
 
 from keras_lr._keras.optimizers import is_scheduled, rate_of, set_rate, trained_variables
 from keras_lr._keras.variables import as_numpy
-from keras_lr.errors import GREATEST, check_number, complaint
-from keras_lr.optimizers.division import OWNER, Division, Member
+from keras_lr.errors import complaint
+from keras_lr.optimizers.division import OWNER, Division, Member, check_factors
 
 _register = keras.saving.register_keras_serializable(package="keras_lr", name="ByLayer")
 
@@ -63,14 +63,44 @@ class ByLayer(keras.optimizers.Optimizer):  # type: ignore[misc]
         self._groups_check_zero(factors)
         changed = {**self.factors, **factors}
         self._groups_factors.assign([float(changed[name]) for name in self._groups_names])
-        for name, factor in factors.items():
-            if not factor:
-                self._groups_stop(name)
+        self.stop([name for name, factor in factors.items() if not factor])
 
     @property
     def factor_variable(self) -> tuple[tuple[str, ...], Any]:
         """The names of the groups, and the variable that holds their factors in this order."""
         return self._groups_names, self._groups_factors
+
+    @property
+    def groups(self) -> dict[str, list[str]]:
+        """The paths of the weights in each group, groups and weights in the order of the model."""
+        found: dict[str, list[str]] = {}
+        for member in reversed(self._groups_division.members):
+            found.setdefault(member.group, []).insert(0, member.path)
+        return dict(reversed(found.items()))
+
+    def group_of(self, variable: Any) -> str:
+        """Return the name of the group that a weight is in.
+
+        Args:
+            variable: A `keras.Variable` of the model.
+
+        Raises:
+            ValueError: If it is in none.
+        """
+        return self._groups_division.of([variable])[0].group
+
+    def stop(self, groups: Collection[str]) -> None:
+        """Take the velocity from weights: it would carry them on at a learning rate of 0.
+
+        Args:
+            groups: The names of their groups.
+        """
+        velocities: list[Any] = []
+        if isinstance(self, keras.optimizers.SGD | keras.optimizers.RMSprop) and self.momentum:
+            velocities = getattr(self, "momentums", None) or getattr(self, "_momentums", None) or []
+        for index, velocity in enumerate(velocities):
+            if velocity is not None and self._groups_members[index].group in groups:
+                velocity.assign(ops.zeros(velocity.shape, velocity.dtype))
 
     @property
     def learning_rates(self) -> dict[str, float]:
@@ -216,15 +246,6 @@ class ByLayer(keras.optimizers.Optimizer):  # type: ignore[misc]
     def _groups_member(self, variable: Any) -> Member:
         return self._groups_members[self._get_variable_index(variable)]
 
-    def _groups_stop(self, group: str) -> None:
-        """Take the velocity from the weights of a group: it would carry them on at a rate of 0."""
-        velocities: list[Any] = []
-        if isinstance(self, keras.optimizers.SGD | keras.optimizers.RMSprop) and self.momentum:
-            velocities = getattr(self, "momentums", None) or getattr(self, "_momentums", None) or []
-        for index, velocity in enumerate(velocities):
-            if velocity is not None and self._groups_members[index].group == group:
-                velocity.assign(ops.zeros(velocity.shape, velocity.dtype))
-
     def _groups_check_zero(self, factors: Mapping[str, float]) -> None:
         if isinstance(self, keras.optimizers.Ftrl) and not all(factors.values()):
             rule = "Ftrl divides by the learning rate, which must not be 0"
@@ -271,28 +292,6 @@ def class_with_groups(base: type) -> Any:
         _CLASSES[base] = _register(made)
         _register(ByLayer)  # all have this name in files, by which this one makes any of them
     return _CLASSES[base]
-
-
-def check_factors(
-    argument: str, factors: Mapping[Any, float], known: Sequence[str] | None = None
-) -> None:
-    """Raise unless factors can be used.
-
-    Args:
-        argument: The argument they came in by.
-        factors: Factors by group.
-        known: The groups there are; None for any.
-
-    Raises:
-        TypeError: If one is no number.
-        ValueError: If one is negative, infinite or not a number, or of no known group.
-    """
-    for name, factor in factors.items():
-        if known is not None and name not in known:
-            rule = f"groups must be some of {', '.join(map(repr, known))}"
-            raise ValueError(complaint(OWNER, rule, "Pass these names", **{argument: name}))
-        fix = "Pass a number of at least 0; 0 freezes the group"
-        check_number(OWNER, fix, at_least=0.0, at_most=GREATEST, **{argument: factor})
 
 
 def _decimals(values: Any) -> list[float]:

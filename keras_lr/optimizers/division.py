@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from keras_lr.errors import complaint
+from keras_lr.errors import GREATEST, check_number, complaint
 
 OWNER = "by_layer"
 
@@ -98,3 +98,25 @@ class Division:
         for each in self.members:
             by_path[each.path] = None if each.path in by_path else each
         return [by_path.get(variable.path) for variable in variables]
+
+
+def check_factors(
+    argument: str, factors: Mapping[Any, float], known: Sequence[str] | None = None
+) -> None:
+    """Raise unless factors can be used.
+
+    Args:
+        argument: The argument they came in by.
+        factors: Factors by group.
+        known: The groups there are; None for any.
+
+    Raises:
+        TypeError: If one is no number.
+        ValueError: If one is negative, infinite or not a number, or of no known group.
+    """
+    for name, factor in factors.items():
+        if known is not None and name not in known:
+            rule = f"groups must be some of {', '.join(map(repr, known))}"
+            raise ValueError(complaint(OWNER, rule, "Pass these names", **{argument: name}))
+        fix = "Pass a number of at least 0; 0 freezes the group"
+        check_number(OWNER, fix, at_least=0.0, at_most=GREATEST, **{argument: factor})

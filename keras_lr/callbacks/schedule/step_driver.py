@@ -75,6 +75,7 @@ class StepDriver(StepHook):
         self.owner = owner
         self._find, self._named = find, named
         self.drives_learning_rate = plan.learning_rate is not None
+        self.drives_groups = plan.how == "groups"
         self.applied: dict[str, float] = {}
         self._position = position
         self.watch, self._plan = watch, plan
