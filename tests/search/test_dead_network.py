@@ -156,3 +156,22 @@ def test_a_matrix_that_another_optimizer_moves_hides_no_life_and_no_death(quick)
             model.trainable_variables[1 - quick] += 1e-3
             movements[step] = movement.after_step(model, rate)
         assert still_from(movements, [1.0] * 20) == expected
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_suggestion_keeps_its_distance_from_rates_that_kill(seed):
+    """SGD with mae on prices: the default is far too high, and a tenth of what kills still does."""
+
+    def compiled():
+        model = network(3, seed)
+        model.compile("sgd", "mae", jit_compile=JIT)
+        return model
+
+    x, y = prices(seed)
+    result = lr_find(compiled(), x, y, verbose=0)
+    assert result.default_learning_rate > result.dead_from
+    model = compiled()
+    model.optimizer.learning_rate = result.suggest()
+    losses = model.fit(x, y, epochs=10, verbose=0).history["loss"]
+    assert losses[-1] < 0.3 * losses[0]
+    assert np.ptp(model.predict(x, verbose=0)) > 0
