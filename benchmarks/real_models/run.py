@@ -116,6 +116,10 @@ def table(results: dict[str, Any]) -> str:
     for name, row in results["models"].items():
         best = f"{row['best']:.2g}" if "best" in row else "-"
         lines.append(f"| {' | '.join([name, *(cell(row[each]) for each in SEARCHES), best])} |")
+    notes = [f"{name}: {row['note']}." for name, row in results["models"].items() if "note" in row]
+    missing = [name for name in results.get("not_measured", []) if name not in results["models"]]
+    notes += [f"{name}: not measured." for name in missing]
+    lines += ["", *(f"- {note}" for note in notes)] if notes else []
     lines += ["", "The critic of a GAN has no best rate: its loss is lowest where it has won.", ""]
     return "\n".join(lines)
 
@@ -125,8 +129,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("models", nargs="*", default=list(CASES), metavar="model")
     names = parser.parse_args().models
-    known = json.loads(RESULTS.read_text("utf8"))["models"] if RESULTS.exists() else {}
-    results = {"keras": keras.__version__, "backend": keras.backend.backend(), "models": known}
+    before = json.loads(RESULTS.read_text("utf8")) if RESULTS.exists() else {"models": {}}
+    known = before["models"]
+    results = before | {"keras": keras.__version__, "backend": keras.backend.backend()}
     for name in names:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
