@@ -6,6 +6,7 @@ before any setting is read.
 
 import os
 import sys
+from importlib.util import find_spec
 
 if sys.argv[:1] == ["-m"]:  # Python is looking for the module to run, and it is one of this package
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -15,6 +16,9 @@ if sys.argv[:1] == ["-m"]:  # Python is looking for the module to run, and it is
     os.dup2(_nowhere, 2)
     try:
         import keras as keras
+
+        if find_spec("tensorflow"):  # Keras loads it in a fit on every backend
+            import tensorflow as tensorflow
     finally:
         os.dup2(_kept, 2)
         os.close(_kept)
