@@ -21,7 +21,7 @@ if TYPE_CHECKING:
         WeightAverage,
     )
     from keras_lr.layers import by_layer, geometric, layer_decay
-    from keras_lr.one_call import FitResult, fit
+    from keras_lr.one_call import FineTuneResult, FitResult, fine_tune, fit
     from keras_lr.plot import (
         plot_fit,
         plot_history,
@@ -50,6 +50,7 @@ __all__ = [
     "Cooldown",
     "CosineWarmRestarts",
     "CyclicLR",
+    "FineTuneResult",
     "FitResult",
     "LRRangeTest",
     "LRScheduler",
@@ -64,6 +65,7 @@ __all__ = [
     "WeightAverage",
     "__version__",
     "by_layer",
+    "fine_tune",
     "fit",
     "geometric",
     "layer_decay",

@@ -26,7 +26,8 @@ MODULES = (
 )
 # Ours, or too common to have a source: nothing to refer to.
 OUR_OWN = {
-    "AdamTuneResult", "Constant", "Exponential", "FitResult", "FlatCosine", "FromCallable",
+    "AdamTuneResult", "Constant", "Exponential", "FineTuneResult",
+    "FitResult", "FlatCosine", "FromCallable",
     "Geometric", "Interpolated", "InversePower", "Linear", "Migration", "MultiStep",
     "PiecewiseConstant", "Polynomial", "ScaledExponential", "Schedule", "Step", "SuggestionError",
     "SweepResult", "Table", "TuneResult", "consensus", "fall75", "join", "lr_sweep",

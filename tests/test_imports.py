@@ -24,6 +24,7 @@ ROOMS = {
         "keras_lr.schedules",
         "keras_lr._keras",
         "keras_lr._engine",
+        "keras_lr.layers",
         "keras_lr.callbacks",
         "keras_lr.search",
     },

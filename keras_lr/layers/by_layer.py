@@ -79,7 +79,8 @@ def by_layer(
 
     Example:
         >>> import keras
-        >>> backbone = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8)], "backbone")
+        >>> layers = [keras.Input((4,)), keras.layers.Dense(8)]
+        >>> backbone = keras.Sequential(layers, name="backbone")
         >>> model = keras.Sequential([backbone, keras.layers.Dense(1, name="head")])
         >>> optimizer = by_layer(
         ...     keras.optimizers.SGD(0.5), model, {"backbone": 0.125, "head": 1.0}
