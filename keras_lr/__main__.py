@@ -84,13 +84,14 @@ def ways(data: Data) -> tuple[list[Way], klr.RangeTestResult]:
     found = klr.lr_find(model, data.x, data.y, batch_size=BATCH_SIZE, probe=256, verbose=0)
     tuned = klr.tune_lr(model, data.x, data.y, epochs=EPOCHS, batch_size=BATCH_SIZE, verbose=0)
     rate, cost = tuned.learning_rate, tuned.cost_steps
-    cosine = klr.schedules.Cosine(1.25 * rate, 0.0, steps=steps - 40).warmup(40)
+    # The mean of these schedules is about half of their peak.
+    cosine = klr.schedules.Cosine(2 * rate, 0.0, steps=steps - 40).warmup(40)
 
     def plateau() -> keras.callbacks.Callback:
         return klr.ReduceOnPlateauPlus(factor=0.3, patience=1, restore_best_weights=True)
 
     def one_cycle() -> keras.callbacks.Callback:
-        return klr.OneCycle(max_lr=1.25 * rate)
+        return klr.OneCycle(max_lr=2 * rate)
 
     def restarts() -> keras.callbacks.Callback:
         return klr.CosineWarmRestarts(first_cycle_epochs=2, cycle_mult=2)
@@ -176,7 +177,7 @@ What to do next, with a compiled model of yours:
     klr.fit(model, x, y, epochs=20)                # all of it in one call, or
     result = klr.lr_find(model, x, y, probe=256)   # the scale, in a minute
     best = klr.tune_lr(model, x, y, epochs=20)     # the rate for 20 epochs
-    cycle = klr.OneCycle(1.25 * best.learning_rate)
+    cycle = klr.OneCycle(2 * best.learning_rate)
     model.fit(x, y, epochs=20, callbacks=[cycle])
 """
 
