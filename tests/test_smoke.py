@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from tiny import EXECUTIONS, compiled, identical, regression, values
+from support.tiny import EXECUTIONS, compiled, identical, regression, values
 
 import keras_lr as klr
 from keras_lr import schedules

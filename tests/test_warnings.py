@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny import compiled, regression
+from support.tiny import compiled, regression
 
 import keras_lr as klr
 from keras_lr import schedules

@@ -6,11 +6,11 @@ import keras
 
 from keras_lr._keras.in_graph import batches_per_step
 from keras_lr._keras.optimizers import is_scheduled, iterations_of, rate_of
-from keras_lr._keras.variables import Access
+from keras_lr._keras.variables import VariableAccess
 from keras_lr.schedules.scaled import Scaled
 
 
-class RateObservation:
+class AppliedRate:
     """The learning rate that a leaf optimizer has applied in the last step."""
 
     def __init__(self, optimizer: Any) -> None:
@@ -37,15 +37,15 @@ class RateObservation:
         rate = rate_of(self._optimizer)
         return float(rate.scale) if isinstance(rate, Scaled) else 1.0
 
-    def last_step(self, access: Access) -> int:
+    def last_step(self, access: VariableAccess) -> int:
         """Return the step that the schedule last stood at: an update, or one of Keras' batches."""
         return max(self._batches(access) - 1, 0) // batches_per_step(self._optimizer)
 
-    def coming_step(self, access: Access) -> int:
+    def coming_step(self, access: VariableAccess) -> int:
         """Return the step that the schedule stands at."""
         return self._batches(access) // batches_per_step(self._optimizer)
 
-    def last_held(self, access: Access) -> float:
+    def last_held(self, access: VariableAccess) -> float:
         """Return the last learning rate of an optimizer without a schedule, its decay included."""
         rate = float(access.read(rate_of(self._optimizer)))
         if self._decay is None:
@@ -53,16 +53,16 @@ class RateObservation:
         updates = max(self._batches(access) - 1, 0) // self._accumulation
         return rate / (1.0 + float(access.read(self._decay)) * updates)
 
-    def coming(self, access: Access) -> float:
+    def coming(self, access: VariableAccess) -> float:
         """Return the learning rate of the coming update, of an optimizer without a schedule."""
         return float(access.read(rate_of(self._optimizer))) / self.division(access)
 
-    def division(self, access: Access) -> float:
+    def division(self, access: VariableAccess) -> float:
         """Return what its decay divides the learning rate by in the coming update."""
         if self._decay is None:
             return 1.0
         updates = self._batches(access) // self._accumulation
         return 1.0 + float(access.read(self._decay)) * updates
 
-    def _batches(self, access: Access) -> int:
+    def _batches(self, access: VariableAccess) -> int:
         return int(access.read(self._iterations))

@@ -7,12 +7,12 @@ import numpy as np
 
 from keras_lr._engine.averages.in_use import weights_in_optimizer
 from keras_lr._engine.averages.view import AveragedWeights
-from keras_lr._engine.hyperparameters import StandIn
+from keras_lr._engine.hyperparameters import HyperparameterVariable
 from keras_lr._keras.optimizers import is_scheduled, iterations_of, leaf_optimizers, rate_of
-from keras_lr._keras.variables import HOST, Access
+from keras_lr._keras.variables import DIRECT, VariableAccess
 
 
-class Rollback:
+class WeightCheckpoint:
     """A model's weights and its optimizer's variables at one moment, on the host.
 
     Learning rates are not among them, nor are random seeds: what comes after going back is another
@@ -35,7 +35,9 @@ class Rollback:
         self._averages = averages or {}
 
     @classmethod
-    def take(cls, model: Any, access: Access, average: AveragedWeights | None = None) -> Self:
+    def take(
+        cls, model: Any, access: VariableAccess, average: AveragedWeights | None = None
+    ) -> Self:
         """Copy the present values.
 
         Args:
@@ -73,7 +75,7 @@ class Rollback:
     def restore(
         self,
         model: Any,
-        access: Access,
+        access: VariableAccess,
         *,
         optimizer: bool,
         average: AveragedWeights | None = None,
@@ -105,13 +107,13 @@ class Rollback:
             model: The model, after its last step.
             optimizer: As in `restore`.
         """
-        self._restore_slots(model, HOST, optimizer, None)
+        self._restore_slots(model, DIRECT, optimizer, None)
         # Not past the model: where an average is still shown in its place, it is to be this one.
         evaluated = [self._averages.get(index, each) for index, each in enumerate(self._weights)]
         model.set_weights(evaluated)
 
     def _restore_slots(
-        self, model: Any, access: Access, optimizer: bool, average: AveragedWeights | None
+        self, model: Any, access: VariableAccess, optimizer: bool, average: AveragedWeights | None
     ) -> None:
         fixed, weights = _positions(model), weights_in_optimizer(model)
         for variable, value in zip(_slots(model), self._slots, strict=True):
@@ -120,7 +122,7 @@ class Rollback:
 
     def beside_optimizer_of(self, model: Any) -> Self:
         """Return the same weights with the present values of another optimizer's variables."""
-        slots = [HOST.read(variable) for variable in _slots(model)]
+        slots = [DIRECT.read(variable) for variable in _slots(model)]
         return type(self)(self._weights, slots, self._averages)
 
     def save(self, path: Path) -> None:
@@ -159,7 +161,9 @@ def _slots(model: Any) -> list[Any]:
     """Return the optimizer's own variables, without the settings that a schedule drives."""
     leaves = leaf_optimizers(model.optimizer)
     rates = {id(rate_of(leaf)) for leaf in leaves}
-    own = [each for each in model.optimizer.variables if not isinstance(each, StandIn)]
+    own = [
+        each for each in model.optimizer.variables if not isinstance(each, HyperparameterVariable)
+    ]
     return [variable for variable in own if id(variable) not in rates]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from keras_lr._engine.hooks import compiled_anew
-from keras_lr._engine.overrides import Overlay
+from keras_lr._engine.overrides import HyperparameterOverrides
 from keras_lr._engine.train_function import TrainFunction
 from keras_lr._keras.layer_tree import layers_in_order, own_weights
 from keras_lr._keras.optimizers import groups_of
@@ -39,7 +39,7 @@ class FrozenGroups:
         names, variable = groups_of(leaf)
         self._own = dict(zip(names, read_variable(variable).tolist(), strict=True))
         self._owner = owner
-        self._overlay: Overlay | None = None
+        self._overrides: HyperparameterOverrides | None = None
         self._batch_norms = list(_batch_norms(model, leaf))
         self._patched: list[Any] = []
         self._inference = contextlib.ExitStack()
@@ -56,8 +56,10 @@ class FrozenGroups:
         if any(getattr(hook, "drives_groups", False) for hook in hooks):
             self._leaf.stop(self.frozen)  # the driver keeps their rates at 0
         else:
-            if self._overlay is None:
-                self._overlay = Overlay(self._model, self._owner, leaves=[self._leaf], factors=True)
+            if self._overrides is None:
+                self._overrides = HyperparameterOverrides(
+                    self._model, self._owner, leaves=[self._leaf], factors=True
+                )
             self._leaf.factors = {
                 name: 0.0 if name in self.frozen else own for name, own in self._own.items()
             }
@@ -71,8 +73,8 @@ class FrozenGroups:
         if isinstance(function, TrainFunction):
             function.state.frozen = frozenset()
         self._put_in_inference_mode([])
-        if self._overlay is not None:
-            self._overlay.remove()
+        if self._overrides is not None:
+            self._overrides.remove()
 
     def _put_in_inference_mode(self, layers: list[Any]) -> None:
         self._inference.close()

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from keras_lr._engine.hyperparameters import Knob
+from keras_lr._engine.hyperparameters import Hyperparameter
 from keras_lr._engine.rate_writes import RateWrites
 from keras_lr._engine.state import TrainingState
-from keras_lr._keras.variables import Access
+from keras_lr._keras.variables import VariableAccess
 
 
 def rates_by_group(
@@ -39,7 +39,7 @@ class GroupFactors:
         self._writes = RateWrites([variable])
         self._known: Any = None
 
-    def rates(self, rate: float, access: Access) -> dict[str, float]:
+    def rates(self, rate: float, access: VariableAccess) -> dict[str, float]:
         """Return the groups' learning rates by their names in logs."""
         if self._known is None or self._writes.noted:
             self._known = access.read(self._variable)
@@ -63,7 +63,7 @@ class GroupRates:
         factors: The variable of their factors.
 
     Attributes:
-        knobs: What sets the learning rate of each group, in their order.
+        hyperparameters: What sets the learning rate of each group, in their order.
         written: What was last written to each variable, by its `id`.
     """
 
@@ -71,7 +71,7 @@ class GroupRates:
         self._rate, self._groups, self._factors = rate, groups, factors
         self._values: dict[str, float] = {}
         self.written: dict[int, Any] = {}
-        self.knobs: list[Knob] = [_GroupKnob(self, group) for group in groups]
+        self.hyperparameters: list[Hyperparameter] = [_GroupKnob(self, group) for group in groups]
 
     def set(self, state: TrainingState, group: str, value: float) -> float:
         """Set the learning rate of a group; return it, or 0 where the group is frozen."""
@@ -89,7 +89,7 @@ class GroupRates:
             self.written[id(variable)] = value
 
 
-class _GroupKnob(Knob):
+class _GroupKnob(Hyperparameter):
     def __init__(self, rates: GroupRates, group: str) -> None:
         super().__init__((), (), scaled=True)
         self._rates, self._group = rates, group

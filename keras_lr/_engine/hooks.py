@@ -10,10 +10,10 @@ from keras_lr._keras.versions import record_shardings
 from keras_lr.errors import complaint
 
 
-def tidy_up(model: Any) -> None:
+def remove_stale_hooks(model: Any) -> None:
     """Take off what a fit that was cut off has left around a model's training step."""
     function = getattr(model, "train_function", None)
-    if isinstance(function, TrainFunction) and function.is_left_behind:
+    if isinstance(function, TrainFunction) and function.is_stale:
         function.end()
 
 
@@ -26,7 +26,7 @@ def attach(model: Any, hook: StepHook) -> TrainFunction:
     Raises:
         ValueError: If two hooks would drive the learning rate.
     """
-    tidy_up(model)
+    remove_stale_hooks(model)
     function = model.train_function
     if not isinstance(function, TrainFunction) or not function.session.is_innermost:
         function = TrainFunction(model)

@@ -11,7 +11,7 @@ from keras_lr.errors import complaint
 MOMENTA = ("momentum", "beta_1")
 
 
-class Knob:
+class Hyperparameter:
     """Variables of several optimizers that are set together, in proportion to their shares.
 
     Args:
@@ -39,7 +39,7 @@ class Knob:
         return value
 
 
-class StandIn(keras.Variable):  # type: ignore[misc]
+class HyperparameterVariable(keras.Variable):  # type: ignore[misc]
     """A variable in place of a plain number.
 
     Optimizers ask by `momentum != 0` or `momentum > 0` whether they have momentum at all. That is a
@@ -55,7 +55,7 @@ class StandIn(keras.Variable):  # type: ignore[misc]
 
 def refuse_driven(owner: str, name: str, value: Any) -> None:
     """Raise if another callback of the same fit drives a hyper-parameter already."""
-    if isinstance(value, StandIn):
+    if isinstance(value, HyperparameterVariable):
         rule = f"only one callback of a fit can drive {name}"
         raise ValueError(complaint(owner, rule, "Keep one of them", **{name: "driven already"}))
 
@@ -64,7 +64,7 @@ def has_momentum(optimizer: Any) -> bool:
     """Return whether a leaf optimizer was made with a momentum or a `beta_1` to drive."""
     values = [getattr(optimizer, name, None) for name in MOMENTA]
     present = next((value for value in values if value is not None), None)
-    return isinstance(present, StandIn) or bool(present)
+    return isinstance(present, HyperparameterVariable) or bool(present)
 
 
 def momentum_name(optimizer: Any, owner: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from keras_lr._engine.hooks import compiled_anew
-from keras_lr._engine.hyperparameters import Knob
+from keras_lr._engine.hyperparameters import Hyperparameter
 from keras_lr._engine.state import TrainingState
 from keras_lr._keras.backend import strategy_scope
 from keras_lr._keras.optimizers import (
@@ -37,18 +37,18 @@ class LearningRates:
         self.initial = max(present)
         self.default = default_learning_rate(leaves[present.index(self.initial)])
         variables = [rate_of(leaf) for leaf in leaves]
-        self._knob = Knob(variables, proportions(present), scaled=True)
+        self._hyperparameter = Hyperparameter(variables, proportions(present), scaled=True)
         decays = [getattr(leaf, "_decay", None) for leaf in leaves]
         self._decays = [decay for decay in decays if isinstance(decay, keras.Variable)]
 
     @property
     def written(self) -> dict[int, float]:
         """What was last written to each variable, by its `id`."""
-        return dict(self._knob.written)
+        return dict(self._hyperparameter.written)
 
     def write(self, state: TrainingState, learning_rate: float) -> None:
         """Make `learning_rate`, times a plateau's scale, the one of the next update."""
-        self._knob.write(state, learning_rate)
+        self._hyperparameter.write(state, learning_rate)
 
     def hold_decay(self, state: TrainingState) -> None:
         """Switch off the decay of this library's optimizers: what is written is what is used."""

@@ -9,8 +9,8 @@ import keras
 from keras_lr._engine.group_rates import GroupFactors, GroupRates
 from keras_lr._engine.hooks import compiled_anew
 from keras_lr._engine.hyperparameters import (
-    Knob,
-    StandIn,
+    Hyperparameter,
+    HyperparameterVariable,
     has_momentum,
     momentum_name,
     refuse_driven,
@@ -28,14 +28,14 @@ from keras_lr._keras.optimizers import (
     set_rate,
 )
 from keras_lr._keras.patch import Patch
-from keras_lr._keras.variables import Access, differs, read_variable
+from keras_lr._keras.variables import VariableAccess, differs, read_variable
 from keras_lr.errors import complaint
 
 SAVING = ("get_config", "save_own_variables", "load_own_variables")
 SAVING_A_MODEL = ("save", "get_state_tree")  # in forms that read the optimizer's variables
 
 
-class Overlay:
+class HyperparameterOverrides:
     """Hyper-parameters of a model's optimizers, made settable for the length of a `fit`.
 
     Learning rates are variables of the optimizers already. Momentum and weight decay are plain
@@ -95,17 +95,19 @@ class Overlay:
         self._kept = [*self._rates, *([by_group] if sets_factors else [])]
         self._own_rates = self._present_rates()
         self._stand_ins: list[tuple[Any, str, Any, Any]] = []
-        self._lifted = self._removed = False
-        self.learning_rates: list[Knob] = []
-        self.momentum: Knob | None = None
-        self.weight_decay: Knob | None = None
+        self._is_suspended = self._removed = False
+        self.learning_rates: list[Hyperparameter] = []
+        self.momentum: Hyperparameter | None = None
+        self.weight_decay: Hyperparameter | None = None
         if learning_rate == "together":
             shares = proportions([rate.item() for rate in self._own_rates])
-            self.learning_rates = [Knob(self._rates, shares, scaled=scaled)]
+            self.learning_rates = [Hyperparameter(self._rates, shares, scaled=scaled)]
         elif learning_rate == "each":
-            self.learning_rates = [Knob([rate], [1.0], scaled=scaled) for rate in self._rates]
+            self.learning_rates = [
+                Hyperparameter([rate], [1.0], scaled=scaled) for rate in self._rates
+            ]
         elif learning_rate == "groups":
-            self.learning_rates = GroupRates(self._rates[0], groups, by_group).knobs
+            self.learning_rates = GroupRates(self._rates[0], groups, by_group).hyperparameters
         if momentum:
             driven = list(filter(has_momentum, leaves)) if spares else leaves
             names = [momentum_name(leaf, owner) for leaf in driven]
@@ -125,9 +127,9 @@ class Overlay:
             self._undo.enter_context(compiled_anew(model))
         for optimizer in _all(vars(model).get("optimizer"), leaves):
             for method in SAVING:
-                self._lift_during(optimizer, method)
+                self._suspend_during(optimizer, method)
         for method in SAVING_A_MODEL:
-            self._lift_during(model, method)
+            self._suspend_during(model, method)
 
     def check_held(self) -> None:
         """Raise if an optimizer has been given a schedule in the middle of the run.
@@ -142,7 +144,7 @@ class Overlay:
                 received = {"learning_rate": rate_of(leaf)}
                 raise ValueError(complaint(self._owner, rule, fix, **received))
 
-    def present_rate(self, access: Access) -> float:
+    def present_rate(self, access: VariableAccess) -> float:
         """Return the largest of the optimizers' learning rates."""
         return max(float(access.read(rate)) for rate in self._rates)
 
@@ -154,10 +156,12 @@ class Overlay:
         self._undo.close()
         self._removed = True
 
-    def remove_later(self) -> None:
+    def restore_keeping_user_changes(self) -> None:
         """Put everything back long after; but leave a learning rate that has been set since."""
         written = {
-            key: value for knob in self.learning_rates for key, value in knob.written.items()
+            key: value
+            for hyperparameter in self.learning_rates
+            for key, value in hyperparameter.written.items()
         }
         for index, rate in enumerate(self._kept):
             present = read_variable(rate)
@@ -168,15 +172,17 @@ class Overlay:
     def _present_rates(self) -> list[Any]:
         return [read_variable(rate) for rate in self._kept]
 
-    def _replaced(self, leaves: Sequence[Any], names: Sequence[str]) -> Knob:
+    def _replaced(self, leaves: Sequence[Any], names: Sequence[str]) -> Hyperparameter:
         pairs = zip(leaves, names, strict=True)
-        return Knob([self._stand_in(leaf, name) for leaf, name in pairs], [1.0] * len(leaves))
+        return Hyperparameter(
+            [self._stand_in(leaf, name) for leaf, name in pairs], [1.0] * len(leaves)
+        )
 
     def _stand_in(self, optimizer: Any, name: str) -> Any:
         own = getattr(optimizer, name)
         refuse_driven(self._owner, name, own)
         with strategy_scope(self._model):
-            variable = StandIn(
+            variable = HyperparameterVariable(
                 own or 0.0,
                 dtype=keras.backend.floatx(),
                 trainable=False,
@@ -200,26 +206,28 @@ class Overlay:
         for rate, own in zip(self._kept, self._own_rates, strict=True):
             rate.assign(own)
 
-    def _lift_during(self, saved: Any, method: str) -> None:
+    def _suspend_during(self, saved: Any, method: str) -> None:
         def lifted(*arguments: Any, **named: Any) -> Any:
-            with self._off():
+            with self._suspended():
                 return patch.original(*arguments, **named)
 
         patch = Patch(saved, method, lifted)
         self._undo.callback(patch.remove)
 
     @contextlib.contextmanager
-    def _off(self) -> Iterator[None]:
-        if self._lifted or self._removed:  # an optimizer within an optimizer; a run that is over
+    def _suspended(self) -> Iterator[None]:
+        if (
+            self._is_suspended or self._removed
+        ):  # an optimizer within an optimizer; a run that is over
             yield
             return
         applied = self._present_rates()
         self._take_off()
-        self._lifted = True
+        self._is_suspended = True
         try:
             yield
         finally:
-            self._lifted = False
+            self._is_suspended = False
             self._own_rates = self._present_rates()  # may have been loaded
             self._put_on()
             for rate, value in zip(self._kept, applied, strict=True):

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from keras_lr._keras.patch import Patch
-from keras_lr._keras.variables import Access, differs
+from keras_lr._keras.variables import VariableAccess, differs
 
 
 class RateWrites:
@@ -29,7 +29,7 @@ class RateWrites:
         """Forget what has been noted: the driver has just made its own assignments."""
         self.noted = False
 
-    def foreign(self, access: Access, written: Mapping[int, Any]) -> Any:
+    def foreign(self, access: VariableAccess, written: Mapping[int, Any]) -> Any:
         """Return a learning rate that is not the one written; None if there is none.
 
         Args:

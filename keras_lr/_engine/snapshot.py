@@ -54,7 +54,7 @@ def _variables_in(value: Any) -> Iterator[Any]:
             yield from _variables_in(each)
 
 
-def make_new(optimizer: Any) -> None:
+def reset_to_initial_values(optimizer: Any) -> None:
     """Give an optimizer the values it is built with."""
     new = type(optimizer).from_config(optimizer.get_config())
     new.build(trained_variables(optimizer))
@@ -143,7 +143,7 @@ class ModelSnapshot:
         """Make optimizers new that have been built since."""
         for optimizer in self._not_built:
             if optimizer.built:
-                make_new(optimizer)
+                reset_to_initial_values(optimizer)
 
 
 def _has_nan(value: np.ndarray) -> bool:

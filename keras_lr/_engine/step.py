@@ -49,5 +49,5 @@ class StepHook:
     def on_interrupt(self) -> None:
         """Run when the step or a hook raised, Ctrl-C included, before the exception goes on."""
 
-    def on_left_behind(self) -> None:
+    def on_fit_over(self) -> None:
         """Run when the fit is over, or at its model's next use, where something else raised."""

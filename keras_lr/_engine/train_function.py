@@ -55,17 +55,17 @@ class TrainFunction:
         self._patches: dict[str, Patch] = {}
         self._watch: FitWatch | None = None
         self.is_direct = False
-        self._asked_aside = self._begun = self._pending = False
+        self._suspended = self._begun = self._pending = False
 
     def __call__(self, *arguments: Any) -> Any:
         """Run the steps of one execution. Takes and returns what Keras' train function does."""
         history = _history(self._model)
-        if self._asked_aside or history is not self._history:
+        if self._suspended or history is not self._history:
             if self.session.is_fit and not self.session.is_calling:
-                if self.is_left_behind:  # a `fit` of the user's own has not asked for a function
+                if self.is_stale:  # a `fit` of the user's own has not asked for a function
                     self.remove()
                 return self._made()(*arguments)
-            self._asked_aside, self._history = False, history
+            self._suspended, self._history = False, history
         *carried, batches = arguments
         self.is_direct = False
         try:
@@ -87,7 +87,7 @@ class TrainFunction:
         return (logs, self.state.hand_on()) if ON_JAX else logs
 
     @property
-    def is_left_behind(self) -> bool:
+    def is_stale(self) -> bool:
         """Whether the fit these hooks belong to was cut off outside of a step, and is over."""
         return not self.session.is_running
 
@@ -118,7 +118,7 @@ class TrainFunction:
         hooks, self.hooks = self.hooks, []
         self.remove()
         for hook in hooks:
-            hook.on_left_behind()
+            hook.on_fit_over()
 
     def begin_batch(self) -> None:
         """Run the hooks before a step, where nothing will call this: first of its batch to ask."""
@@ -157,17 +157,17 @@ class TrainFunction:
         self.logged_rates.note(logs)
 
     def _make_train_function(self, force: bool = False) -> Any:
-        if self.is_left_behind:
+        if self.is_stale:
             self.end()
             return self._model.make_train_function(force)
         if self.session.is_fit:
             # `train_on_batch` or another `fit`, in a callback, may be about to make steps that do
             # not belong to this fit.
-            self._asked_aside = True
+            self._suspended = True
         return self._taking_over("make_train_function", force)
 
     def _compile(self, *arguments: Any, **named: Any) -> Any:
-        if self.is_left_behind:
+        if self.is_stale:
             self.end()
             return self._model.compile(*arguments, **named)
         for hook in self.hooks:

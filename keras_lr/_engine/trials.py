@@ -20,7 +20,7 @@ from keras_lr._keras.data import Batch, FitData
 from keras_lr._keras.executions import execution_of
 from keras_lr._keras.fit_effects import fit_effects_kept
 from keras_lr._keras.models import build_on
-from keras_lr._keras.random import RandomSnapshot, peeks_kept
+from keras_lr._keras.random import RandomSnapshot, data_peek_undone
 from keras_lr._keras.variables import VariableSnapshot, write_variable
 from keras_lr._keras.versions import lacks_shardings, record_shardings
 
@@ -147,7 +147,7 @@ def trials(
         owner: The public name the user called, for error messages.
         monitor: What to watch in a step's logs; None for its loss.
     """
-    with fit_effects_kept(model), peeks_kept():
+    with fit_effects_kept(model), data_peek_undone():
         # No epoch, but all that the first fit does before it: it draws random numbers, too, which
         # the next fit will not.
         with warnings.catch_warnings():

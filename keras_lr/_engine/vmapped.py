@@ -38,7 +38,7 @@ class StackedStep:
     step_seconds: float | None = None
 
 
-def can_stack(model: Any) -> bool:
+def can_vmap(model: Any) -> bool:
     """Return whether lanes can be trained at once: on JAX, compiled, on one device."""
     compiled = ON_JAX and not model.run_eagerly and bool(model.jit_compile)
     return compiled and keras.distribution.distribution() is None
@@ -57,7 +57,7 @@ def memory_limit() -> int:
     return free // 2 if free > 0 else _MOST_BYTES
 
 
-class Lanes:
+class VmappedTrials:
     """A stack of K copies of a model's state, each trained at its own learning rate.
 
     Args:

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from keras_lr._keras.backend import strategy_scope
-from keras_lr._keras.variables import HOST, Access, as_numpy, read_variable
+from keras_lr._keras.variables import DIRECT, VariableAccess, as_numpy, read_variable
 from keras_lr._keras.versions import is_optimizer
 from keras_lr.errors import complaint
 
@@ -159,12 +159,12 @@ def accumulation_of(leaves: Iterable[Any]) -> int:
     return max(leaf.gradient_accumulation_steps or 1 for leaf in leaves)
 
 
-def batches_of(leaf: Any, access: Access = HOST) -> int:
+def batches_of(leaf: Any, access: VariableAccess = DIRECT) -> int:
     """Return how many batches a leaf optimizer has seen in its life."""
     return int(access.read(iterations_of(leaf)))
 
 
-def batches_seen(model: Any, access: Access = HOST) -> int:
+def batches_seen(model: Any, access: VariableAccess = DIRECT) -> int:
     """Return how many batches a model's optimizer has seen in its life.
 
     This is also the step at which one of Keras' schedules inside the optimizer stands; one of this
@@ -177,12 +177,12 @@ def batches_seen(model: Any, access: Access = HOST) -> int:
     return batches_of(leaf_optimizers(model.optimizer)[0], access)
 
 
-def updates_made(model: Any, access: Access = HOST) -> int:
+def updates_made(model: Any, access: VariableAccess = DIRECT) -> int:
     """Return how many updates it has made in its life."""
     return batches_seen(model, access) // accumulation_steps(model)
 
 
-def micro_step(model: Any, access: Access = HOST) -> int:
+def micro_step(model: Any, access: VariableAccess = DIRECT) -> int:
     """Return how many batches of the coming update have already been accumulated."""
     return batches_seen(model, access) % accumulation_steps(model)
 

@@ -14,7 +14,7 @@ from keras_lr._keras.data import Batch, FitData
 from keras_lr._keras.executions import batches_of_execution
 from keras_lr._keras.fit_effects import fit_effects_kept
 from keras_lr._keras.patch import Patch
-from keras_lr._keras.random import generators_kept, seed_generators
+from keras_lr._keras.random import random_state_kept, seed_generators
 
 
 def has_own_fit(model: Any) -> bool:
@@ -44,7 +44,7 @@ def batches_of_own_fit(
     # weights; there is nothing to average.
     metrics = Patch(model, "get_metrics_result", dict)
     averages = Patch(model.optimizer, "finalize_variable_values", lambda variables: None)
-    with fit_effects_kept(model), generators_kept(), warnings.catch_warnings():
+    with fit_effects_kept(model), random_state_kept(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="`shuffle=True` was passed")
         warnings.filterwarnings("ignore", message="Your input ran out of data")
         seed_generators(seed)

@@ -63,7 +63,7 @@ def seed_generators(seed: int) -> None:
 
 
 @contextmanager
-def generators_kept() -> Iterator[None]:
+def random_state_kept() -> Iterator[None]:
     """Put the global generators back at the end of a `with` block."""
     before = RandomSnapshot()
     try:
@@ -73,7 +73,7 @@ def generators_kept() -> Iterator[None]:
 
 
 @contextmanager
-def peeks_kept() -> Iterator[None]:
+def data_peek_undone() -> Iterator[None]:
     """Put NumPy's and torch's generators back at the end of a `with` block on TensorFlow.
 
     There `fit` looks at the first batch of a `PyDataset` or a `DataLoader`, which may draw random

@@ -83,8 +83,8 @@ def differs(variable: Any, present: Any, written: Any) -> bool:
     return bool(np.max(np.abs(np.subtract(present, written))) > rounding(variable, largest))
 
 
-class Access(Protocol):
-    """Where variables are read and written: `TrainingState` within a step, else `HOST`."""
+class VariableAccess(Protocol):
+    """Where variables are read and written: `TrainingState` within a step, else `DIRECT`."""
 
     def read(self, variable: Any) -> Any:
         """Return a copy of a variable's value."""
@@ -103,7 +103,7 @@ class _Host:
         write_variable(variable, value)
 
 
-HOST: Access = _Host()
+DIRECT: VariableAccess = _Host()
 
 
 def has_value(variable: Any) -> bool:

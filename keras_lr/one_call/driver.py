@@ -5,17 +5,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from keras_lr._engine.hooks import attach, detach
-from keras_lr._engine.overrides import Overlay
+from keras_lr._engine.overrides import HyperparameterOverrides
 from keras_lr._engine.state import TrainingState
 from keras_lr._engine.step import StepHook
 from keras_lr._keras.in_graph import schedule_of
 from keras_lr._keras.optimizers import known_leaves, proportions
 from keras_lr._keras.running_fit import FitSession
 from keras_lr.callbacks.cooldown.interrupt import FirstInterrupt
-from keras_lr.callbacks.schedule.bound import Reading
+from keras_lr.callbacks.schedule.bound import BoundSchedule
 from keras_lr.callbacks.schedule.driver import ScheduleCallback
-from keras_lr.callbacks.schedule.fit import FitRun, Position
-from keras_lr.callbacks.schedule.step_driver import Plan
+from keras_lr.callbacks.schedule.fit import FitInfo, FitPosition
+from keras_lr.callbacks.schedule.step_driver import DrivenSchedules
 from keras_lr.errors import complaint
 from keras_lr.one_call.recipe import OWNER, delayed
 from keras_lr.schedules import Schedule
@@ -54,7 +54,7 @@ class RecipeDriver(ScheduleCallback):
         self._begin, self._end = first_update, first_update + updates
         self._first_iteration = first_iteration
         self._watch_interrupt = watch_interrupt
-        self._in_graph: Overlay | None = None
+        self._in_graph: HyperparameterOverrides | None = None
         self._budget: BudgetSteps | None = None
         self._interrupt: FirstInterrupt | None = None
         self._has_schedule = False
@@ -67,11 +67,13 @@ class RecipeDriver(ScheduleCallback):
         """The name in messages."""
         return OWNER
 
-    def plan(self, run: FitRun) -> Plan:
+    def plan(self, run: FitInfo) -> DrivenSchedules:
         """Return what drives the learning rate; nothing where the schedule is in the optimizer."""
         if self._has_schedule:
-            return Plan()
-        return Plan(learning_rate=Reading(run, "schedule", delayed(self._schedule, self._begin)))
+            return DrivenSchedules()
+        return DrivenSchedules(
+            learning_rate=BoundSchedule(run, "schedule", delayed(self._schedule, self._begin))
+        )
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Begin to drive. Called by `fit`."""
@@ -95,7 +97,9 @@ class RecipeDriver(ScheduleCallback):
             self.restore()
             raise
 
-    def _set_aside(self, model: Any, leaves: Sequence[Any], scheduled: Sequence[Any]) -> Overlay:
+    def _set_aside(
+        self, model: Any, leaves: Sequence[Any], scheduled: Sequence[Any]
+    ) -> HyperparameterOverrides:
         if len(scheduled) < len(leaves):
             rule = "of several optimizers either all or none may have a schedule of their own"
             fix = "Compile them with numbers"
@@ -105,7 +109,7 @@ class RecipeDriver(ScheduleCallback):
         shares = proportions(self._own_rates)
         pairs = zip(leaves, shares, strict=True)
         scaled = [(leaf, ours if share == 1.0 else ours * share) for leaf, share in pairs]
-        return Overlay(model, OWNER, schedules=scaled)
+        return HyperparameterOverrides(model, OWNER, schedules=scaled)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Note where the epoch has ended. Called by `fit`."""
@@ -113,7 +117,7 @@ class RecipeDriver(ScheduleCallback):
         if self._position is not None:
             self.epoch_ends.append(self._position.update - self._begin)
 
-    def end_update(self, position: Position, learning_rate: float) -> bool:
+    def end_update(self, position: FitPosition, learning_rate: float) -> bool:
         """Note an update; return whether it was the last one."""
         self.learning_rates.append(learning_rate)
         self.interrupted = self._interrupt is not None and self._interrupt.asked
@@ -152,7 +156,7 @@ class BudgetSteps(StepHook):
     owner = OWNER
     goes_last = True
 
-    def __init__(self, model: Any, driver: RecipeDriver, position: Position) -> None:
+    def __init__(self, model: Any, driver: RecipeDriver, position: FitPosition) -> None:
         self._model, self._driver, self._position = model, driver, position
 
     def after_step(self, state: TrainingState, logs: dict[str, Any]) -> None:

@@ -1,7 +1,8 @@
 """Hyperbolic decay inside a Keras optimizer: every update divides the learning rate.
 
-`Decayed` is put in front of a Keras optimizer class. Keras multiplies the step and decoupled weight
-decay by what `optimizer.learning_rate` is during `apply`; that is the one place that is changed.
+`InverseTimeDecay` is put in front of a Keras optimizer class. Keras multiplies the step and
+decoupled weight decay by what `optimizer.learning_rate` is during `apply`; that is the one place
+that is changed.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from keras_lr.optimizers.arguments import checked_arguments
 _P = ParamSpec("_P")
 
 
-def native(optimizer: Any) -> Any:
+def backend_class(optimizer: Any) -> Any:
     """Return the class Keras really makes when `optimizer` is called on this backend.
 
     On torch that is a subclass which updates all weights in one call; deriving from the public
@@ -46,7 +47,7 @@ def _lr_alone_positional(init: Callable[_P, None]) -> Callable[_P, None]:
     return checked
 
 
-class Decayed(keras.optimizers.Optimizer):  # type: ignore[misc]
+class InverseTimeDecay(keras.optimizers.Optimizer):  # type: ignore[misc]
     """The part all decaying optimizers share: `lr`, `decay` and the division in each update.
 
     `decay` is an optimizer variable beside the learning rate, so it can be set in mid-training

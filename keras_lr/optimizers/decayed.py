@@ -1,6 +1,7 @@
 """Eight Keras optimizers with one addition: the learning rate decays in every update.
 
-Each class is the Keras optimizer of the same name with `Decayed` in front. In update i = 0, 1, ...
+Each class is the Keras optimizer of the same name with `InverseTimeDecay` in front. In update
+i = 0, 1, ...
 
     lr_i = lr / (1 + decay * i)
 
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 import keras
 
-from keras_lr.optimizers.decay import Decayed, native
+from keras_lr.optimizers.decay import InverseTimeDecay, backend_class
 from keras_lr.optimizers.epsilon import AdagradOutsideRoot, RMSpropOutsideRoot
 from keras_lr.optimizers.nadam import ScheduledNadam
 
@@ -20,7 +21,7 @@ _registered = keras.saving.register_keras_serializable(package="keras_lr")
 
 
 @_registered
-class Adam(Decayed, native(keras.optimizers.Adam)):  # type: ignore[misc]
+class Adam(InverseTimeDecay, backend_class(keras.optimizers.Adam)):  # type: ignore[misc]
     """Adam with Keras 2's `lr` and `decay`: `lr_i = lr / (1 + decay * i)` in update i = 0, 1, ...
 
     `decay` counts updates, not epochs: with `decay=1e-2` the learning rate is halved after 100
@@ -78,7 +79,7 @@ class Adam(Decayed, native(keras.optimizers.Adam)):  # type: ignore[misc]
 
 
 @_registered
-class AdamW(Decayed, native(keras.optimizers.AdamW)):  # type: ignore[misc]
+class AdamW(InverseTimeDecay, backend_class(keras.optimizers.AdamW)):  # type: ignore[misc]
     """Adam with decoupled weight decay and `lr_i = lr / (1 + decay * i)`; see `Adam`.
 
     `weight_decay` (default 0.004, Keras') shrinks the weights by `1 - weight_decay * lr_i`: it is
@@ -105,7 +106,7 @@ class AdamW(Decayed, native(keras.optimizers.AdamW)):  # type: ignore[misc]
 
 
 @_registered
-class Nadam(Decayed, ScheduledNadam):
+class Nadam(InverseTimeDecay, ScheduledNadam):
     """Nadam with `lr_i = lr / (1 + decay * i)` and a choice of momentum schedule; see `Adam`.
 
     The momentum of update t = 1, 2, ... is `beta_1 * (1 - 0.5 * 0.96 ** (schedule_decay * t))`.
@@ -132,7 +133,7 @@ class Nadam(Decayed, ScheduledNadam):
 
 
 @_registered
-class SGD(Decayed, native(keras.optimizers.SGD)):  # type: ignore[misc]
+class SGD(InverseTimeDecay, backend_class(keras.optimizers.SGD)):  # type: ignore[misc]
     """Gradient descent with momentum and `lr_i = lr / (1 + decay * i)`; see `Adam`.
 
     Args:
@@ -156,7 +157,7 @@ class SGD(Decayed, native(keras.optimizers.SGD)):  # type: ignore[misc]
 
 
 @_registered
-class RMSprop(Decayed, RMSpropOutsideRoot):
+class RMSprop(InverseTimeDecay, RMSpropOutsideRoot):
     """RMSprop with `lr_i = lr / (1 + decay * i)` and a choice of where epsilon is; see `Adam`.
 
     With `v` the mean of squared gradients, Keras 3 divides by `sqrt(v + epsilon)`, at least 3e-4 by
@@ -187,7 +188,7 @@ class RMSprop(Decayed, RMSpropOutsideRoot):
 
 
 @_registered
-class Adagrad(Decayed, AdagradOutsideRoot):
+class Adagrad(InverseTimeDecay, AdagradOutsideRoot):
     """Adagrad with `lr_i = lr / (1 + decay * i)` and a choice of where epsilon is; see `Adam`.
 
     With `a` the sum of squared gradients, Keras 3 divides by `sqrt(a + epsilon)`, `a` starting at
@@ -218,7 +219,7 @@ class Adagrad(Decayed, AdagradOutsideRoot):
 
 
 @_registered
-class Adadelta(Decayed, native(keras.optimizers.Adadelta)):  # type: ignore[misc]
+class Adadelta(InverseTimeDecay, backend_class(keras.optimizers.Adadelta)):  # type: ignore[misc]
     """Adadelta with `lr_i = lr / (1 + decay * i)`; see `Adam`.
 
     The default of `lr` is Keras 3's 0.001; the paper and Keras 2 have 1.0.
@@ -243,7 +244,7 @@ class Adadelta(Decayed, native(keras.optimizers.Adadelta)):  # type: ignore[misc
 
 
 @_registered
-class Adamax(Decayed, native(keras.optimizers.Adamax)):  # type: ignore[misc]
+class Adamax(InverseTimeDecay, backend_class(keras.optimizers.Adamax)):  # type: ignore[misc]
     """Adamax with `lr_i = lr / (1 + decay * i)`; see `Adam`.
 
     Args:

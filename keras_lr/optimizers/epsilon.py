@@ -13,10 +13,10 @@ import numpy as np
 from keras import ops
 
 from keras_lr.errors import check_choice, complaint
-from keras_lr.optimizers.decay import native
+from keras_lr.optimizers.decay import backend_class
 
 
-class EpsilonOutsideRoot(keras.optimizers.Optimizer):  # type: ignore[misc]
+class KerasTwoEpsilon(keras.optimizers.Optimizer):  # type: ignore[misc]
     """The step both share, if asked for; else everything is left to the Keras optimizer behind."""
 
     def __init__(self, *, epsilon_outside_root: bool = False, **keras_arguments: Any) -> None:
@@ -59,7 +59,7 @@ class EpsilonOutsideRoot(keras.optimizers.Optimizer):  # type: ignore[misc]
             super()._backend_update_step(grads, trainable_variables, learning_rate)
 
 
-class RMSpropOutsideRoot(EpsilonOutsideRoot, native(keras.optimizers.RMSprop)):  # type: ignore[misc]
+class RMSpropOutsideRoot(KerasTwoEpsilon, backend_class(keras.optimizers.RMSprop)):  # type: ignore[misc]
     """RMSprop: the root is that of the mean, `a = rho * a + (1 - rho) * g ** 2`."""
 
     def __init__(self, **keras_arguments: Any) -> None:
@@ -76,7 +76,7 @@ class RMSpropOutsideRoot(EpsilonOutsideRoot, native(keras.optimizers.RMSprop)): 
         return mean
 
 
-class AdagradOutsideRoot(EpsilonOutsideRoot, native(keras.optimizers.Adagrad)):  # type: ignore[misc]
+class AdagradOutsideRoot(KerasTwoEpsilon, backend_class(keras.optimizers.Adagrad)):  # type: ignore[misc]
     """Adagrad: the root is that of the sum, `a = a + g ** 2`."""
 
     def _keep(self, square: Any, index: int) -> Any:

@@ -17,7 +17,7 @@ from keras_lr.plot.given import items, name_list, several_axes
 
 _RATE = "learning_rate"
 _DRIVEN = (_RATE, "momentum", "weight_decay")
-_MOST_MARKS = 60  # of one action: more hide the curves
+_MAX_MARKS = 60  # of one action: more hide the curves
 _PANEL_SHARE = 0.35  # the height of a panel, of its width
 _MOST_POINTS = 60  # of a curve that are marked one by one
 _DECADES = 4.0  # of the rate's axis: what is lower is drawn at 0
@@ -182,7 +182,7 @@ def plot_history(
             raise TypeError(complaint("plot_history", rule, fix, callbacks=each))
     marks = history_marks(listed, steps)
     counts = Counter(mark.action for mark in marks)
-    marks = [mark for mark in marks if counts[mark.action] <= _MOST_MARKS]
+    marks = [mark for mark in marks if counts[mark.action] <= _MAX_MARKS]
     if axes is None:
         width = plt.rcParams["figure.figsize"][0]
         height = _PANEL_SHARE * width

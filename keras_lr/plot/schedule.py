@@ -18,7 +18,7 @@ from keras_lr.schedules.steps import LAST_STEP
 _POINTS = 2000  # more than a figure has pixels across
 _SAMPLES = 256  # at most, of each stretch that the lowest and the highest value are drawn of
 _MOST_CYCLES = _POINTS // 10  # more hide what is at their ends
-_MOST_MARKS = 60  # more lines than this hide the curve
+_MAX_MARKS = 60  # more lines than this hide the curve
 _LONGEST_LABEL = 70
 
 Schedules = Schedule | Sequence[Schedule] | Mapping[str, Schedule]
@@ -166,7 +166,7 @@ def _label(schedule: Schedule, number: int) -> str:
 def _line(label: str, schedule: Schedule, steps: int) -> ScheduleLine:
     ends = schedule.cycle_ends(steps)
     has_cycles = ends != [schedule.steps]
-    marked = tuple(ends) if has_cycles and len(ends) <= _MOST_MARKS else ()
+    marked = tuple(ends) if has_cycles and len(ends) <= _MAX_MARKS else ()
     jumps = [step for end in ends for step in (end - 1, end)] if len(ends) <= _MOST_CYCLES else []
     drawn = np.unique(np.concatenate([_telling(schedule, steps), np.array(jumps, np.int64)]))
     values = schedule.values(drawn)

@@ -15,9 +15,9 @@ from keras import ops
 
 from keras_lr.errors import check_choice, check_integer, check_number, complaint
 from keras_lr.schedules.base import Schedule, schedule
-from keras_lr.schedules.steps import LAST_STEP, look_up, place, real
+from keras_lr.schedules.steps import LAST_STEP, gather, place, real
 
-MOST_CYCLES = 2**16
+MAX_CYCLES = 2**16
 """How many growing cycles a table may hold; equal cycles need none."""
 
 
@@ -246,8 +246,8 @@ class _Clock:
         if self.first > LAST_STEP:
             rule = f"a cycle must not be longer than {LAST_STEP} steps"
             raise ValueError(complaint(owner, rule, "Pass shorter lengths", cycle=self.first))
-        if self.mult > 1.0 and len(self._growing) > MOST_CYCLES:
-            rule = f"more than {MOST_CYCLES} growing cycles do not fit into a table"
+        if self.mult > 1.0 and len(self._growing) > MAX_CYCLES:
+            rule = f"more than {MAX_CYCLES} growing cycles do not fit into a table"
             fix = "Pass 1 for equal cycles, or a greater factor"
             raise ValueError(complaint(owner, rule, fix, cycle_mult=self.mult))
         if self.end is not None and self.end > LAST_STEP:
@@ -282,15 +282,15 @@ class _Clock:
         else:
             begins, over, lengths = map(list, zip(*self._growing[: self.count], strict=True))
             index = place(step, begins[1:])
-            elapsed = real(step - look_up(begins, index, step.dtype)) + look_up(over, index)
-            length = look_up(lengths, index)
+            elapsed = real(step - gather(begins, index, step.dtype)) + gather(over, index)
+            length = gather(lengths, index)
         return _Reading(real(index), ops.minimum(elapsed, length), length)
 
     @cached_property
     def _growing(self) -> list[_Cycle]:
         """All cycles that begin at a valid step, followed by one that never runs."""
         cycles: list[_Cycle] = []
-        most = MOST_CYCLES if self.count is None else min(self.count, MOST_CYCLES)
+        most = MAX_CYCLES if self.count is None else min(self.count, MAX_CYCLES)
         with decimal.localcontext(prec=40):  # doubles would drift off the boundaries near 2^31
             begin, length, mult = Decimal(0), Decimal(self.first), Decimal(repr(self.mult))
             while begin <= LAST_STEP and len(cycles) <= most:

@@ -25,7 +25,7 @@ from keras_lr.errors import (
     takes,
 )
 from keras_lr.schedules.base import Composed, Schedule, schedule
-from keras_lr.schedules.steps import LAST_STEP, look_up, place, real
+from keras_lr.schedules.steps import LAST_STEP, gather, place, real
 
 
 @schedule
@@ -76,7 +76,7 @@ class PiecewiseConstant(Schedule):
 
     def value(self, step: Any) -> Any:
         """Look up the value after the last boundary passed."""
-        return look_up(self.learning_rates, place(step, self.boundaries))
+        return gather(self.learning_rates, place(step, self.boundaries))
 
 
 @schedule
@@ -176,12 +176,12 @@ class Interpolated(Schedule):
         pairs = zip(self.knots, self.knots[1:], strict=False)
         spans = [max(right - left, SMALLEST) for left, right in pairs]  # 0 / 0 is no number
         index = place(step, whole[1:])
-        elapsed = real(step - look_up(whole, index, step.dtype)) + look_up(over, index)
-        done = ops.minimum(elapsed / look_up([*spans, 1.0], index), 1.0)
+        elapsed = real(step - gather(whole, index, step.dtype)) + gather(over, index)
+        done = ops.minimum(elapsed / gather([*spans, 1.0], index), 1.0)
         if self.curve == "cosine":
             done = 0.5 - 0.5 * ops.cos(math.pi * done)
         beyond = [*self.learning_rates[1:], self.learning_rates[-1]]
-        return look_up(self.learning_rates, index) * (1.0 - done) + look_up(beyond, index) * done
+        return gather(self.learning_rates, index) * (1.0 - done) + gather(beyond, index) * done
 
 
 @schedule
@@ -223,7 +223,7 @@ class Table(Schedule):
     def value(self, step: Any) -> Any:
         """Look up the value."""
         index = ops.minimum(ops.floor_divide(step, self.every_steps), len(self.learning_rates) - 1)
-        return look_up(self.learning_rates, ops.cast(index, "int32"))
+        return gather(self.learning_rates, ops.cast(index, "int32"))
 
 
 @schedule

@@ -36,6 +36,6 @@ def place(step: Any, boundaries: Sequence[int]) -> Any:
     return ops.reshape(ops.searchsorted(table, flat, side="right"), ops.shape(step))
 
 
-def look_up(table: Sequence[float], index: Any, dtype: str = "float32") -> Any:
+def gather(table: Sequence[float], index: Any, dtype: str = "float32") -> Any:
     """Return the entries of a table."""
     return ops.take(ops.convert_to_tensor(table, dtype=dtype), index)

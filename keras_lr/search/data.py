@@ -9,7 +9,7 @@ import numpy as np
 
 from keras_lr._keras.data import Batch, FitData, Rows, batch_length, is_arrays
 from keras_lr._keras.own_fit import batches_of_own_fit, has_own_fit
-from keras_lr._keras.random import generators_kept, seed_generators
+from keras_lr._keras.random import random_state_kept, seed_generators
 from keras_lr.errors import complaint
 from keras_lr.search.batch_faults import NamedBatchFaults
 from keras_lr.search.feeding import check_feeding
@@ -164,7 +164,7 @@ class TrainingData:
                 self._held, self._own_length = batches_of_own_fit(*arguments)
             else:
                 # Data may draw random numbers as it is read.
-                with generators_kept(), self.faults_named():
+                with random_state_kept(), self.faults_named():
                     seed_generators(0)  # the same in every call
                     self._held = list(itertools.islice(self.for_fit.batches(), count))
             self._held_all = len(self._held) < count

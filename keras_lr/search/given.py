@@ -11,7 +11,7 @@ import keras
 from keras_lr._engine.batch_loss import has_custom_train_step
 from keras_lr._keras.data import FitData, is_arrays, is_rows
 from keras_lr._keras.own_fit import has_own_fit
-from keras_lr._keras.random import generators_kept
+from keras_lr._keras.random import random_state_kept
 from keras_lr.errors import complaint, float_or_inf, shortened
 
 MOST = 2**31 - 1
@@ -81,7 +81,7 @@ def check_data(
         rule = "sample_weight must be one array, or one for each of y"
         raise ValueError(complaint(owner, rule, "Pass an array or None", **received))
     try:
-        with generators_kept():  # data may draw random numbers as it is looked at
+        with random_state_kept():  # data may draw random numbers as it is looked at
             empty = data.adapter.num_batches == 0
     except (TypeError, ValueError, LookupError, AttributeError, OverflowError) as error:
         said = " ".join(str(error).split())

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from tiny import regression
+from support.tiny import regression
 
 from keras_lr._keras.data import is_arrays, numpy_batches
 

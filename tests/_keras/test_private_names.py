@@ -13,7 +13,7 @@ import pytest
 from keras.src.backend.common import global_state
 from keras.src.random import seed_generator
 from keras.src.trainers import data_adapters
-from tiny import compiled, regression
+from support.tiny import compiled, regression
 
 import keras_lr
 from keras_lr._keras.peers import callbacks_of_caller

@@ -3,13 +3,13 @@
 import keras
 import numpy as np
 import pytest
-from callbacks.drives import data, fit, network
-from tiny import JIT
+from support.drives import data, fit, network
+from support.tiny import JIT
 
 from keras_lr import schedules
 from keras_lr._engine.averages.in_use import average_in_use, evaluated_values
-from keras_lr._engine.checkpoint import Rollback
-from keras_lr._keras.variables import HOST
+from keras_lr._engine.checkpoint import WeightCheckpoint
+from keras_lr._keras.variables import DIRECT
 from keras_lr.callbacks import (
     CosineWarmRestarts,
     LRScheduler,
@@ -109,15 +109,15 @@ class GoesBack(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         model, average = self.model, average_in_use(self.model)
         if epoch == 0:
-            self.state = Rollback.take(model, HOST, average)
+            self.state = WeightCheckpoint.take(model, DIRECT, average)
             self.first = self.look(model, average)
         if epoch == 2:
             self.other = self.look(model, average)
-            self.state.restore(model, HOST, optimizer=False, average=average)
+            self.state.restore(model, DIRECT, optimizer=False, average=average)
             self.last = self.look(model, average)
 
     def look(self, model, average):
-        return evaluated_values(model, HOST.read, average)
+        return evaluated_values(model, DIRECT.read, average)
 
 
 @pytest.mark.parametrize("last", [True, False])

@@ -6,7 +6,7 @@ import os
 import keras
 import numpy as np
 import pytest
-from callbacks.drives import data, everything, fit, network
+from support.drives import data, everything, fit, network
 
 from keras_lr.callbacks import Cooldown, ReduceOnPlateauPlus, WeightAverage
 

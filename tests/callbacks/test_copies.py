@@ -7,7 +7,7 @@ import threading
 import keras
 import numpy as np
 import pytest
-from callbacks.drives import Spy, data, fit, network
+from support.drives import Spy, data, fit, network
 
 from keras_lr import LRRangeTest, schedules
 from keras_lr.callbacks import (

@@ -8,7 +8,7 @@ import signal
 import keras
 import numpy as np
 import pytest
-from callbacks.drives import data, fit, network
+from support.drives import data, fit, network
 
 from keras_lr import LRRangeTest
 from keras_lr.callbacks import (

@@ -6,7 +6,7 @@ import csv
 import keras
 import numpy as np
 import pytest
-from callbacks.drives import displacement
+from support.drives import displacement
 
 import keras_lr as klr
 from keras_lr import schedules

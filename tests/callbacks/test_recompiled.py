@@ -3,8 +3,8 @@
 import keras
 import numpy as np
 import pytest
-from callbacks.drives import Spy, data, displacement, fit, network
-from tiny import JIT
+from support.drives import Spy, data, displacement, fit, network
+from support.tiny import JIT
 
 from keras_lr import LRRangeTest, schedules
 from keras_lr.callbacks import (

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 from layers.networks import FACTORS, data, network, weights
-from tiny import JIT, identical, values
+from support.tiny import JIT, identical, values
 
 import keras_lr as klr
 

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 from layers.networks import FACTORS, data, network
-from tiny import JIT, identical, values
+from support.tiny import JIT, identical, values
 
 import keras_lr as klr
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 from layers.networks import FACTORS, data, network, weights
-from tiny import JIT
+from support.tiny import JIT
 
 import keras_lr as klr
 from keras_lr import schedules

@@ -2,7 +2,7 @@
 
 import keras
 import numpy as np
-from tiny import JIT, regression
+from support.tiny import JIT, regression
 
 from keras_lr import LRScheduler, WeightAverage
 

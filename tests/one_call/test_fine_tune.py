@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 from one_call.support import VALIDATION, X, Y
-from tiny import JIT, identical
+from support.tiny import JIT, identical
 
 from keras_lr import by_layer, fine_tune, fit, layer_decay
 

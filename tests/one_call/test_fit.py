@@ -3,9 +3,9 @@
 import keras
 import numpy as np
 import pytest
-from callbacks.drives import displacement
 from one_call.support import VALIDATION, Weights, X, Y, by_hand, light
-from tiny import EXECUTIONS, JIT, compiled, identical, random_numbers, values
+from support.drives import displacement
+from support.tiny import EXECUTIONS, JIT, compiled, identical, random_numbers, values
 
 from keras_lr import ReduceOnPlateauPlus, fit, schedules
 

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 from one_call.support import VALIDATION, X, Y, by_hand, light
-from tiny import identical, random_numbers, values
+from support.tiny import identical, random_numbers, values
 
 from keras_lr import Cooldown, fit
 from keras_lr._engine.trials import Trials

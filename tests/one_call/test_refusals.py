@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 from one_call.support import VALIDATION, X, Y, light
-from tiny import identical, random_numbers, values
+from support.tiny import identical, random_numbers, values
 
 import keras_lr as klr
 

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 from one_call.support import VALIDATION, X, Y, light
-from tiny import identical, values
+from support.tiny import identical, values
 
 from keras_lr import fit, schedules
 from keras_lr.one_call import tuning

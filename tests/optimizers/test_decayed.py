@@ -5,9 +5,9 @@ import inspect
 import re
 
 import keras
-import keras2_updates
 import numpy as np
 import pytest
+from support import keras2_updates
 
 from keras_lr import optimizers
 

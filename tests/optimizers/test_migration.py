@@ -3,9 +3,9 @@
 import functools
 
 import keras
-import keras2_updates
 import numpy as np
 import pytest
+from support import keras2_updates
 
 from keras_lr import optimizers
 from keras_lr.optimizers import migrate

@@ -6,9 +6,9 @@ The update itself is held against the published one in `test_migration.py`.
 import functools
 
 import keras
-import keras2_updates
 import numpy as np
 import pytest
+from support import keras2_updates
 
 from keras_lr import optimizers
 

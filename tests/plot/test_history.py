@@ -4,7 +4,7 @@ import keras
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from tiny import JIT
+from support.tiny import JIT
 
 from keras_lr.plot.history import history_marks, history_panels, plot_history
 

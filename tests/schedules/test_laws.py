@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 from schedules.cases import CASES
-from tiny import EXECUTIONS
+from support.tiny import EXECUTIONS
 
 from keras_lr import schedules
 

@@ -3,8 +3,8 @@
 import keras
 import numpy as np
 import pytest
-from searches import SEARCHES, X, Y
-from tiny import JIT, compiled, identical, network, values
+from support.searches import SEARCHES, X, Y
+from support.tiny import JIT, compiled, identical, network, values
 
 from keras_lr import LRRangeTest, lr_find, lr_sweep, tune_lr
 

@@ -4,8 +4,8 @@ import importlib.util
 
 import keras
 import pytest
-from searches import SEARCHES, X, Y
-from tiny import JIT, compiled, identical, values
+from support.searches import SEARCHES, X, Y
+from support.tiny import JIT, compiled, identical, values
 
 from keras_lr import LRScheduler, schedules
 from keras_lr.search.range_test.curve import SuggestionError

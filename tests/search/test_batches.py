@@ -6,7 +6,7 @@ import itertools
 import keras
 import numpy as np
 import pytest
-from tiny import random_numbers
+from support.tiny import random_numbers
 
 from keras_lr.search.data import TrainingData
 

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 import scipy.sparse
-from tiny import regression
+from support.tiny import regression
 
 from keras_lr import lr_find, lr_sweep, tune_adam, tune_lr
 from keras_lr.search.data import TrainingData

@@ -5,7 +5,7 @@ import math
 import keras
 import numpy as np
 import pytest
-from tiny import JIT, identical, regression, values
+from support.tiny import JIT, identical, regression, values
 
 from keras_lr import LRRangeTest, lr_find, lr_sweep, tune_adam, tune_lr
 from keras_lr._engine.train_function import TrainFunction

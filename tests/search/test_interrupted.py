@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from tiny import compiled, identical, random_numbers, regression, values
+from support.tiny import compiled, identical, random_numbers, regression, values
 
 from keras_lr import lr_find, lr_sweep, tune_lr
 from keras_lr._engine.trials import Trials

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from models_of_users import BACKEND, MODELS, Pairs, X, Y, made, network
+from support.models_of_users import BACKEND, MODELS, Pairs, X, Y, made, network
 
 from keras_lr import lr_find, lr_sweep, tune_adam, tune_lr
 

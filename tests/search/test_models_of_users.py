@@ -5,8 +5,8 @@ import warnings
 import keras
 import numpy as np
 import pytest
-from models_of_users import MODELS, X, vae
-from tiny import compiled, identical, regression, values
+from support.models_of_users import MODELS, X, vae
+from support.tiny import compiled, identical, regression, values
 
 from keras_lr import LRRangeTest, lr_find, lr_sweep, tune_lr
 from keras_lr._engine.evaluation import LossFunction

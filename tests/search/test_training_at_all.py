@@ -3,8 +3,8 @@
 import keras
 import numpy as np
 import pytest
-from searches import SEARCHES
-from tiny import compiled, identical, regression, values
+from support.searches import SEARCHES
+from support.tiny import compiled, identical, regression, values
 
 from keras_lr import LRRangeTest, lr_find
 

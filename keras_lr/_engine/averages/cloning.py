@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from keras_lr._keras.models import layers_of
-from keras_lr._keras.random import generators_kept
+from keras_lr._keras.random import random_state_kept
 from keras_lr._keras.variables import read_variable
 
 _PLAIN = (bool, int, float, str, np.ndarray, np.generic)
@@ -31,7 +31,7 @@ def clone(model: Any, name: str) -> Any:
     with_assets = [layer for layer in layers_of(model) if hasattr(layer, "save_assets")]
     if with_assets and not (has_graph(model) and all(map(_is_vocabulary, with_assets))):
         return None
-    with warnings.catch_warnings(), generators_kept():
+    with warnings.catch_warnings(), random_state_kept():
         warnings.simplefilter("ignore")  # nothing is saved: Keras warns of what could not be loaded
         try:
             copy = make(model)

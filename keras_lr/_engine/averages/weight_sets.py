@@ -12,7 +12,7 @@ import numpy as np
 from keras_lr._engine.averages.cloning import finalize
 from keras_lr._keras.backend import strategy_scope
 from keras_lr._keras.models import takes_training
-from keras_lr._keras.random import generators_kept
+from keras_lr._keras.random import random_state_kept
 from keras_lr._keras.variables import VariableSnapshot, has_value, read_variable, write_variable
 
 Weights = Sequence[np.ndarray]
@@ -26,7 +26,7 @@ def values_kept(model: Any) -> Iterator[None]:
     held = [*model.variables, *model.metrics_variables, *(optimizer.variables if optimizer else ())]
     # After a `fit` that was cut off on JAX some have no value.
     before = VariableSnapshot([each for each in held if has_value(each)], read_variable)
-    with generators_kept():
+    with random_state_kept():
         try:
             yield
         finally:

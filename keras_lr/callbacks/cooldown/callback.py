@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from keras_lr._engine.hooks import tidy_up
+from keras_lr._engine.hooks import remove_stale_hooks
 from keras_lr._engine.named_optimizers import Wanted, check_wanted
 from keras_lr._engine.restoring import RestoringCallback
 from keras_lr.callbacks.cooldown.descent import OWNER, SHAPES, Shape, seconds_of
@@ -211,7 +211,7 @@ class Cooldown(RestoringCallback):
         """Look at the clock, and wait for Ctrl-C. Called by `fit`."""
         self.restore()
         model = self.model
-        tidy_up(model)
+        remove_stale_hooks(model)
         given = self.params or {}  # a loop of one's own need not pass any
         self._former = self._run
         self._run = CooldownRun(model, self._wishes, given.get("epochs"), given.get("steps"))

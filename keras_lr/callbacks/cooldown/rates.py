@@ -7,8 +7,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_lr._engine.applied_rate import RateObservation
-from keras_lr._engine.overrides import Overlay
+from keras_lr._engine.applied_rate import AppliedRate
+from keras_lr._engine.overrides import HyperparameterOverrides
 from keras_lr._engine.state import TrainingState
 from keras_lr._engine.train_function import TrainFunction
 from keras_lr._keras.optimizers import (
@@ -156,10 +156,10 @@ class CooledRates:
             )
         self._names = list(map(rate_name, optimizers))
         held = [leaf for leaf in leaves if not is_scheduled(leaf)]
-        self._held = [RateObservation(leaf) for leaf in held]
+        self._held = [AppliedRate(leaf) for leaf in held]
         self.bases = list(bases)
         pairs = zip(leaves, self._cooled, strict=True)
-        self._overlay = Overlay(
+        self._overrides = HyperparameterOverrides(
             model,
             owner,
             leaves=leaves,
@@ -178,20 +178,22 @@ class CooledRates:
         if not self.bases:
             self.bases = [each.coming(state) for each in self._held]
         rates = [base * factor for base in self.bases]
-        knobs = self._overlay.learning_rates
-        for knob, rate, observation in zip(knobs, rates, self._held, strict=True):
-            knob.write(state, rate * observation.division(state))
+        hyperparameters = self._overrides.learning_rates
+        for hyperparameter, rate, observation in zip(
+            hyperparameters, rates, self._held, strict=True
+        ):
+            hyperparameter.write(state, rate * observation.division(state))
         held = iter(rates)
         applied = [next(held) if each is None else each.value(done) for each in self._cooled]
         return dict(zip(self._names, applied, strict=True))
 
     def remove(self) -> None:
         """Give the optimizers their own rates back. Can be called again."""
-        self._overlay.remove()
+        self._overrides.remove()
 
-    def remove_later(self) -> None:
+    def restore_keeping_user_changes(self) -> None:
         """Do so long after, but leave what has been set since."""
-        self._overlay.remove_later()
+        self._overrides.restore_keeping_user_changes()
 
 
 def is_cooling(model: Any) -> bool:

@@ -20,7 +20,7 @@ from keras_lr.callbacks.cooldown.rates import has_hook, put_first
 from keras_lr.callbacks.cooldown.steps import CooldownSteps, cooled_optimizers
 from keras_lr.callbacks.cooldown.triggers import Stall
 from keras_lr.callbacks.cooldown.wishes import Wishes
-from keras_lr.callbacks.schedule.fit import FitRun, Position
+from keras_lr.callbacks.schedule.fit import FitInfo, FitPosition
 from keras_lr.errors import complaint
 
 
@@ -51,7 +51,7 @@ class CooldownRun:
         self.over = False
         self.ended = False
         self._model, self._wishes = model, wishes
-        self._run = FitRun(
+        self._run = FitInfo(
             owner=OWNER,
             epochs=epochs,
             batches=batches,
@@ -97,7 +97,7 @@ class CooldownRun:
         self._run = replace(self._run, accumulation=accumulation_of(leaves))
         if self.pace is not None:
             self.pace.accumulation = self._run.accumulation
-        position = Position(self._run)
+        position = FitPosition(self._run)
         self.steps = CooldownSteps(model, position, self._wishes, self.pace, self.stop, self._refit)
         attach(model, self.steps)
         put_first(model, self.steps)
@@ -223,7 +223,7 @@ class CooldownRun:
         if self.steps is not None:
             self.steps.set_state(state)
 
-    def _go_to(self, position: Position, epoch: int) -> None:
+    def _go_to(self, position: FitPosition, epoch: int) -> None:
         """Go to an epoch's first step; in a loop of the user's own the optimizer tells it."""
         self._epoch, self._seen_at_epoch = epoch, self._batches_seen()
         if self._session.is_fit:
@@ -265,7 +265,7 @@ class CooldownRun:
         optimizers = cooled_optimizers(self._model, self._wishes.optimizers)
         return batches_of(next(iter(optimizers.values())))
 
-    def _moments(self, position: Position) -> dict[int, str]:
+    def _moments(self, position: FitPosition) -> dict[int, str]:
         """Return the updates named beforehand, and by what."""
         moments = {}
         at_epoch, at_step = self._wishes.at_epoch, self._wishes.at_step

@@ -15,7 +15,7 @@ from keras_lr.callbacks.cooldown.descent import OWNER, Descent, Pace, factor
 from keras_lr.callbacks.cooldown.rates import CooledRates, Cooling
 from keras_lr.callbacks.cooldown.wishes import Wishes
 from keras_lr.callbacks.plateau.rates import driven_optimizers
-from keras_lr.callbacks.schedule.fit import Position
+from keras_lr.callbacks.schedule.fit import FitPosition
 from keras_lr.callbacks.schedule.observed import Observed, with_largest
 from keras_lr.callbacks.schedule.updates import UpdateWatch, check_loop_tells
 from keras_lr.errors import complaint
@@ -63,7 +63,7 @@ class CooldownSteps(StepHook):
     def __init__(
         self,
         model: Any,
-        position: Position,
+        position: FitPosition,
         wishes: Wishes,
         pace: Pace | None,
         stop: Callable[[], None],
@@ -218,10 +218,10 @@ class CooldownSteps(StepHook):
         """Put everything back: an exception is on its way out of `fit`."""
         self._stop()
 
-    def on_left_behind(self) -> None:
+    def on_fit_over(self) -> None:
         """Put the learning rates back: another `fit` begins."""
         if self._rates is not None:
-            self._rates.remove_later()
+            self._rates.restore_keeping_user_changes()
             self._rates = None
 
     def remove(self) -> None:

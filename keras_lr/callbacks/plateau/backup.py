@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from keras_lr._engine.checkpoint import Rollback
+from keras_lr._engine.checkpoint import WeightCheckpoint
 from keras_lr._warnings import warn
 from keras_lr.callbacks.plateau.saved_state import check_state
 from keras_lr.callbacks.plateau.state import OWNER
@@ -33,9 +33,11 @@ class PlateauBackup:
         self._directory = Path(directory)
         self._stem = re.sub(r"\W+", "_", "_".join(["plateau", *labels]))
         self._path = self._directory / f"{self._stem}.json"
-        self._files: dict[str, tuple[Rollback, str]] = {}
+        self._files: dict[str, tuple[WeightCheckpoint, str]] = {}
 
-    def save(self, epoch: int, state: dict[str, Any], weights: Mapping[str, Rollback]) -> None:
+    def save(
+        self, epoch: int, state: dict[str, Any], weights: Mapping[str, WeightCheckpoint]
+    ) -> None:
         """Write the state that an epoch will begin with; warn if the disk does not take it.
 
         The files of the epochs before then stay as they are.
@@ -50,7 +52,7 @@ class PlateauBackup:
 
     def load(
         self, epoch: int, *, expected: bool = True
-    ) -> tuple[dict[str, Any], dict[str, Rollback]] | None:
+    ) -> tuple[dict[str, Any], dict[str, WeightCheckpoint]] | None:
         """Return the state that an epoch is to begin with, and the weights to go back to.
 
         Args:
@@ -81,7 +83,7 @@ class PlateauBackup:
         self._files = {}
         for label, file in entry["weights"].items():
             try:
-                self._files[label] = Rollback.load(self._directory / file), file
+                self._files[label] = WeightCheckpoint.load(self._directory / file), file
             except UNREADABLE as error:
                 rule = f"the saved {label} weights cannot be read; they are sought anew"
                 fix = "Put back an undamaged copy, or go on"
@@ -95,7 +97,9 @@ class PlateauBackup:
         if self._directory.is_dir() and not any(self._directory.iterdir()):
             self._directory.rmdir()
 
-    def _save(self, epoch: int, state: dict[str, Any], weights: Mapping[str, Rollback]) -> None:
+    def _save(
+        self, epoch: int, state: dict[str, Any], weights: Mapping[str, WeightCheckpoint]
+    ) -> None:
         files = {label: self._write(epoch, label, one) for label, one in weights.items()}
         try:
             entries = self._read()
@@ -111,7 +115,7 @@ class PlateauBackup:
             if path.name not in used:
                 path.unlink()
 
-    def _write(self, epoch: int, label: str, weights: Rollback) -> str:
+    def _write(self, epoch: int, label: str, weights: WeightCheckpoint) -> str:
         """Write weights once, under a name of their own, and return the name."""
         if label not in self._files or self._files[label][0] is not weights:
             file = f"{self._stem}-{label}-{epoch}.npz"

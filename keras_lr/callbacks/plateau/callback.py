@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from keras_lr._engine.checkpoint import Rollback
+from keras_lr._engine.checkpoint import WeightCheckpoint
 from keras_lr._engine.hooks import attach, detach
 from keras_lr._engine.monitor import has_validation_data
 from keras_lr._engine.named_optimizers import Wanted, check_wanted, named_leaves
@@ -284,7 +284,7 @@ class ReduceOnPlateauPlus(KerasAttributes):
 
     def _begin(self, epoch: int) -> None:
         earlier, earlier_steps = self._run, self._steps
-        kept: tuple[dict[str, Any], dict[str, Rollback]] | None = None
+        kept: tuple[dict[str, Any], dict[str, WeightCheckpoint]] | None = None
         if not self._reset and earlier is not None and earlier_steps is not None:
             # The weights are those of the last fit, or what has been made of them since.
             kept = {**self.get_state(), "went_back": None}, earlier.restore_points.states

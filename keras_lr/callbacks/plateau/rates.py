@@ -13,7 +13,7 @@ from keras_lr._keras.optimizers import (
     rate_of,
     set_rate,
 )
-from keras_lr._keras.variables import HOST, Access, as_numpy, read_variable
+from keras_lr._keras.variables import DIRECT, VariableAccess, as_numpy, read_variable
 from keras_lr.schedules.scaled import Scaled
 
 
@@ -21,25 +21,25 @@ class ScalableRate(Protocol):
     """A learning rate as a plateau controller sees it: a number to read, and one to write.
 
     Attributes:
-        stands_still: Whether nothing but the controller is to change it.
+        is_constant: Whether nothing but the controller is to change it.
     """
 
-    stands_still: bool
+    is_constant: bool
 
     @property
     def start(self) -> float:
         """What bounds and restarts refer to, in the same unit as the rate."""
 
-    def read(self, access: Access) -> float:
+    def read(self, access: VariableAccess) -> float:
         """Return the rate."""
 
-    def write(self, access: Access, rate: float) -> None:
+    def write(self, access: VariableAccess, rate: float) -> None:
         """Make `rate` the one of the next update."""
 
-    def applied(self, access: Access) -> float:
+    def applied(self, access: VariableAccess) -> float:
         """Return the learning rate of the next update."""
 
-    def observe(self, access: Access) -> None:
+    def observe(self, access: VariableAccess) -> None:
         """Look at where a schedule is now."""
 
     def begin_step(self) -> None:
@@ -48,14 +48,14 @@ class ScalableRate(Protocol):
     def get_state(self) -> dict[str, float]:
         """Return what must be remembered, beside the rate itself."""
 
-    def set_state(self, state: dict[str, float], access: Access, rate: float) -> None:
+    def set_state(self, state: dict[str, float], access: VariableAccess, rate: float) -> None:
         """Go on from `get_state()` at `rate`."""
 
 
 class HeldRate:
     """A learning rate that an optimizer holds in a variable."""
 
-    stands_still = True
+    is_constant = True
 
     def __init__(self, optimizer: Any) -> None:
         self._variable = rate_of(optimizer)
@@ -66,19 +66,19 @@ class HeldRate:
         """The variable's value when the fit began."""
         return self._start
 
-    def read(self, access: Access) -> float:
+    def read(self, access: VariableAccess) -> float:
         """Return the variable's value."""
         return float(access.read(self._variable))
 
-    def write(self, access: Access, rate: float) -> None:
+    def write(self, access: VariableAccess, rate: float) -> None:
         """Set the variable."""
         access.write(self._variable, rate)
 
-    def applied(self, access: Access) -> float:
+    def applied(self, access: VariableAccess) -> float:
         """Return the variable's value."""
         return self.read(access)
 
-    def observe(self, access: Access) -> None:
+    def observe(self, access: VariableAccess) -> None:
         """Do nothing: a variable stands still."""
 
     def begin_step(self) -> None:
@@ -88,7 +88,7 @@ class HeldRate:
         """Return the starting value."""
         return {"start": self._start}
 
-    def set_state(self, state: dict[str, float], access: Access, rate: float) -> None:
+    def set_state(self, state: dict[str, float], access: VariableAccess, rate: float) -> None:
         """Set starting value and variable."""
         self._start = state["start"]
         self.write(access, rate)
@@ -101,7 +101,7 @@ class _ScheduleRate:
     learning rate "is" when an absolute bound is asked about.
     """
 
-    stands_still = False
+    is_constant = False
 
     def __init__(self, scale: float) -> None:
         self.scale = scale
@@ -113,16 +113,16 @@ class _ScheduleRate:
         """The peak at the scale it had when the fit began."""
         return self._peak * self._first_scale
 
-    def read(self, access: Access) -> float:
+    def read(self, access: VariableAccess) -> float:
         """Return the scaled peak."""
         return self._peak * self.scale
 
-    def write(self, access: Access, rate: float) -> None:
+    def write(self, access: VariableAccess, rate: float) -> None:
         """Scale the schedule so that its peak becomes `rate`."""
         if self._peak > 0:
             self.rescale(access, rate / self._peak)
 
-    def observe(self, access: Access) -> None:
+    def observe(self, access: VariableAccess) -> None:
         """Note the schedule's value if it is the highest so far."""
         self._peak = max(self._peak, self.applied(access) / self.scale)
 
@@ -133,16 +133,16 @@ class _ScheduleRate:
         """Return the scales and the peak."""
         return {"scale": self.scale, "first_scale": self._first_scale, "peak": self._peak}
 
-    def set_state(self, state: dict[str, float], access: Access, rate: float) -> None:
+    def set_state(self, state: dict[str, float], access: VariableAccess, rate: float) -> None:
         """Go on at the scale saved, which is `rate` in other words but not to the last bit."""
         self._first_scale, self._peak = state["first_scale"], state["peak"]
         self.rescale(access, state["scale"])
 
-    def applied(self, access: Access) -> float:
+    def applied(self, access: VariableAccess) -> float:
         """Return the scaled schedule's present value."""
         raise NotImplementedError
 
-    def rescale(self, access: Access, scale: float) -> None:
+    def rescale(self, access: VariableAccess, scale: float) -> None:
         """Change the scale."""
         raise NotImplementedError
 
@@ -158,9 +158,9 @@ class ScheduledRate(_ScheduleRate):
         self._model, self._optimizer = model, optimizer
         present = rate_of(optimizer)
         super().__init__(present.scale if isinstance(present, Scaled) else 1.0)
-        self.observe(HOST)
+        self.observe(DIRECT)
 
-    def rescale(self, access: Access, scale: float) -> None:
+    def rescale(self, access: VariableAccess, scale: float) -> None:
         """Multiply the optimizer's schedule by `scale`."""
         if scale == self.scale:
             return
@@ -171,7 +171,7 @@ class ScheduledRate(_ScheduleRate):
         set_rate(self._optimizer, Scaled(raw, scale))
         compile_anew(self._model)
 
-    def applied(self, access: Access) -> float:
+    def applied(self, access: VariableAccess) -> float:
         """Return the scaled schedule's value at the coming update."""
         batch = int(access.read(iterations_of(self._optimizer)))
         step = batch // batches_per_step(self._optimizer)
@@ -192,16 +192,16 @@ class DrivenRate(_ScheduleRate):
         """Go over to the optimizers that are driven now."""
         self._variables = [rate_of(leaf) for leaf in driven_optimizers(model).values()]
 
-    def rescale(self, access: Access, scale: float) -> None:
+    def rescale(self, access: VariableAccess, scale: float) -> None:
         """Tell the driver what to multiply by from the next update on."""
         self._lag *= scale / self.scale
         self.scale = self._function.state.scale = scale
 
-    def applied(self, access: Access) -> float:
+    def applied(self, access: VariableAccess) -> float:
         """Return the largest of the learning rates, with a scale the driver is yet to take over."""
         return self._lag * max(float(access.read(variable)) for variable in self._variables)
 
-    def observe(self, access: Access) -> None:
+    def observe(self, access: VariableAccess) -> None:
         """Note the highest rate. Before the first step the driver has not set any."""
         if self._driven:
             super().observe(access)

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from keras_lr._engine.averages.in_use import average_in_use
-from keras_lr._engine.checkpoint import Rollback
-from keras_lr._keras.variables import HOST, Access
+from keras_lr._engine.checkpoint import WeightCheckpoint
+from keras_lr._keras.variables import DIRECT, VariableAccess
 from keras_lr.callbacks.plateau.state import PlateauEvent
 
 JUDGED = "judged"  # the state at the first step of an evaluation, which may span two epochs
@@ -52,7 +52,7 @@ class RestorePoints:
 
     def __init__(self, model: Any, policy: Policy, *, rescues: bool, second_chance: int) -> None:
         self.average = average_in_use(model)
-        self.states: dict[str, Rollback] = {}
+        self.states: dict[str, WeightCheckpoint] = {}
         self.rescues = rescues
         self._model, self._policy = model, policy
         self._second_chance = second_chance
@@ -71,7 +71,7 @@ class RestorePoints:
         """Whether there may be a need to go back to the best state."""
         return self._policy.restore_weights or self.rescues
 
-    def begin_step(self, access: Access) -> None:
+    def begin_step(self, access: VariableAccess) -> None:
         """Keep the state the fit begins with; start running means afresh after a rescue."""
         if self.rescues and self._empty is None:  # Keras has just emptied them, for the first epoch
             self._empty = self._metrics(access)
@@ -86,13 +86,13 @@ class RestorePoints:
         if self.rescues and "start" not in self.states:
             self.states["start"] = self.take(access)
 
-    def take_back_step(self, access: Access) -> None:
+    def take_back_step(self, access: VariableAccess) -> None:
         """Undo `begin_step`: the epoch was at its end already."""
         for variable, value in self._broken:
             access.write(variable, value)
         self._metrics_broken = bool(self._broken)
 
-    def _metrics(self, access: Access) -> list[tuple[Any, np.ndarray]]:
+    def _metrics(self, access: VariableAccess) -> list[tuple[Any, np.ndarray]]:
         return [(each, access.read(each)) for each in self._model.metrics_variables]
 
     @property
@@ -104,9 +104,9 @@ class RestorePoints:
         """Take the loss of the first batch, before any update, as that of the starting state."""
         self._start_loss = loss
 
-    def take(self, access: Access) -> Rollback:
+    def take(self, access: VariableAccess) -> WeightCheckpoint:
         """Return a copy of the present state."""
-        return Rollback.take(self._model, access, self.average)
+        return WeightCheckpoint.take(self._model, access, self.average)
 
     def follow(self) -> None:
         """Take note that the model has another optimizer, which goes back to where it is now."""
@@ -116,7 +116,7 @@ class RestorePoints:
         if any(id(variable) not in present for variable, _ in self._empty or ()):
             self._empty, self._broken, self._metrics_broken = None, [], False
 
-    def keep_best(self, state: Rollback, loss: float | None) -> bool:
+    def keep_best(self, state: WeightCheckpoint, loss: float | None) -> bool:
         """Keep a state as the best so far, unless it is broken: a metric is older than the weights.
 
         Args:
@@ -155,12 +155,12 @@ class RestorePoints:
             optimizer = self._policy.restore_optimizer
             self.states[target].restore_evaluated(self._model, optimizer=optimizer)
 
-    def restore_for(self, event: PlateauEvent, access: Access) -> None:
+    def restore_for(self, event: PlateauEvent, access: VariableAccess) -> None:
         """Go back, if what happened asks for it."""
         target = self._target(event)
         if target in self.states:
             self._go_back(target, event, access)
-            self._went_back = target if access is HOST else None
+            self._went_back = target if access is DIRECT else None
             if event.action == "stop" and self._is_broken(event):
                 self._stopped_at = target
 
@@ -181,7 +181,7 @@ class RestorePoints:
     def set_state(
         self,
         state: Mapping[str, Any],
-        weights: Mapping[str, Rollback],
+        weights: Mapping[str, WeightCheckpoint],
         last: PlateauEvent | None,
     ) -> None:
         """Go on from `get_state()`, between two epochs.
@@ -200,7 +200,7 @@ class RestorePoints:
         self._start_loss = state["start_loss"] if "start" in self.states else None
         if last is not None and state["went_back"] in self.states:
             # Keras' backup may hold the weights from before going back.
-            self._go_back(state["went_back"], last, HOST)
+            self._go_back(state["went_back"], last, DIRECT)
 
     def _target(self, event: PlateauEvent) -> str:
         """Return which state to go back to, if any.
@@ -227,9 +227,9 @@ class RestorePoints:
             return False
         return self._best_loss > self._start_loss + _DIVERGED * abs(self._start_loss)
 
-    def _go_back(self, target: str, event: PlateauEvent, access: Access) -> None:
+    def _go_back(self, target: str, event: PlateauEvent, access: VariableAccess) -> None:
         broken = not math.isfinite(event.metric)
         optimizer = self._policy.restore_optimizer or broken
         state = self.states[target]
         state.restore(self._model, access, optimizer=optimizer, average=self.average)
-        self._metrics_broken = broken and access is not HOST
+        self._metrics_broken = broken and access is not DIRECT

@@ -7,13 +7,13 @@ from typing import Any, Literal
 
 import keras
 
-from keras_lr._engine.applied_rate import RateObservation
-from keras_lr._engine.checkpoint import Rollback
+from keras_lr._engine.applied_rate import AppliedRate
+from keras_lr._engine.checkpoint import WeightCheckpoint
 from keras_lr._engine.monitor import metric_direction
 from keras_lr._engine.named_optimizers import named_leaves
 from keras_lr._keras.models import build_optimizer
 from keras_lr._keras.optimizers import leaf_optimizers, updates_made
-from keras_lr._keras.variables import HOST, Access
+from keras_lr._keras.variables import DIRECT, VariableAccess
 from keras_lr._warnings import warn
 from keras_lr.callbacks.cooldown.rates import is_cooling
 from keras_lr.callbacks.plateau.controller import PlateauController
@@ -91,7 +91,7 @@ class PlateauRun:
         )
         self._rates: list[ScalableRate] = [DrivenRate(model)] if self.driven else []
         self._take_optimizers()
-        self.state: PlateauState = controller.start([rate.read(HOST) for rate in self._rates])
+        self.state: PlateauState = controller.start([rate.read(DIRECT) for rate in self._rates])
 
     def _take_optimizers(self) -> None:
         driven = driven_optimizers(self._model)
@@ -123,7 +123,7 @@ class PlateauRun:
         self._left = []
         if len(self._rates) != len(self.state.rates):
             self.state = replace(self.state, ceilings=None)
-        rates = [rate.read(HOST) for rate in self._rates]
+        rates = [rate.read(DIRECT) for rate in self._rates]
         self.state = self.state.moved(rates, [rate.start for rate in self._rates])
         self.restore_points.follow()
 
@@ -132,7 +132,7 @@ class PlateauRun:
         """Whether training goes back to a sound state after a NaN."""
         return self.restore_points.rescues
 
-    def applied(self, access: Access = HOST) -> dict[str, float]:
+    def applied(self, access: VariableAccess = DIRECT) -> dict[str, float]:
         """Return the learning rates of the next update, by the names they are logged under."""
         return {
             f"learning_rate_{name}" if name else "learning_rate": rate.applied(access)
@@ -155,12 +155,12 @@ class PlateauRun:
         self.restore_points.forget_going_back()
         self.observe()
 
-    def observe(self, access: Access = HOST) -> None:
+    def observe(self, access: VariableAccess = DIRECT) -> None:
         """Look at where the schedules are."""
         for rate in self._rates:
             rate.observe(access)
 
-    def begin_step(self, access: Access) -> None:
+    def begin_step(self, access: VariableAccess) -> None:
         """Take note that a step begins."""
         for rate in self._rates:
             rate.begin_step()
@@ -169,8 +169,8 @@ class PlateauRun:
     def evaluate(
         self,
         metric: float,
-        access: Access = HOST,
-        weights: Rollback | None = None,
+        access: VariableAccess = DIRECT,
+        weights: WeightCheckpoint | None = None,
         loss: float | None = None,
     ) -> Decision:
         """Judge one value of the metric and do what is decided.
@@ -217,7 +217,7 @@ class PlateauRun:
             **self.restore_points.get_state(),
         }
 
-    def set_state(self, state: dict[str, Any], weights: dict[str, Rollback]) -> None:
+    def set_state(self, state: dict[str, Any], weights: dict[str, WeightCheckpoint]) -> None:
         """Go on from `get_state()`, between two epochs.
 
         Args:
@@ -240,8 +240,8 @@ class PlateauRun:
         self.state = PlateauState.from_dict(state["controller"])
         self.events = [PlateauEvent(**event) for event in state["events"]]
         for rate, saved, present in zip(self._rates, state["rates"], self.state.rates, strict=True):
-            rate.set_state(saved, HOST, present)
-        self._left = [rate.read(HOST) for rate in self._rates] if self.events else []
+            rate.set_state(saved, DIRECT, present)
+        self._left = [rate.read(DIRECT) for rate in self._rates] if self.events else []
         points = self.restore_points
         points.set_state(state, weights, self.events[-1] if self.events else None)
         if points.keeps_best and "best" not in points.states:
@@ -263,14 +263,14 @@ class PlateauRun:
         if self._warned or not self._left:
             return
         for rate, left, found in zip(self._rates, self._left, present, strict=True):
-            if rate.stands_still and found != left:
+            if rate.is_constant and found != left:
                 self._warned = True
                 rule = "something else in this fit has set the learning rate after it was reduced"
                 fix = "Drive it by LRScheduler, which can be combined with ReduceOnPlateauPlus"
                 received = {"reduced_to": left, "learning_rate": found}
                 warn(complaint(OWNER, rule, fix, **received))
 
-    def _act(self, decision: Decision, access: Access) -> None:
+    def _act(self, decision: Decision, access: VariableAccess) -> None:
         before = max(self.applied(access).values())
         for rate, old, new in zip(self._rates, decision.before, decision.after, strict=True):
             if new != old:
@@ -316,7 +316,7 @@ def _check_choice(chosen: Mapping[str, Any], driven: Mapping[str, Any]) -> None:
         fix = "Leave optimizers out, and all of them are scaled"
         raise ValueError(complaint(OWNER, rule, fix, optimizers=list(chosen)))
     for optimizer in chosen.values():
-        rate = RateObservation(optimizer).schedule
+        rate = AppliedRate(optimizer).schedule
         if not isinstance(rate, keras.optimizers.schedules.LearningRateSchedule | None):
             rule = "the optimizer's learning rate must be a number or a schedule"
             fix = "Make a schedule of it, by keras_lr.schedules.FromCallable for example"

@@ -3,12 +3,12 @@
 import math
 from typing import Any
 
-from keras_lr._engine.checkpoint import Rollback
+from keras_lr._engine.checkpoint import WeightCheckpoint
 from keras_lr._engine.monitor import BATCH_LOSS, ExactLoss
 from keras_lr._engine.state import TrainingState
 from keras_lr._engine.step import StepHook
 from keras_lr._keras.optimizers import batches_of
-from keras_lr._keras.variables import HOST
+from keras_lr._keras.variables import DIRECT
 from keras_lr.callbacks.plateau.logs import is_evaluation, loss_in, monitored, number_in
 from keras_lr.callbacks.plateau.restore_points import JUDGED
 from keras_lr.callbacks.plateau.run import PlateauRun
@@ -52,7 +52,7 @@ class PlateauSteps(StepHook):
     def begin_epoch(self) -> None:
         """See where the optimizers stand, in a loop of the user's own."""
         if self.runner is None:
-            self._updates.before_step(HOST)
+            self._updates.before_step(DIRECT)
         elif not self.runner.session.is_fit:
             self._seen_at_epoch = self._batches_seen()
 
@@ -70,7 +70,7 @@ class PlateauSteps(StepHook):
         if not stepped:
             return
         if self.runner is None:
-            self._updates.after_step(HOST)
+            self._updates.after_step(DIRECT)
         self._updates.end_epoch()
 
     def _batches_seen(self) -> int:
@@ -129,7 +129,7 @@ class PlateauSteps(StepHook):
 
     def applied(self) -> dict[str, float]:
         """Return the learning rates of the last update, between two epochs."""
-        return self._logged or with_largest(self._observed.last(HOST))
+        return self._logged or with_largest(self._observed.last(DIRECT))
 
     def end_epoch(self, logs: dict[str, Any], *, has_data: bool, strict: bool) -> None:
         """Evaluate an epoch, or a loss that broke after the last step that was evaluated.
@@ -154,7 +154,7 @@ class PlateauSteps(StepHook):
             self._exact.put_back(state)
         self._run.restore_points.take_back_step(state)
 
-    def _begin_anew(self) -> Rollback | None:
+    def _begin_anew(self) -> WeightCheckpoint | None:
         """Begin the next evaluation; return what the last one was an evaluation of."""
         self._total, self._count = 0.0, 0
         return self._run.restore_points.states.pop(JUDGED, None)

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import keras
 import numpy as np
 
-from keras_lr.callbacks.schedule.fit import FitRun, Position
+from keras_lr.callbacks.schedule.fit import FitInfo, FitPosition
 from keras_lr.errors import GREATEST, complaint, float_or_inf
 from keras_lr.schedules import Schedule
 from keras_lr.schedules.look_ahead import LookAhead
@@ -15,7 +15,7 @@ Unit = Literal["step", "epoch"]
 AnySchedule = Callable[[Any], Any]
 
 
-class Values:
+class CachedValues:
     """A schedule's values at places that are usually asked for one after the other.
 
     Args:
@@ -41,7 +41,7 @@ class Values:
         if isinstance(self._schedule, Schedule):
             return self._schedule.values(place)
         if self._schedule is None:
-            raise RuntimeError("Values: there is no schedule to read.")
+            raise RuntimeError("CachedValues: there is no schedule to read.")
         value = self._schedule(place)
         return keras.ops.convert_to_numpy(value) if keras.ops.is_tensor(value) else value
 
@@ -52,13 +52,13 @@ class Values:
         return index if self._times == self._per else index * self._times / self._per
 
 
-class Reading:
+class BoundSchedule:
     """The value of a schedule at a position in a fit.
 
     Args:
         run: The fit.
         name: The argument the schedule came in by.
-        schedule: As for `Values`.
+        schedule: As for `CachedValues`.
         unit: What the schedule counts: updates, or epochs, which are fractions in between.
         change_every: Whether to read it anew at every update or only at every epoch.
         by_batches: Whether its length in updates stands for one in batches, so that it goes on by
@@ -70,7 +70,7 @@ class Reading:
 
     def __init__(
         self,
-        run: FitRun,
+        run: FitInfo,
         name: str,
         schedule: AnySchedule,
         unit: Unit = "step",
@@ -82,13 +82,13 @@ class Reading:
         self._unit, self._change_every = unit, change_every
         self._by_batches = by_batches or unit == "epoch"
         if unit == "epoch" and change_every == "step":
-            self._values = Values(schedule, run.accumulation, run.known_batches(unit=unit))
+            self._values = CachedValues(schedule, run.accumulation, run.known_batches(unit=unit))
         else:
-            self._values = Values(schedule)
+            self._values = CachedValues(schedule)
         self._epoch: int | None = None
         self._held = 0.0
 
-    def __call__(self, position: Position) -> float:
+    def __call__(self, position: FitPosition) -> float:
         """Return the value for the next update.
 
         Raises:
@@ -111,11 +111,11 @@ class Reading:
             )
         return self._held
 
-    def _checked(self, value: Any, position: Position) -> float:
+    def _checked(self, value: Any, position: FitPosition) -> float:
         return checked(self._run.owner, self._name, value, position)
 
 
-def checked(owner: str, name: str, value: Any, position: Position) -> float:
+def checked(owner: str, name: str, value: Any, position: FitPosition) -> float:
     """Return a value as a float, if an optimizer can use it.
 
     Args:

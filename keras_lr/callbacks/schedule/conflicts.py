@@ -3,22 +3,22 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from keras_lr._engine.overrides import Overlay
+from keras_lr._engine.overrides import HyperparameterOverrides
 from keras_lr._keras.in_graph import schedule_of
 from keras_lr._keras.optimizers import groups_of
-from keras_lr._keras.variables import Access
+from keras_lr._keras.variables import VariableAccess
 from keras_lr._warnings import warn
-from keras_lr.callbacks.schedule.bound import Reading
-from keras_lr.callbacks.schedule.fit import FitRun
+from keras_lr.callbacks.schedule.bound import BoundSchedule
+from keras_lr.callbacks.schedule.fit import FitInfo
 from keras_lr.errors import complaint
 
 _FIX = "Keep one of the two; ReduceOnPlateauPlus can be combined with any schedule"
 
 
-def refuse_other_drivers(
-    run: FitRun,
+def check_no_conflicts(
+    run: FitInfo,
     leaves: Sequence[Any],
-    plan: Reading | Sequence[Reading] | Mapping[str, Reading],
+    plan: BoundSchedule | Sequence[BoundSchedule] | Mapping[str, BoundSchedule],
 ) -> None:
     """Raise unless the optimizers leave their learning rates to a plan, and the plan fits them.
 
@@ -55,13 +55,13 @@ def refuse_other_drivers(
         rule = f"there must be one schedule for each of the {len(leaves)} optimizers"
         fix = "Or pass a single one"
         raise ValueError(complaint(run.owner, rule, fix, learning_rate=f"{len(plan)} schedules"))
-    if isinstance(plan, Reading) and len(leaves) > 1 and not any(run.learning_rates):
+    if isinstance(plan, BoundSchedule) and len(leaves) > 1 and not any(run.learning_rates):
         rule = "one schedule for several optimizers keeps the proportion of their learning rates"
         fix = "Give them learning rates above 0, or pass one schedule for each"
         raise ValueError(complaint(run.owner, rule, fix, learning_rates=run.learning_rates))
 
 
-class WriterWatch:
+class LearningRateConflictCheck:
     """Sees whether something else writes a learning rate that a callback drives.
 
     It looks after every other callback has had its turn before a step, and so whatever the order of
@@ -72,20 +72,22 @@ class WriterWatch:
         batches_seen: How many batches the optimizer had seen before any callback had begun.
     """
 
-    def __init__(self, run: FitRun, batches_seen: int) -> None:
+    def __init__(self, run: FitInfo, batches_seen: int) -> None:
         self._run = run
         self._batches_seen = batches_seen
         self._begun = self._warned = False
 
-    def follow(self, run: FitRun) -> None:
+    def follow(self, run: FitInfo) -> None:
         """Go over to the optimizers that the model has been compiled with since."""
         self._run = run
 
-    def look(self, overlay: Overlay, access: Access, batches_seen: int) -> None:
+    def look(
+        self, overrides: HyperparameterOverrides, access: VariableAccess, batches_seen: int
+    ) -> None:
         """Look before a step.
 
         Args:
-            overlay: What the callback drives the learning rates by.
+            overrides: What the callback drives the learning rates by.
             access: Where they are read.
             batches_seen: How many batches the optimizer has seen by now.
 
@@ -94,21 +96,27 @@ class WriterWatch:
                 more, other than by a checkpoint that has been loaded.
         """
         if self._begun:
-            self.look_again(overlay, access, "it is overwritten at every step")
+            self.look_again(overrides, access, "it is overwritten at every step")
             return
         self._begun = True
-        present = overlay.present_rate(access)
+        present = overrides.present_rate(access)
         if present != max(self._run.learning_rates) and batches_seen == self._batches_seen:
             rule = "something else in this fit sets the learning rate"
             raise ValueError(complaint(self._run.owner, rule, _FIX, learning_rate=present))
 
-    def look_again(self, overlay: Overlay, access: Access, consequence: str) -> None:
+    def look_again(
+        self, overrides: HyperparameterOverrides, access: VariableAccess, consequence: str
+    ) -> None:
         """Warn, once, if a learning rate is no longer the one that was written."""
-        if self._warned or not (self._begun and overlay.rate_writes.noted):
+        if self._warned or not (self._begun and overrides.rate_writes.noted):
             return
-        knobs = overlay.learning_rates
-        written = {key: rate for knob in knobs for key, rate in knob.written.items()}
-        foreign = overlay.rate_writes.foreign(access, written)
+        hyperparameters = overrides.learning_rates
+        written = {
+            key: rate
+            for hyperparameter in hyperparameters
+            for key, rate in hyperparameter.written.items()
+        }
+        foreign = overrides.rate_writes.foreign(access, written)
         if foreign is not None:
             self._warned = True
             rule = f"something else has set the learning rate; {consequence}"

@@ -4,11 +4,11 @@ from typing import Any, Literal
 
 from keras_lr._engine.named_optimizers import Wanted
 from keras_lr._warnings import warn
-from keras_lr.callbacks.schedule.bound import Reading
+from keras_lr.callbacks.schedule.bound import BoundSchedule
 from keras_lr.callbacks.schedule.driver import ScheduleCallback
-from keras_lr.callbacks.schedule.fit import FitRun
-from keras_lr.callbacks.schedule.lengths import doubt_of_length
-from keras_lr.callbacks.schedule.step_driver import Plan
+from keras_lr.callbacks.schedule.fit import FitInfo
+from keras_lr.callbacks.schedule.lengths import length_warning
+from keras_lr.callbacks.schedule.step_driver import DrivenSchedules
 from keras_lr.errors import check_integer, check_number, complaining_as, complaint
 from keras_lr.schedules import OneCycle as OneCycleSchedule
 from keras_lr.schedules import Triangular
@@ -21,7 +21,7 @@ class OneCycle(ScheduleCallback):
 
     The curve is that of `schedules.OneCycle`: from `max_lr / div_factor` up to `max_lr`, and down
     to `max_lr / div_factor / final_div_factor` at the last update. Momentum, or `beta_1`, falls
-    while the learning rate rises and rises while it falls. Position, logs and checkpoints are
+    while the learning rate rises and rises while it falls. FitPosition, logs and checkpoints are
     those of `LRScheduler`; its length is that of the fit, so a fit that goes on with
     `initial_epoch` must have the same `epochs`: with others the cycle is planned anew, and a
     warning says how far the learning rate jumps. A loop of fits needs `steps`.
@@ -97,7 +97,7 @@ class OneCycle(ScheduleCallback):
         self._steps = steps
         self._momentum = momentum
 
-    def plan(self, run: FitRun) -> Plan:
+    def plan(self, run: FitInfo) -> DrivenSchedules:
         """Return the readings of the learning rate and the momentum."""
         steps = run.updates if self._steps is None else self._steps
         if steps is None:
@@ -105,7 +105,7 @@ class OneCycle(ScheduleCallback):
             fix = "Pass steps_per_epoch to fit, or steps to OneCycle"
             raise ValueError(complaint("OneCycle", rule, fix, steps=None))
         schedule = OneCycleSchedule(steps=steps, **self._shape)
-        doubt = doubt_of_length(
+        doubt = length_warning(
             "the cycle", schedule, run.updates, "step", may_go_on=run.may_be_part
         )
         if doubt is not None:
@@ -114,14 +114,14 @@ class OneCycle(ScheduleCallback):
         momentum = None
         if self._momentum is not None:
             against = schedule.momentum(*self._momentum)
-            momentum = Reading(run, "momentum", against, by_batches=self._steps is None)
-        rates = Reading(run, "the schedule", schedule, by_batches=self._steps is None)
-        return Plan(rates, momentum, spares=self._spares, spans_fit=self._steps is None)
+            momentum = BoundSchedule(run, "momentum", against, by_batches=self._steps is None)
+        rates = BoundSchedule(run, "the schedule", schedule, by_batches=self._steps is None)
+        return DrivenSchedules(rates, momentum, spares=self._spares, spans_fit=self._steps is None)
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Begin; say so if there is no momentum to cycle. Called by `fit`."""
         super().on_train_begin(logs)
-        alone = self._spares and self._overlay is not None and self._overlay.momentum is None
+        alone = self._spares and self._overrides is not None and self._overrides.momentum is None
         if alone and (self.params or {}).get("verbose", 1):
             print("OneCycle: the optimizer has no momentum; the learning rate alone is cycled.")
 
@@ -129,7 +129,7 @@ class OneCycle(ScheduleCallback):
 class CyclicLR(ScheduleCallback):
     """Up and down between two learning rates, again and again (cyclical learning rates).
 
-    The curve is that of `schedules.Triangular`. Position, logs and checkpoints are those of
+    The curve is that of `schedules.Triangular`. FitPosition, logs and checkpoints are those of
     `LRScheduler`.
 
     Args:
@@ -204,7 +204,7 @@ class CyclicLR(ScheduleCallback):
         self._momentum = momentum
         self._triangular(1, 1)  # finds what is wrong whatever the fit
 
-    def plan(self, run: FitRun) -> Plan:
+    def plan(self, run: FitInfo) -> DrivenSchedules:
         """Return the readings of the learning rate and the momentum."""
         if self._steps is not None:
             up_steps, down_steps = self._steps, self._steps
@@ -219,8 +219,8 @@ class CyclicLR(ScheduleCallback):
         schedule = self._triangular(up_steps, down_steps)
         momentum = None
         if self._momentum is not None:
-            momentum = Reading(run, "momentum", schedule.momentum(*self._momentum))
-        return Plan(Reading(run, "the schedule", schedule), momentum)
+            momentum = BoundSchedule(run, "momentum", schedule.momentum(*self._momentum))
+        return DrivenSchedules(BoundSchedule(run, "the schedule", schedule), momentum)
 
     def _triangular(self, up_steps: int, down_steps: int) -> Triangular:
         with complaining_as("CyclicLR", "Triangular"):

@@ -7,14 +7,14 @@ from typing import Any
 
 import keras
 
-from keras_lr._engine.hooks import attach, detach, tidy_up
+from keras_lr._engine.hooks import attach, detach, remove_stale_hooks
 from keras_lr._engine.named_optimizers import (
     Wanted,
     check_reachable,
     check_wanted,
     named_leaves,
 )
-from keras_lr._engine.overrides import Overlay
+from keras_lr._engine.overrides import HyperparameterOverrides
 from keras_lr._engine.restoring import RestoringCallback
 from keras_lr._keras.optimizers import (
     accumulation_of,
@@ -23,12 +23,12 @@ from keras_lr._keras.optimizers import (
     groups_of,
 )
 from keras_lr._keras.running_fit import fit_argument
-from keras_lr._keras.variables import HOST
-from keras_lr.callbacks.schedule.bound import Reading
-from keras_lr.callbacks.schedule.conflicts import WriterWatch, refuse_other_drivers
-from keras_lr.callbacks.schedule.fit import FitRun, Position
+from keras_lr._keras.variables import DIRECT
+from keras_lr.callbacks.schedule.bound import BoundSchedule
+from keras_lr.callbacks.schedule.conflicts import LearningRateConflictCheck, check_no_conflicts
+from keras_lr.callbacks.schedule.fit import FitInfo, FitPosition
 from keras_lr.callbacks.schedule.resumed import PLANS, check_goes_on, warn_of_fresh_optimizer
-from keras_lr.callbacks.schedule.step_driver import Plan, StepDriver
+from keras_lr.callbacks.schedule.step_driver import DrivenSchedules, StepDriver
 from keras_lr.callbacks.schedule.updates import check_loop_tells
 
 
@@ -50,13 +50,13 @@ class ScheduleCallback(RestoringCallback, ABC):
         self._own_rates: tuple[float, ...] = ()
         self._own_factors: dict[str, float] = {}
         self._seen_before = self._seen_at_epoch = 0
-        self._fit_run: FitRun | None = None
-        self._plan: Plan | None = None
+        self._fit_run: FitInfo | None = None
+        self._plan: DrivenSchedules | None = None
         self._leaves: list[Any] = []
-        self._overlay: Overlay | None = None
+        self._overrides: HyperparameterOverrides | None = None
         self._driver: StepDriver | None = None
-        self._position: Position | None = None
-        self._spanning: Reading | None = None
+        self._position: FitPosition | None = None
+        self._spanning: BoundSchedule | None = None
         self._begun = False
 
     @property
@@ -65,7 +65,7 @@ class ScheduleCallback(RestoringCallback, ABC):
         return type(self).__name__
 
     @abstractmethod
-    def plan(self, run: FitRun) -> Plan:
+    def plan(self, run: FitInfo) -> DrivenSchedules:
         """Return what to drive in a fit.
 
         Args:
@@ -85,12 +85,12 @@ class ScheduleCallback(RestoringCallback, ABC):
             return
         self.restore()
         keras.callbacks.Callback.set_model(self, model)
-        tidy_up(model)
+        remove_stale_hooks(model)
         if self._chosen(model) or getattr(model, "optimizer", None) is not None:
             leaves = list(named_leaves(model, self._chosen(model), self.owner).values())
             self._own_rates = tuple(map(current_learning_rate, leaves))
             groups, factors = groups_of(leaves[0]) if len(leaves) == 1 else ((), None)
-            own = HOST.read(factors).tolist() if groups else []
+            own = DIRECT.read(factors).tolist() if groups else []
             self._own_factors = dict(zip(groups, own, strict=True))
             self._seen_before = batches_of(leaves[0])
 
@@ -99,7 +99,7 @@ class ScheduleCallback(RestoringCallback, ABC):
         model = self.model
         optimizers = self._find_optimizers()
         params = self.params or {}  # a loop of the user's own may not have any
-        run = self._fit_run = FitRun(
+        run = self._fit_run = FitInfo(
             owner=self.owner,
             epochs=params.get("epochs"),
             batches=params.get("steps"),
@@ -113,9 +113,9 @@ class ScheduleCallback(RestoringCallback, ABC):
         )
         plan = self._plan = self.plan(run)
         rates = plan.learning_rate
-        self._spanning = rates if plan.spans_fit and isinstance(rates, Reading) else None
-        self._position = Position(run)
-        watch = WriterWatch(run, self._seen_before)
+        self._spanning = rates if plan.spans_fit and isinstance(rates, BoundSchedule) else None
+        self._position = FitPosition(run)
+        watch = LearningRateConflictCheck(run, self._seen_before)
         named = self._chosen(model) is not None
         self._driver = StepDriver(
             self.owner, self._position, plan, watch, self._find_optimizers, named=named
@@ -139,9 +139,9 @@ class ScheduleCallback(RestoringCallback, ABC):
         if plan is None or driver is None or self._fit_run is None:
             raise RuntimeError(f"{self.owner}: there is no fit to drive.")
         if plan.learning_rate is not None:
-            refuse_other_drivers(self._fit_run, leaves, plan.learning_rate)
+            check_no_conflicts(self._fit_run, leaves, plan.learning_rate)
         self._leaves = leaves
-        self._overlay = Overlay(
+        self._overrides = HyperparameterOverrides(
             self._model,  # on JAX, asking for `model` would sync in the middle of a step
             self.owner,
             leaves=leaves,
@@ -150,13 +150,13 @@ class ScheduleCallback(RestoringCallback, ABC):
             spares=plan.spares,
             weight_decay=plan.weight_decay is not None,
         )
-        driver.bind(self._model, optimizers, self._overlay, self._rebind)
+        driver.bind(self._model, optimizers, self._overrides, self._rebind)
 
     def _rebind(self) -> None:
         """Go over to what the model is compiled with now, from the same place in the plan."""
-        if self._overlay is None or self._position is None or self._fit_run is None:
+        if self._overrides is None or self._position is None or self._fit_run is None:
             return
-        self._overlay.remove()
+        self._overrides.remove()
         optimizers = self._find_optimizers()
         leaves = list(optimizers.values())
         rates = tuple(map(current_learning_rate, leaves))
@@ -183,7 +183,7 @@ class ScheduleCallback(RestoringCallback, ABC):
             self.restore()
             raise
 
-    def _look_back(self, position: Position, epoch: int) -> None:
+    def _look_back(self, position: FitPosition, epoch: int) -> None:
         """See whether a fit that goes on does so in what depends on the position."""
         run = position.run
         warn_of_fresh_optimizer(self.model, self.owner, epoch)
@@ -193,9 +193,9 @@ class ScheduleCallback(RestoringCallback, ABC):
         last = PLANS.last(self.model, run) if epoch > 0 else None
         if last is not None and last.batches is not None:
             before = self.plan(last).learning_rate
-            there = Position(last)
+            there = FitPosition(last)
             there.begin_epoch(epoch)
-            if isinstance(before, Reading):
+            if isinstance(before, BoundSchedule):
                 check_goes_on(run, last, epoch, before(there), present(position))
         PLANS.note(self.model, run)
 
@@ -251,9 +251,9 @@ class ScheduleCallback(RestoringCallback, ABC):
         or the data raises, the next `fit` or `train_on_batch` has it done. To have it at once, call
         this, or put a `with` block around `fit`.
         """
-        if self._overlay is not None:
-            self._overlay.remove()
+        if self._overrides is not None:
+            self._overrides.remove()
         if self._driver is not None:
             detach(self._model, self._driver)
-        self._overlay = self._driver = self._position = None
+        self._overrides = self._driver = self._position = None
         self._leaves = []

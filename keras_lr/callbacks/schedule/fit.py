@@ -8,7 +8,7 @@ from keras_lr.errors import complaint
 
 
 @dataclass(frozen=True)
-class FitRun:
+class FitInfo:
     """What is known of a fit before its first step.
 
     Attributes:
@@ -84,7 +84,7 @@ class FitRun:
         return update * self.accumulation / self.batches if self.batches else None
 
 
-class Position:
+class FitPosition:
     """Where a fit stands: its epoch and the batches done in it.
 
     It does not depend on what ran before: a fit that goes on at epoch `k` stands where it would
@@ -98,7 +98,7 @@ class Position:
         is_mixed: Whether optimizers of different accumulation have made the updates.
     """
 
-    def __init__(self, run: FitRun) -> None:
+    def __init__(self, run: FitInfo) -> None:
         self.run = run
         self.epoch = self.epoch_begin = self.batch = 0
         self._lead = self._origin = 0

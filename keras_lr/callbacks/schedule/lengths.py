@@ -7,7 +7,7 @@ from keras_lr.schedules import Schedule
 from keras_lr.schedules.steps import LAST_STEP
 
 
-def doubt_of_length(
+def length_warning(
     name: str, schedule: Schedule, length: int | None, unit: Unit, *, may_go_on: bool
 ) -> str | None:
     """Return what is wrong with a schedule's length in a fit; None if nothing is.

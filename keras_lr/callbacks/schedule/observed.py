@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from keras_lr._engine.applied_rate import RateObservation
+from keras_lr._engine.applied_rate import AppliedRate
 from keras_lr._engine.group_rates import rates_by_group
 from keras_lr._keras.optimizers import groups_of
-from keras_lr._keras.variables import Access
-from keras_lr.callbacks.schedule.bound import Values
+from keras_lr._keras.variables import VariableAccess
+from keras_lr.callbacks.schedule.bound import CachedValues
 
 
 class Observed:
@@ -20,7 +20,7 @@ class Observed:
     def __init__(self, optimizers: Mapping[str, Any]) -> None:
         self._rates = {rate_name(name): _OneRate(leaf) for name, leaf in optimizers.items()}
 
-    def last(self, access: Access) -> dict[str, float]:
+    def last(self, access: VariableAccess) -> dict[str, float]:
         """Return what the last step has used, by names for the logs."""
         applied: dict[str, float] = {}
         for name, rate in self._rates.items():
@@ -30,7 +30,7 @@ class Observed:
                 applied |= rates_by_group(name, last, rate.groups, factors)
         return applied
 
-    def coming(self, access: Access) -> dict[str, float]:
+    def coming(self, access: VariableAccess) -> dict[str, float]:
         """Return what the schedules in the optimizers give for the coming step."""
         rates = {name: rate.coming(access) for name, rate in self._rates.items()}
         return {name: rate for name, rate in rates.items() if rate is not None}
@@ -53,18 +53,18 @@ def rate_name(name: str) -> str:
 
 class _OneRate:
     def __init__(self, optimizer: Any) -> None:
-        self._observation = RateObservation(optimizer)
+        self._observation = AppliedRate(optimizer)
         self.groups, self.factors = groups_of(optimizer)
         self._schedule: Any = None
-        self._values = Values(None)
+        self._values = CachedValues(None)
         self._known: tuple[int, float] = (-1, 0.0)  # a user's function is called once for a step
 
-    def last(self, access: Access) -> float:
+    def last(self, access: VariableAccess) -> float:
         if self._observation.schedule is None:
             return self._observation.last_held(access)
         return self._at(self._observation.last_step(access))
 
-    def coming(self, access: Access) -> float | None:
+    def coming(self, access: VariableAccess) -> float | None:
         if self._observation.schedule is None:
             return None
         return self._at(self._observation.coming_step(access))
@@ -72,7 +72,7 @@ class _OneRate:
     def _at(self, step: int) -> float:
         schedule = self._observation.schedule
         if schedule is not self._schedule:
-            self._schedule, self._values = schedule, Values(schedule)
+            self._schedule, self._values = schedule, CachedValues(schedule)
             self._known = (-1, 0.0)
         if step != self._known[0]:
             self._known = step, float(self._values(step))

@@ -17,7 +17,7 @@ from keras_lr._keras.peers import backup_directory
 from keras_lr._keras.running_fit import running_fit
 from keras_lr._warnings import warn
 from keras_lr.callbacks.saved.backups import replacing
-from keras_lr.callbacks.schedule.fit import FitRun
+from keras_lr.callbacks.schedule.fit import FitInfo
 from keras_lr.errors import complaint
 
 FACTS = ("epochs", "batches", "accumulation")
@@ -49,9 +49,9 @@ class Plans:
     """The last fit of each model that a cycle was planned to span, by the callback's name."""
 
     def __init__(self) -> None:
-        self._runs: WeakKeyDictionary[Any, dict[str, FitRun]] = WeakKeyDictionary()
+        self._runs: WeakKeyDictionary[Any, dict[str, FitInfo]] = WeakKeyDictionary()
 
-    def last(self, model: Any, run: FitRun) -> FitRun | None:
+    def last(self, model: Any, run: FitInfo) -> FitInfo | None:
         """Return what is known of the fit that a run goes on from; None if nothing is."""
         known = self._runs.get(model, {}).get(run.owner)
         if known is not None:
@@ -67,7 +67,7 @@ class Plans:
             warn(complaint(run.owner, rule, "Or pass steps to the callback", file=str(path)))
             return None
 
-    def note(self, model: Any, run: FitRun) -> None:
+    def note(self, model: Any, run: FitInfo) -> None:
         """Remember a fit."""
         self._runs.setdefault(model, {})[run.owner] = run
         path = _path(run)
@@ -86,14 +86,14 @@ class Plans:
 PLANS = Plans()
 
 
-def _path(run: FitRun) -> Path | None:
+def _path(run: FitInfo) -> Path | None:
     directory = backup_directory()
     if directory is None or "://" in directory:
         return None
     return Path(directory) / f"plan-{run.owner}.json"
 
 
-def check_goes_on(run: FitRun, last: FitRun, epoch: int, before: float, now: float) -> None:
+def check_goes_on(run: FitInfo, last: FitInfo, epoch: int, before: float, now: float) -> None:
     """Refuse a cycle that goes on after its end; warn of one that changes its length on the way.
 
     Args:

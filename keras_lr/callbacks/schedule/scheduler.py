@@ -7,17 +7,17 @@ from typing import Any
 from keras_lr._engine.named_optimizers import Wanted
 from keras_lr._keras.optimizers import known_leaves
 from keras_lr._warnings import warn
-from keras_lr.callbacks.schedule.bound import AnySchedule, Reading, Unit
+from keras_lr.callbacks.schedule.bound import AnySchedule, BoundSchedule, Unit
 from keras_lr.callbacks.schedule.driver import ScheduleCallback
-from keras_lr.callbacks.schedule.fit import FitRun
-from keras_lr.callbacks.schedule.lengths import doubt_of_length
+from keras_lr.callbacks.schedule.fit import FitInfo
+from keras_lr.callbacks.schedule.lengths import length_warning
 from keras_lr.callbacks.schedule.signatures import (
     OfEpochAndRate,
     check_schedule,
     takes_rate,
     warn_of_other_unit,
 )
-from keras_lr.callbacks.schedule.step_driver import Plan
+from keras_lr.callbacks.schedule.step_driver import DrivenSchedules
 from keras_lr.errors import check_choice, complaint
 from keras_lr.schedules import Constant, Schedule
 
@@ -131,7 +131,7 @@ class LRScheduler(ScheduleCallback):
         self._unit, self._change_every = unit, change_every
         self._momentum, self._weight_decay = momentum, weight_decay
 
-    def plan(self, run: FitRun) -> Plan:
+    def plan(self, run: FitInfo) -> DrivenSchedules:
         """Return the readings of all schedules."""
         schedule = self._schedule
         if isinstance(schedule, Mapping):
@@ -141,7 +141,7 @@ class LRScheduler(ScheduleCallback):
             rates = [self._rates(run, *each) for each in zip(schedule, own, strict=False)]
         else:
             rates = self._rates(run, schedule, max(run.learning_rates))
-        return Plan(
+        return DrivenSchedules(
             learning_rate=rates,
             momentum=self._reading(run, "momentum", self._momentum),
             weight_decay=self._reading(run, "weight_decay", self._weight_decay),
@@ -156,7 +156,7 @@ class LRScheduler(ScheduleCallback):
             return list(self._schedule)
         return None
 
-    def _by_name(self, run: FitRun, schedules: Mapping[str, Any]) -> Any:
+    def _by_name(self, run: FitInfo, schedules: Mapping[str, Any]) -> Any:
         """Return the readings by group, or those of several optimizers in their order.
 
         Raises:
@@ -179,20 +179,22 @@ class LRScheduler(ScheduleCallback):
             for name, own in run.group_rates.items()
         }
 
-    def _rates(self, run: FitRun, schedule: Any, own: float) -> Reading | None:
+    def _rates(self, run: FitInfo, schedule: Any, own: float) -> BoundSchedule | None:
         if takes_rate(schedule):
-            return Reading(run, "schedule", OfEpochAndRate(schedule, own), "epoch", "epoch")
+            return BoundSchedule(run, "schedule", OfEpochAndRate(schedule, own), "epoch", "epoch")
         return self._reading(run, "schedule", schedule)
 
-    def _reading(self, run: FitRun, name: str, schedule: AnySchedule | None) -> Reading | None:
+    def _reading(
+        self, run: FitInfo, name: str, schedule: AnySchedule | None
+    ) -> BoundSchedule | None:
         if schedule is None:
             return None
         if isinstance(schedule, Schedule):
             length = run.updates if self._unit == "step" else run.epochs
-            doubt = doubt_of_length(name, schedule, length, self._unit, may_go_on=run.may_be_part)
+            doubt = length_warning(name, schedule, length, self._unit, may_go_on=run.may_be_part)
             if doubt is not None:
                 other = "epoch" if self._unit == "step" else "step"
                 fix = f'If it is meant in {other}s, pass unit="{other}"'
                 message = complaint("LRScheduler", doubt, fix, **{name: schedule})
                 warn(message)
-        return Reading(run, name, schedule, self._unit, self._change_every)
+        return BoundSchedule(run, name, schedule, self._unit, self._change_every)

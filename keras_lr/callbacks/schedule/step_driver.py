@@ -4,21 +4,21 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from keras_lr._engine.hyperparameters import Knob
-from keras_lr._engine.overrides import Overlay
+from keras_lr._engine.hyperparameters import Hyperparameter
+from keras_lr._engine.overrides import HyperparameterOverrides
 from keras_lr._engine.state import TrainingState
 from keras_lr._engine.step import StepHook
 from keras_lr._keras.optimizers import batches_of
-from keras_lr._keras.variables import HOST
-from keras_lr.callbacks.schedule.bound import Reading, checked
-from keras_lr.callbacks.schedule.conflicts import WriterWatch
-from keras_lr.callbacks.schedule.fit import Position
+from keras_lr._keras.variables import DIRECT
+from keras_lr.callbacks.schedule.bound import BoundSchedule, checked
+from keras_lr.callbacks.schedule.conflicts import LearningRateConflictCheck
+from keras_lr.callbacks.schedule.fit import FitPosition
 from keras_lr.callbacks.schedule.observed import Observed, rate_name, with_largest
 from keras_lr.callbacks.schedule.updates import UpdateWatch
 
 
 @dataclass(frozen=True)
-class Plan:
+class DrivenSchedules:
     """What is driven in a fit, and by what.
 
     Attributes:
@@ -30,9 +30,11 @@ class Plan:
         spans_fit: Whether its length is that of the fit, which `epochs` decides.
     """
 
-    learning_rate: Reading | Sequence[Reading] | Mapping[str, Reading] | None = None
-    momentum: Reading | None = None
-    weight_decay: Reading | None = None
+    learning_rate: BoundSchedule | Sequence[BoundSchedule] | Mapping[str, BoundSchedule] | None = (
+        None
+    )
+    momentum: BoundSchedule | None = None
+    weight_decay: BoundSchedule | None = None
     spares: bool = False
     spans_fit: bool = False
 
@@ -43,7 +45,7 @@ class Plan:
             return None
         if isinstance(self.learning_rate, Mapping):
             return "groups"
-        return "together" if isinstance(self.learning_rate, Reading) else "each"
+        return "together" if isinstance(self.learning_rate, BoundSchedule) else "each"
 
 
 class StepDriver(StepHook):
@@ -65,9 +67,9 @@ class StepDriver(StepHook):
     def __init__(
         self,
         owner: str,
-        position: Position,
-        plan: Plan,
-        watch: WriterWatch,
+        position: FitPosition,
+        plan: DrivenSchedules,
+        watch: LearningRateConflictCheck,
         find: Callable[[], dict[str, Any]],
         *,
         named: bool,
@@ -79,14 +81,14 @@ class StepDriver(StepHook):
         self.applied: dict[str, float] = {}
         self._position = position
         self.watch, self._plan = watch, plan
-        self._tracks: list[tuple[str, Reading, Knob]] = []
+        self._tracks: list[tuple[str, BoundSchedule, Hyperparameter]] = []
         self._observed: Observed | None = None
 
     def bind(
         self,
         model: Any,
         optimizers: Mapping[str, Any],
-        overlay: Overlay,
+        overrides: HyperparameterOverrides,
         rebind: Callable[[], None],
     ) -> None:
         """Set the hyper-parameters of these optimizers from now on.
@@ -94,11 +96,11 @@ class StepDriver(StepHook):
         Args:
             model: The model in training.
             optimizers: Leaf optimizers by the ending of their names in logs.
-            overlay: What makes them settable, and what to take off when an exception passes.
+            overrides: What makes them settable, and what to take off when an exception passes.
             rebind: What to call when the model has been compiled in the middle of the fit.
         """
         self._leaf = next(iter(optimizers.values()))
-        self._overlay, self._rebind = overlay, rebind
+        self._overrides, self._rebind = overrides, rebind
         self.updates = UpdateWatch(
             self.owner,
             model,
@@ -113,11 +115,11 @@ class StepDriver(StepHook):
             names = [rate_name(name) for name in optimizers]
         elif rates is not None:
             rates = [rates]
-        tracks = list(zip(names, rates or (), overlay.learning_rates, strict=bool(rates)))
-        if self._plan.momentum is not None and overlay.momentum is not None:
-            tracks.append(("momentum", self._plan.momentum, overlay.momentum))
-        if self._plan.weight_decay is not None and overlay.weight_decay is not None:
-            tracks.append(("weight_decay", self._plan.weight_decay, overlay.weight_decay))
+        tracks = list(zip(names, rates or (), overrides.learning_rates, strict=bool(rates)))
+        if self._plan.momentum is not None and overrides.momentum is not None:
+            tracks.append(("momentum", self._plan.momentum, overrides.momentum))
+        if self._plan.weight_decay is not None and overrides.weight_decay is not None:
+            tracks.append(("weight_decay", self._plan.weight_decay, overrides.weight_decay))
         self._tracks = tracks
         self.each_step = bool(tracks)
         self._observed = Observed(optimizers) if rates is None else None
@@ -133,17 +135,17 @@ class StepDriver(StepHook):
             self._position.follow(batches_of(self._leaf, state))
         self.check_held()
         if self.drives_learning_rate:
-            self.watch.look(self._overlay, state, batches_of(self._leaf, state))
+            self.watch.look(self._overrides, state, batches_of(self._leaf, state))
         self.updates.before_step(state)
         if self._observed is not None:
             for name, rate in self._observed.coming(state).items():
                 checked(self.owner, name, rate, self._position)
-        for name, reading, knob in self._tracks:
-            self.applied[name] = knob.write(state, reading(self._position))
-        if self._overlay.groups is not None and "learning_rate" in self.applied:
+        for name, reading, hyperparameter in self._tracks:
+            self.applied[name] = hyperparameter.write(state, reading(self._position))
+        if self._overrides.groups is not None and "learning_rate" in self.applied:
             rate = self.applied["learning_rate"]
-            self.applied |= self._overlay.groups.rates(rate, state)
-        self._overlay.rate_writes.settle()
+            self.applied |= self._overrides.groups.rates(rate, state)
+        self._overrides.rate_writes.settle()
 
     def after_step(self, state: TrainingState, logs: dict[str, Any]) -> None:
         """Log them if there was an update; move on."""
@@ -165,12 +167,12 @@ class StepDriver(StepHook):
 
     def check_held(self) -> None:
         """Raise if an optimizer has been given a schedule since."""
-        self._overlay.check_held()
+        self._overrides.check_held()
 
     def end(self) -> None:
         """Look for other writers once more: there may have been some since the last step."""
         if self.drives_learning_rate:
-            self.watch.look_again(self._overlay, HOST, "the optimizer's own takes its place")
+            self.watch.look_again(self._overrides, DIRECT, "the optimizer's own takes its place")
 
     def on_compiled(self, state: TrainingState) -> None:
         """Go over to the optimizer that the model has been compiled with."""
@@ -178,8 +180,8 @@ class StepDriver(StepHook):
 
     def on_interrupt(self) -> None:
         """Put the optimizers back: an exception is on its way out of `fit`."""
-        self._overlay.remove()
+        self._overrides.remove()
 
-    def on_left_behind(self) -> None:
+    def on_fit_over(self) -> None:
         """Put the optimizers back: the fit is over, or another one begins."""
-        self._overlay.remove_later()
+        self._overrides.restore_keeping_user_changes()

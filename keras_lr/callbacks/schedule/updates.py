@@ -8,7 +8,7 @@ import numpy as np
 from keras_lr._engine.optimizer_use import PATIENCE, small_weights
 from keras_lr._engine.snapshot import other_optimizers
 from keras_lr._keras.optimizers import batches_of, iterations_of, leaf_optimizers
-from keras_lr._keras.variables import Access
+from keras_lr._keras.variables import VariableAccess
 from keras_lr._warnings import warn
 from keras_lr.errors import complaint
 
@@ -75,12 +75,12 @@ class UpdateWatch:
         """Whether a step has come by."""
         return self._before is not None
 
-    def before_step(self, access: Access) -> None:
+    def before_step(self, access: VariableAccess) -> None:
         """Note where optimizers and weights stand before the first step."""
         if self._before is None:
             self._before, self._around = self._counts(access), self._surroundings(access)
 
-    def after_step(self, access: Access) -> bool:
+    def after_step(self, access: VariableAccess) -> bool:
         """Return whether there has been an update; looked at until there is one.
 
         Raises:
@@ -118,10 +118,10 @@ class UpdateWatch:
         self._warned = True
         warn(message)
 
-    def _counts(self, access: Access) -> list[int]:
+    def _counts(self, access: VariableAccess) -> list[int]:
         return [batches_of(leaf, access) for leaf in self._leaves]
 
-    def _surroundings(self, access: Access) -> list[Any]:
+    def _surroundings(self, access: VariableAccess) -> list[Any]:
         leaves = [leaf for other in self._others for leaf in leaf_optimizers(other)]
         counters = list(map(iterations_of, leaves))
         return [access.read(variable) for variable in (*counters, *self._small)]

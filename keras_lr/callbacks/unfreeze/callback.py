@@ -190,6 +190,6 @@ class _Hook(StepHook):
         """Give the optimizer its factors: an exception is on its way out of `fit`."""
         self._callback.restore()
 
-    def on_left_behind(self) -> None:
+    def on_fit_over(self) -> None:
         """Give the optimizer its factors: the fit is over, or another one begins."""
         self._callback.restore()

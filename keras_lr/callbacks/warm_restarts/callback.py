@@ -11,15 +11,15 @@ from keras_lr._engine.hooks import attach, detach
 from keras_lr._engine.named_optimizers import Wanted
 from keras_lr._engine.optimizer_reset import OptimizerReset
 from keras_lr._warnings import warn
-from keras_lr.callbacks.schedule.bound import Reading
+from keras_lr.callbacks.schedule.bound import BoundSchedule
 from keras_lr.callbacks.schedule.driver import ScheduleCallback
-from keras_lr.callbacks.schedule.fit import FitRun, Position
-from keras_lr.callbacks.schedule.step_driver import Plan
+from keras_lr.callbacks.schedule.fit import FitInfo, FitPosition
+from keras_lr.callbacks.schedule.step_driver import DrivenSchedules
 from keras_lr.callbacks.warm_restarts.cycles import (
     CycleHook,
     RestartEvent,
     check_on_cycle_end,
-    doubt_of_end,
+    end_warning,
     in_words,
 )
 from keras_lr.callbacks.warm_restarts.ensembles import average, copies, ensemble
@@ -46,7 +46,7 @@ class CosineWarmRestarts(ScheduleCallback):
 
     The weights at a cycle's end are good ones; those within a cycle, at a high rate, are not. So
     let the fit end with a cycle. The epochs at which cycles end are printed when the fit begins;
-    a warning follows if a fit of several epochs does not end with one. Position, logs and
+    a warning follows if a fit of several epochs does not end with one. FitPosition, logs and
     checkpoints are those of `LRScheduler`.
 
     Args:
@@ -164,7 +164,7 @@ class CosineWarmRestarts(ScheduleCallback):
         self.cycle_ends: list[int] = []
         self.events: list[RestartEvent] = []
 
-    def schedule(self, run: FitRun) -> CosineRestarts:
+    def schedule(self, run: FitInfo) -> CosineRestarts:
         """Return the schedule for a fit.
 
         Args:
@@ -182,19 +182,19 @@ class CosineWarmRestarts(ScheduleCallback):
         with complaining_as(self.owner, "CosineRestarts"):
             return CosineRestarts(max_lr, length, **self._shape)
 
-    def plan(self, run: FitRun) -> Plan:
+    def plan(self, run: FitInfo) -> DrivenSchedules:
         """Return the reading of the schedule, and say or warn where cycles end."""
         schedule = self.schedule(run)
         self.cycle_ends = schedule.cycle_ends(FAR if run.updates is None else run.updates)
         self._end = schedule.steps
-        doubt = doubt_of_end(self.owner, run, schedule, self.cycle_ends)
+        doubt = end_warning(self.owner, run, schedule, self.cycle_ends)
         self._warned_of_end = doubt is not None
         if doubt is not None:
             warn(doubt)
         if (self.params or {}).get("verbose") and self.cycle_ends:
             ends = in_words(run, self.cycle_ends)
             print(f"{self.owner}: cycles end after {ends}; use the weights of one of these.")
-        return Plan(Reading(run, "the schedule", schedule))
+        return DrivenSchedules(BoundSchedule(run, "the schedule", schedule))
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Begin. Called by `fit`."""
@@ -223,12 +223,12 @@ class CosineWarmRestarts(ScheduleCallback):
         if self._snapshots.unwritten:
             self._snapshots.write(self.model)
         if self._position is not None and not self._position.epoch_over:
-            self._speak_of_ends(logs)
+            self._report_cycle_ends(logs)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Speak of a cycle that ended with the epoch. Called by `fit`."""
         super().on_epoch_end(epoch, logs)
-        self._speak_of_ends(logs)
+        self._report_cycle_ends(logs)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Warn of a cycle cut off; give the optimizers their settings back. Called by `fit`."""
@@ -291,7 +291,7 @@ class CosineWarmRestarts(ScheduleCallback):
             raise RuntimeError(complaint(self.owner, rule, fix, snapshots=self._snapshots.keep))
         return self._snapshots.weights(self.model)
 
-    def _speak_of_ends(self, logs: dict[str, Any] | None) -> None:
+    def _report_cycle_ends(self, logs: dict[str, Any] | None) -> None:
         if self._hook is None:
             return
         over, self._hook.over = self._hook.over, []
@@ -301,7 +301,7 @@ class CosineWarmRestarts(ScheduleCallback):
         for cycle in over:
             self._on_cycle_end(cycle, logs or {})
 
-    def _inside(self, position: Position) -> bool:
+    def _inside(self, position: FitPosition) -> bool:
         update = position.update
         if position.run.may_be_part and update == position.run.updates:
             return False  # the next fit of a loop may go on

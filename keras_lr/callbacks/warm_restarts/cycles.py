@@ -10,7 +10,7 @@ import numpy as np
 from keras_lr._engine.optimizer_reset import OptimizerReset
 from keras_lr._engine.state import TrainingState
 from keras_lr._engine.step import StepHook
-from keras_lr.callbacks.schedule.fit import FitRun, Position
+from keras_lr.callbacks.schedule.fit import FitInfo, FitPosition
 from keras_lr.callbacks.warm_restarts.snapshots import Snapshots
 from keras_lr.errors import complaint, takes
 from keras_lr.schedules import CosineRestarts
@@ -59,7 +59,7 @@ class CycleHook(StepHook):
         self,
         owner: str,
         model: Any,
-        position: Position,
+        position: FitPosition,
         ends: Sequence[int],
         last: int | None,
         snapshots: Snapshots,
@@ -125,7 +125,7 @@ def check_on_cycle_end(owner: str, function: Any) -> None:
         raise TypeError(complaint(owner, rule, fix, on_cycle_end=function))
 
 
-def in_words(run: FitRun, ends: Sequence[int]) -> str:
+def in_words(run: FitInfo, ends: Sequence[int]) -> str:
     """Say where cycles end: "epochs 1, 3, 7", or "steps ..." where that is not at epochs' ends."""
     epochs = [run.epoch_of(end) for end in ends]
     if any(epoch is None or not epoch.is_integer() for epoch in epochs):
@@ -133,8 +133,8 @@ def in_words(run: FitRun, ends: Sequence[int]) -> str:
     return _list("epoch", [int(epoch) for epoch in epochs if epoch is not None])
 
 
-def doubt_of_end(
-    owner: str, run: FitRun, schedule: CosineRestarts, ends: Sequence[int]
+def end_warning(
+    owner: str, run: FitInfo, schedule: CosineRestarts, ends: Sequence[int]
 ) -> str | None:
     """Return what is wrong with where a fit ends, or with the unit of a length; None if nothing is.
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from keras_lr._engine.hooks import tidy_up
+from keras_lr._engine.hooks import remove_stale_hooks
 from keras_lr._engine.restoring import RestoringCallback
 from keras_lr._keras.variables import read_variable
 from keras_lr.callbacks.saved.epoch_files import EpochFiles
@@ -200,7 +200,7 @@ class WeightAverage(RestoringCallback):
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Show the averages, once there are any, in the place of the weights. Called by `fit`."""
         self.restore()
-        tidy_up(self.model)
+        remove_stale_hooks(self.model)
         self._former, self._run = self._run, AverageRun(self.model, self._wishes, self._synced)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from keras_lr._engine.averages.running import RunningAverages, averaged_variables
 from keras_lr._engine.state import TrainingState
-from keras_lr._keras.variables import HOST, read_variable
+from keras_lr._keras.variables import DIRECT, read_variable
 from keras_lr.callbacks.weight_average.averaging import OWNER, Decay, averaging_weight, label
 from keras_lr.errors import complaint
 
@@ -164,7 +164,7 @@ class ModelAverages:
         """Set variables between two steps."""
         for variable in self.variables:
             if id(variable) in values:
-                HOST.write(variable, values[id(variable)])
+                DIRECT.write(variable, values[id(variable)])
 
     # --- going on, saved and loaded -------------------------------------------------------------
 

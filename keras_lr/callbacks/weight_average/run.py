@@ -15,7 +15,7 @@ from keras_lr._keras.running_fit import fit_argument
 from keras_lr._keras.variables import read_variable
 from keras_lr._warnings import warn
 from keras_lr.callbacks.saved.judge import Judge
-from keras_lr.callbacks.schedule.fit import FitRun, Position
+from keras_lr.callbacks.schedule.fit import FitInfo, FitPosition
 from keras_lr.callbacks.weight_average.averaging import OWNER, Decay, Timing
 from keras_lr.callbacks.weight_average.model_averages import Best, ModelAverages
 from keras_lr.callbacks.weight_average.statistics import StatisticsData
@@ -109,7 +109,7 @@ class AverageRun:
         """
         model, wishes = self._model, self._wishes
         leaves = known_leaves(model, OWNER)
-        run = FitRun(
+        run = FitInfo(
             owner=OWNER,
             epochs=epochs,
             batches=batches,
@@ -122,7 +122,7 @@ class AverageRun:
             run.known_batches(every_epochs=wishes.timing.every_epochs)
         if wishes.recomputes:
             self._statistics = StatisticsData(wishes.batch_norm, model)
-        self._steps = AverageSteps(model, self.averages, wishes.timing, Position(run))
+        self._steps = AverageSteps(model, self.averages, wishes.timing, FitPosition(run))
         attach(model, self._steps)
         self._may_go_on = run.may_be_part
         self.begun = True

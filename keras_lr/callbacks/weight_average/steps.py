@@ -5,7 +5,7 @@ from typing import Any
 from keras_lr._engine.state import TrainingState
 from keras_lr._engine.step import StepHook
 from keras_lr._keras.optimizers import accumulation_steps, batches_seen, skips_updates
-from keras_lr.callbacks.schedule.fit import Position
+from keras_lr.callbacks.schedule.fit import FitPosition
 from keras_lr.callbacks.weight_average.averaging import OWNER, Timing
 from keras_lr.callbacks.weight_average.model_averages import ModelAverages
 
@@ -23,7 +23,7 @@ class AverageSteps(StepHook):
     owner = OWNER
 
     def __init__(
-        self, model: Any, averages: ModelAverages, timing: Timing, position: Position
+        self, model: Any, averages: ModelAverages, timing: Timing, position: FitPosition
     ) -> None:
         self._model, self._averages = model, averages
         self._timing, self._position = timing, position

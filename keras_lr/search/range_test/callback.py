@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from keras_lr._engine.batch_loss import Monitor
 from keras_lr._engine.restoring import RestoringCallback
-from keras_lr._keras.random import generators_kept
+from keras_lr._keras.random import random_state_kept
 from keras_lr._keras.running_fit import running_fit
 from keras_lr._warnings import warn
 from keras_lr.errors import complaint
@@ -165,11 +165,11 @@ class LRRangeTest(RestoringCallback):
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Begin the sweep. Called by `fit`."""
         if self._sweep is not None:  # of a fit that was cut off
-            self._sweep.on_left_behind()
+            self._sweep.on_fit_over()
         self._sweep = self._result = None
         # What the running fit has made of its data; there is none in a loop of the user's own.
         adapter = getattr(running_fit(self.model), "data_adapter", None)
-        with generators_kept():  # data may draw random numbers as it is read
+        with random_state_kept():  # data may draw random numbers as it is read
             probe = drawn_probe(_OWNER, self._probe, adapter)
             validation = validation_batches(_OWNER, self._validation, adapter)
         self._sweep = RangeSweep(self.model, self._settings, probe, validation)

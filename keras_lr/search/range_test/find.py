@@ -13,7 +13,7 @@ from keras_lr._keras.data import FitData
 from keras_lr._keras.fit_effects import fit_effects_kept
 from keras_lr._keras.optimizers import accumulation_steps
 from keras_lr._keras.own_fit import prepared_by_own_fit
-from keras_lr._keras.random import peeks_kept
+from keras_lr._keras.random import data_peek_undone
 from keras_lr.errors import complaining_as, complaint
 from keras_lr.search.arguments import check_model, say_interrupted
 from keras_lr.search.batch_faults import NamedBatchFaults
@@ -172,7 +172,14 @@ def lr_find(
         epochs, steps_per_epoch = 1, None
     renamed = complaining_as("lr_find", "LRRangeTest")
     named = NamedBatchFaults("lr_find", x)
-    with renamed, named, fit_effects_kept(model), peeks_kept(), finder, warnings.catch_warnings():
+    with (
+        renamed,
+        named,
+        fit_effects_kept(model),
+        data_peek_undone(),
+        finder,
+        warnings.catch_warnings(),
+    ):
         # The sweep takes as many epochs as it needs; where that is too much for the data, an error
         # says so below.
         warnings.filterwarnings("ignore", message="Your input ran out of data")

@@ -167,7 +167,7 @@ class RangeSweep(StepHook):
         self.restore()
         spare_weights(self._model, self._session)
 
-    def on_left_behind(self) -> None:
+    def on_fit_over(self) -> None:
         """Put back what nobody has changed since: the fit was cut off unnoticed."""
         if self.is_over:
             return
@@ -183,7 +183,7 @@ class RangeSweep(StepHook):
             rule = "the model cannot be compiled during a sweep, which ends by putting it back"
             fix = "Compile before the sweep or after it"
             raise ValueError(complaint(self.owner, rule, fix, steps_made=self.updates))
-        self.on_left_behind()
+        self.on_fit_over()
 
     def on_compiled(self, state: TrainingState) -> None:
         """Refuse another optimizer, which has been set without compiling, likewise."""

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from keras_lr._engine.batch_loss import Monitor, check_monitor
 from keras_lr._engine.step_loss import can_validate
 from keras_lr._engine.trials import trials
-from keras_lr._engine.vmapped import can_stack
+from keras_lr._engine.vmapped import can_vmap
 from keras_lr._keras.in_graph import in_graph_schedule, values_by_batch
 from keras_lr._keras.optimizers import accumulation_steps, batches_seen, leaf_optimizers
 from keras_lr.errors import GREATEST, check_bool, check_choice, check_integer, complaint
@@ -21,7 +21,7 @@ from keras_lr.search.given import check_most
 from keras_lr.search.probe import say_if_there_is_no_validation
 from keras_lr.search.progress import Progress, Verbosity, check_verbose
 from keras_lr.search.sweep.result import SweepResult
-from keras_lr.search.sweep.trainer import Lane, Method, Sweeper
+from keras_lr.search.sweep.trainer import Method, SweepTrainer, TrialRun
 
 _OWNER = "lr_sweep"
 _DEFAULT_RATES = tuple(np.geomspace(1e-5, 1.0, 16).tolist())
@@ -163,7 +163,7 @@ def lr_sweep(
         if validation is not None and not can_validate(model):
             say_if_there_is_no_validation(model, _OWNER)
             validation = None
-        sweeper = Sweeper(model, opened, validation, progress)
+        sweeper = SweepTrainer(model, opened, validation, progress)
         with contextlib.ExitStack() as end:
             end.callback(progress.finish)
             try:
@@ -209,7 +209,7 @@ def _shape_of_schedule(model: keras.Model, count: int) -> np.ndarray:
 
 
 def _check_method(model: keras.Model, method: Method) -> None:
-    if method == "lanes" and not can_stack(model):
+    if method == "lanes" and not can_vmap(model):
         rule = "lanes are trained at once only on JAX, compiled, on one device"
         fix = 'Pass method="auto"'
         backend = keras.backend.backend()
@@ -224,8 +224,8 @@ def _per_update(losses: np.ndarray, accumulated: int) -> np.ndarray:
 def _result(
     rates: np.ndarray,
     losses: np.ndarray,
-    runs: list[list[Lane]],
-    sweeper: Sweeper,
+    runs: list[list[TrialRun]],
+    sweeper: SweepTrainer,
     accumulated: int,
     finished: bool,
 ) -> SweepResult:

@@ -17,7 +17,7 @@ from keras_lr._engine.batch_loss import as_float
 from keras_lr._engine.cached_batches import CachedBatches
 from keras_lr._engine.movement import Movement, still_from
 from keras_lr._engine.trials import Trials
-from keras_lr._engine.vmapped import Lanes, can_stack, memory_limit
+from keras_lr._engine.vmapped import VmappedTrials, can_vmap, memory_limit
 from keras_lr._keras.backend import ON_JAX
 from keras_lr._keras.data import Batch, FitData
 from keras_lr.search.progress import Progress
@@ -32,7 +32,7 @@ _DIVERGED_FACTOR = 2.0
 
 
 @dataclass(frozen=True)
-class Lane:
+class TrialRun:
     """How one learning rate went.
 
     Attributes:
@@ -52,7 +52,7 @@ class Lane:
     died: bool = False
 
 
-class Sweeper:
+class SweepTrainer:
     """Trains lanes on one model, in opened trials.
 
     Args:
@@ -72,13 +72,15 @@ class Sweeper:
         self._model, self._trials = model, trials
         self._validation_data, self._progress = validation_data, progress
         self.steps_made = 0
-        self.known: list[Lane] = []  # the lanes there are already, should the run be interrupted
+        self.known: list[
+            TrialRun
+        ] = []  # the lanes there are already, should the run be interrupted
         self._start_losses: list[float] | None = None  # of the last batches
         self._costs = SweepCosts(model, trials)
         self._made_again = 0  # of these, how many are made a second time, in another way
         self.used: Literal["sequential", "lanes"] = "sequential"
 
-    def run(self, batches: Sequence[Batch], rates: np.ndarray, method: Method) -> list[Lane]:
+    def run(self, batches: Sequence[Batch], rates: np.ndarray, method: Method) -> list[TrialRun]:
         """Train every lane on the same batches.
 
         Args:
@@ -91,9 +93,9 @@ class Sweeper:
         if method == "lanes":
             lanes = self._lanes(batches, len(rates))
             lanes.check_memory()
-            return self._at_once(batches, rates, lanes) or []
-        if method == "auto" and len(rates) > 1 and can_stack(self._model):
-            return self._quicker(batches, rates)
+            return self._vmapped(batches, rates, lanes) or []
+        if method == "auto" and len(rates) > 1 and can_vmap(self._model):
+            return self._fastest(batches, rates)
         if not ON_JAX:  # where picking is quick, and a step takes arrays as they are
             batches = CachedBatches(batches)
         return self._one_by_one(batches, rates)
@@ -103,7 +105,7 @@ class Sweeper:
         batches: Sequence[Batch],
         rates: np.ndarray,
         confirms: Callable[[], bool] | None = None,
-    ) -> Lane:
+    ) -> TrialRun:
         """Train one lane; stop it when it diverges.
 
         Args:
@@ -140,56 +142,56 @@ class Sweeper:
                 if watch.is_diverged(losses[seen]) and (
                     confirms is None or not math.isfinite(losses[seen]) or confirms()
                 ):
-                    return Lane(losses, seen + 1, {}, diverged=True)
+                    return TrialRun(losses, seen + 1, {}, diverged=True)
             times.append(time.perf_counter())
         if ON_JAX:
             self._costs.note_alone(step=_typical_step(times))
         trials.use.at_end()
         died = still_from(movements, losses.tolist()) is not None
         final, diverged = self._final(trials.logs()), self._ended_above(losses)
-        return Lane(losses, len(batches), final, diverged, died)
+        return TrialRun(losses, len(batches), final, diverged, died)
 
-    def _quicker(self, batches: Sequence[Batch], rates: np.ndarray) -> list[Lane]:
+    def _fastest(self, batches: Sequence[Batch], rates: np.ndarray) -> list[TrialRun]:
         """Train the lanes in whichever way is quicker."""
         lanes = self._lanes(batches, len(rates))
         if self._pays(lanes, batches, len(rates)):
-            found = self._at_once(batches, rates, lanes, may_give_up=True)
+            found = self._vmapped(batches, rates, lanes, may_give_up=True)
             return self._one_by_one(batches, rates) if found is None else found
         first = self.alone(batches, rates[0])
         lanes = self._lanes(batches, len(rates))
         if self._pays(lanes, batches, len(rates) - 1):
             self._made_again += first.made
-            found = self._at_once(batches, rates, lanes, may_give_up=True)
+            found = self._vmapped(batches, rates, lanes, may_give_up=True)
             if found is not None:
                 return found
             self._made_again -= first.made
         return self._one_by_one(batches, rates[1:], first)
 
-    def _lanes(self, batches: Sequence[Batch], count: int) -> Lanes:
+    def _lanes(self, batches: Sequence[Batch], count: int) -> VmappedTrials:
         self._trials.begin()
-        return Lanes(self._model, self._trials, count, batches[0])
+        return VmappedTrials(self._model, self._trials, count, batches[0])
 
-    def _pays(self, lanes: Lanes, batches: Sequence[Batch], count: int) -> bool:
+    def _pays(self, lanes: VmappedTrials, batches: Sequence[Batch], count: int) -> bool:
         """Return whether training all lanes at once is quicker, and there is memory for it."""
         way = self._costs.quicker(count, len(batches), lanes.compiled, batches[0])
         return way == "lanes" and lanes.needed_memory() <= memory_limit()
 
     def _one_by_one(
-        self, batches: Sequence[Batch], rates: np.ndarray, *trained: Lane
-    ) -> list[Lane]:
+        self, batches: Sequence[Batch], rates: np.ndarray, *trained: TrialRun
+    ) -> list[TrialRun]:
         self.known = [*trained]
         for row in rates:
             self.known.append(self.alone(batches, row))
         return self.known
 
-    def _at_once(
+    def _vmapped(
         self,
         batches: Sequence[Batch],
         rates: np.ndarray,
-        lanes: Lanes,
+        lanes: VmappedTrials,
         *,
         may_give_up: bool = False,
-    ) -> list[Lane] | None:
+    ) -> list[TrialRun] | None:
         """Train all lanes at once.
 
         Args:
@@ -233,12 +235,12 @@ class Sweeper:
         self.used = "lanes"
         return [self._lane(lanes, k, losses[k], int(made)) for k, made in enumerate(going)]
 
-    def _lane(self, lanes: Lanes, index: int, losses: np.ndarray, made: int) -> Lane:
+    def _lane(self, lanes: VmappedTrials, index: int, losses: np.ndarray, made: int) -> TrialRun:
         if made < len(losses):
-            return Lane(losses, made, {}, diverged=True)
+            return TrialRun(losses, made, {}, diverged=True)
         if self._validation_data is not None:
             self._trials.state.carry(lanes.state(index))
-        return Lane(losses, made, self._final(lanes.logs(index)), self._ended_above(losses))
+        return TrialRun(losses, made, self._final(lanes.logs(index)), self._ended_above(losses))
 
     def _losses_at_start(self, batches: Sequence[Batch]) -> list[float]:
         """Return the losses of the last batches at the starting weights; time what is compiled."""

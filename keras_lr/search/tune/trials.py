@@ -12,14 +12,14 @@ from keras_lr._engine.batch_loss import Monitor
 from keras_lr._engine.trials import Trials, trials
 from keras_lr._keras.data import Batch, FitData
 from keras_lr._keras.optimizers import accumulation_steps
-from keras_lr._keras.random import generators_kept
+from keras_lr._keras.random import random_state_kept
 from keras_lr.errors import complaining_as, complaint
 from keras_lr.search.data import TrainingData
 from keras_lr.search.progress import Progress, Verbosity
 from keras_lr.search.range_test.curve import SuggestionError
 from keras_lr.search.range_test.find import INTERRUPTED, lr_find
 from keras_lr.search.stop_rule import TRIAL_FACTOR
-from keras_lr.search.sweep.trainer import Lane, Sweeper, last_quarter
+from keras_lr.search.sweep.trainer import SweepTrainer, TrialRun, last_quarter
 from keras_lr.search.tune.climb import ProbeClimb
 
 _OWNER = "tune_lr"
@@ -47,7 +47,7 @@ class Judges:
         """Return the score at the present weights, for a probe's or a training loss."""
         if self.validation_data is None or not math.isfinite(loss):
             return loss
-        with generators_kept():  # a DataLoader may draw from them as it is read
+        with random_state_kept():  # a DataLoader may draw from them as it is read
             logs = opened.evaluate(self.validation_data)
         return (loss + opened.watched(logs)) / 2
 
@@ -87,7 +87,7 @@ def run_climb(
         def confirms() -> bool:
             return probe is not None and not opened.probe(probe) <= bound
 
-        sweeper = Sweeper(model, opened, None, progress)
+        sweeper = SweepTrainer(model, opened, None, progress)
         finished = True
         try:
             while (point := climb.ask()) is not None:
@@ -134,11 +134,11 @@ def range_tested(
     return valley * 10 ** (0.3 - _ABOVE_START)
 
 
-def _tail(lane: Lane) -> float:
+def _tail(lane: TrialRun) -> float:
     return float(np.mean(lane.losses[last_quarter(len(lane.losses)) :]))
 
 
-def _whole(lane: Lane) -> bool:
+def _whole(lane: TrialRun) -> bool:
     return lane.made == len(lane.losses) and math.isfinite(lane.losses[-1])
 
 

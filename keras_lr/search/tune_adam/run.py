@@ -10,11 +10,11 @@ import keras
 import numpy as np
 
 from keras_lr._engine.batch_loss import Monitor, as_float
-from keras_lr._engine.overrides import Overlay
+from keras_lr._engine.overrides import HyperparameterOverrides
 from keras_lr._engine.trials import Trials, trials
 from keras_lr._keras.data import Batch, FitData
 from keras_lr._keras.optimizers import accumulation_steps
-from keras_lr._keras.random import generators_kept, seed_generators
+from keras_lr._keras.random import random_state_kept, seed_generators
 from keras_lr.search.data import TrainingData
 from keras_lr.search.progress import Progress
 from keras_lr.search.stop_rule import TrialWatch
@@ -49,13 +49,13 @@ class AdamRun:
         self,
         model: keras.Model,
         opened: Trials,
-        overlay: Overlay,
+        overrides: HyperparameterOverrides,
         data: TrainingData,
         validation_data: FitData,
         steps: int,
     ) -> None:
         self._trials, self._data, self._validation_data = opened, data, validation_data
-        self._momentum, self._weight_decay = overlay.momentum, overlay.weight_decay
+        self._momentum, self._weight_decay = overrides.momentum, overrides.weight_decay
         self._steps, self._accumulated = steps, accumulation_steps(model)
         self._drawn: tuple[int, Sequence[Batch]] | None = None
         self._start_losses: list[float] | None = None
@@ -119,7 +119,7 @@ class AdamRun:
         """Return the loss of the validation data at the present weights."""
         # A DataLoader draws from torch's generator, from which Dropout draws too: looking at a run
         # must not change it.
-        with generators_kept():
+        with random_state_kept():
             logs = self._trials.evaluate(self._validation_data)
         return self._trials.watched(logs)
 
@@ -148,7 +148,7 @@ def adam_runs(
     batch = data.batches(1, 0)[0]
     with data.faults_named(), trials(model, data.for_fit, batch, owner):
         pass  # builds the model and its optimizer
-    overlay = Overlay(
+    overrides = HyperparameterOverrides(
         model,
         owner,
         momentum=space.momentum is not None,
@@ -156,9 +156,9 @@ def adam_runs(
     )
     with contextlib.ExitStack() as undo:
         undo.enter_context(data.faults_named())
-        undo.callback(overlay.remove)
+        undo.callback(overrides.remove)
         opened = undo.enter_context(trials(model, data.for_fit, batch, owner, monitor))
-        runs = AdamRun(model, opened, overlay, data, validation_data, steps)
+        runs = AdamRun(model, opened, overrides, data, validation_data, steps)
         if monitor is not None:
             runs.validation_loss()  # says before anything is trained what it does not find
         yield runs

@@ -208,7 +208,7 @@ class AdamSearch:
     ) -> None:
         seed = self._plan.seed + _repeat_of(trial.user_attrs["slot"])
         try:
-            with self._slots.beating(trial):
+            with self._slots.heartbeat(trial):
                 settings = self._settings(trial)
                 outcome = run.train(settings, seed, progress, rungs, prune)
             trial.set_user_attr("steps", outcome.steps)

@@ -24,8 +24,8 @@ from typing import Any
 from keras_lr.errors import complaint
 from keras_lr.search.tune_adam.storage import storage_errors
 
-BEAT_SECONDS, GRACE_SECONDS, LOOK_SECONDS = 5.0, 60.0, 0.5
-MOST_TRIES = 3
+HEARTBEAT_SECONDS, GRACE_SECONDS, LOOK_SECONDS = 5.0, 60.0, 0.5
+MAX_RETRIES = 3
 
 
 def import_optuna(owner: str) -> ModuleType:
@@ -109,13 +109,13 @@ class Slots:
                 time.sleep(LOOK_SECONDS)
 
     @contextlib.contextmanager
-    def beating(self, trial: Any) -> Iterator[None]:
+    def heartbeat(self, trial: Any) -> Iterator[None]:
         """Beat for a trial while the context lasts; if it is left by an exception, fail the trial.
 
         Being pruned is no failure. The trial's slot is free again, with the values it had.
         """
         over = threading.Event()
-        thread = threading.Thread(target=_beat, args=(trial, over), daemon=True)
+        thread = threading.Thread(target=_send_heartbeats, args=(trial, over), daemon=True)
         if self._shared:
             thread.start()
         try:
@@ -146,8 +146,8 @@ class Slots:
             if trial.user_attrs.get("slot") in failed:
                 failed[trial.user_attrs["slot"]].append(trial)
         for name, trials in failed.items():
-            if sum("given_up" not in trial.user_attrs for trial in trials) >= MOST_TRIES:
-                rule = f"a trial was given up after {MOST_TRIES} processes did not finish it"
+            if sum("given_up" not in trial.user_attrs for trial in trials) >= MAX_RETRIES:
+                rule = f"a trial was given up after {MAX_RETRIES} processes did not finish it"
                 fix = "Look for what kills them, such as too little memory, and use a new study"
                 params = trials[-1].params
                 raise RuntimeError(complaint("tune_adam", rule, fix, slot=name, values=params))
@@ -170,7 +170,7 @@ class Slots:
                 self._study.tell(trial.number, **options)
 
 
-def _beat(trial: Any, over: threading.Event) -> None:
+def _send_heartbeats(trial: Any, over: threading.Event) -> None:
     optuna = import_optuna("tune_adam")
     for count in itertools.count():
         try:
@@ -179,5 +179,5 @@ def _beat(trial: Any, over: threading.Event) -> None:
             return  # another process thought this one dead
         except storage_errors(optuna):
             pass  # the storage is busy: the next beat will do
-        if over.wait(BEAT_SECONDS):
+        if over.wait(HEARTBEAT_SECONDS):
             return

@@ -7,7 +7,7 @@ import keras
 
 from keras_lr._engine.trials import trials
 from keras_lr._keras.data import FitData, is_rows, numpy_batches
-from keras_lr._keras.random import generators_kept, seed_generators
+from keras_lr._keras.random import random_state_kept, seed_generators
 from keras_lr.errors import complaint
 from keras_lr.search.data import TrainingData
 from keras_lr.search.tune_adam.digest import digest, training_digests
@@ -62,7 +62,7 @@ def _sample(x: Any, y: Any) -> Any:
     """Return the first batch of a dataset; only its form if it is another one each time."""
     batches: list[Any] = []
     for seed in (0, 1):
-        with generators_kept():  # data may draw random numbers as it is read
+        with random_state_kept():  # data may draw random numbers as it is read
             seed_generators(seed)
             batches += islice(numpy_batches(x) if y is None else numpy_batches(x, y), 1)
     if len({digest(batch) for batch in batches}) <= 1:

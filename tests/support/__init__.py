@@ -1,0 +1,1 @@
+"""Models, fits and searches that several tests use."""
