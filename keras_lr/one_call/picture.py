@@ -51,8 +51,8 @@ class FitPicture:
     kept_label: str
 
 
-def picture(result: "FitResult") -> FitPicture:
-    """Compute what is to be drawn of a result."""
+def picture_of(result: "FitResult") -> FitPicture:
+    """Return what is to be drawn of a result."""
     tuning = result.tuning
     trials = [] if tuning is None else sorted(tuning.trials)
     scores = np.array([trial.score for trial in trials], np.float64)

@@ -1,11 +1,12 @@
 """The result of `fit`: what was found, what was trained, and what was kept."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import keras
 import numpy as np
 
+from keras_lr.one_call.picture import FitPicture, picture_of
 from keras_lr.one_call.plan import RunPlan
 from keras_lr.one_call.training import Training
 from keras_lr.schedules import Schedule
@@ -71,6 +72,12 @@ class FitResult(Shown):
         rates = np.array(self.learning_rates, "float32")
         rates.setflags(write=False)
         object.__setattr__(self, "learning_rates", rates)
+
+    picture_type: ClassVar[type] = FitPicture
+
+    def picture(self) -> FitPicture:
+        """What `plot` draws, as plain data."""
+        return picture_of(self)
 
     @property
     def tuning_steps(self) -> int:

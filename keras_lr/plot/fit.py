@@ -1,21 +1,18 @@
-"""The picture of `fit`: the trials, the learning rate that was applied, and the loss."""
+"""Drawing of a `FitResult`: the trials, the learning rate that was applied, and the loss."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
-from keras_lr.one_call.picture import FitPicture, picture
-from keras_lr.plot.given import check_result, several_axes
-
-if TYPE_CHECKING:
-    from keras_lr.one_call.result import FitResult
+from keras_lr.one_call.picture import FitPicture
+from keras_lr.plot.given import picture_of, several_axes
 
 _PANEL_INCHES, _NARROW_INCHES = 1.9, 5.0
 
 
-def plot_fit(result: "FitResult", axes: Any = None) -> "np.ndarray[Any, np.dtype[np.object_]]":
+def plot_fit(result: Any, axes: Any = None) -> "np.ndarray[Any, np.dtype[np.object_]]":
     """Draw how a model was trained: its trials, the learning rate of each update, the loss.
 
     Args:
@@ -40,10 +37,7 @@ def plot_fit(result: "FitResult", axes: Any = None) -> "np.ndarray[Any, np.dtype
         >>> [ax.get_ylabel() for ax in plot_fit(result)]
         ['Learning rate', 'Loss']
     """
-    from keras_lr.one_call.result import FitResult
-
-    check_result("plot_fit", FitResult, "fit", result)
-    drawn = picture(result)
+    drawn = picture_of("plot_fit", FitPicture, "fit", result)
     panels = [_draw_rates, _draw_losses]
     if drawn.untrained is not None:
         panels.insert(0, _draw_trials)

@@ -1,53 +1,16 @@
-"""The picture of a tuning: trials, parabola, correction and choice."""
+"""Drawing of a tuning: trials, parabola, correction and choice."""
 
-from dataclasses import dataclass
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
-from keras_lr.plot.given import check_axes, check_result
-from keras_lr.search.range_test.curve import Floats
-from keras_lr.search.tune.result import TuneResult
+from keras_lr.plot.given import check_axes, picture_of
+from keras_lr.search.tune.picture import TunePicture
 
 
-@dataclass(frozen=True)
-class TunePicture:
-    """What `plot_tune` draws, x in learning rates.
-
-    Attributes:
-        rates: float64[n], the learning rates of the trials, increasing.
-        scores: float64[n], the probe's loss after each; the untrained model's where it was above.
-        beyond: bool[n], the trials that ended above the untrained model.
-        parabola: Learning rates and losses of the fitted curve, float64[2, m]; empty if the best
-            trial has only one neighbour. Where no loss is below zero it ends there, too.
-    """
-
-    rates: Floats
-    scores: Floats
-    beyond: np.ndarray
-    parabola: Floats
-
-
-def picture(result: TuneResult) -> TunePicture:
-    """Compute what is to be drawn."""
-    check_result("plot_tune", TuneResult, "tune_lr", result)
-    ordered = sorted(result.trials)
-    x = np.array([trial.x for trial in ordered])
-    raw = np.array([trial.score for trial in ordered])
-    scores = np.minimum(raw, result.untrained)
-    best = int(np.argmin(scores))
-    parabola = np.empty((2, 0))
-    if 0 < best < len(x) - 1:
-        near = slice(best - 1, best + 2)
-        curve = np.polyfit(x[near], scores[near], 2)
-        grid = np.linspace(x[best - 1], x[best + 1], 101)
-        floor = 0.0 if scores.min() >= 0 else -np.inf
-        parabola = np.stack([10**grid, np.maximum(np.polyval(curve, grid), floor)])
-    return TunePicture(10**x, scores, raw > result.untrained, parabola)
-
-
-def plot_tune(result: TuneResult, ax: Axes | None = None) -> Axes:
+def plot_tune(result: Any, ax: Axes | None = None) -> Axes:
     """Draw how a learning rate was found: the trials, the parabola, the correction, the choice.
 
     Args:
@@ -61,6 +24,7 @@ def plot_tune(result: TuneResult, ax: Axes | None = None) -> Axes:
         TypeError: If `result` is none, or `ax` is no Axes.
 
     Example:
+        >>> from keras_lr import TuneResult
         >>> from keras_lr.search.tune.climb import Trial
         >>> result = TuneResult(
         ...     learning_rate=0.006, trials=(Trial(-2.0, 0.5), Trial(-1.1, 0.9), Trial(-2.9, 0.8)),
@@ -70,37 +34,37 @@ def plot_tune(result: TuneResult, ax: Axes | None = None) -> Axes:
         'log'
     """
     check_axes("plot_tune", ax)
-    drawn = picture(result)
+    drawn = picture_of("plot_tune", TunePicture, "tune_lr", result)
     if ax is None:
         _, ax = plt.subplots(layout="constrained")
     ax.set_xscale("log")
-    ax.axhline(result.untrained, color="0.6", lw=1, ls=":", label="untrained model")
+    ax.axhline(drawn.untrained, color="0.6", lw=1, ls=":", label="untrained model")
     ax.plot(*drawn.parabola, color="C0", lw=1.5, label="parabola")
     inside = ~drawn.beyond
-    name = f"trials of {result.trial_steps} steps"
+    name = f"trials of {drawn.trial_steps} steps"
     ax.plot(drawn.rates[inside], drawn.scores[inside], "o", color="C0", label=name)
     if drawn.beyond.any():
         rates, scores = drawn.rates[drawn.beyond], drawn.scores[drawn.beyond]
         ax.plot(rates, scores, "x", color="0.4", ms=8, label="trial diverged or got worse")
-    _draw_choice(ax, result, drawn)
+    _draw_choice(ax, drawn)
     ax.set_xlabel("Learning rate (per update, log scale)")
-    judged = "Mean of probe and validation loss" if result.validated else "Probe loss"
+    judged = "Mean of probe and validation loss" if drawn.validated else "Probe loss"
     ax.set_ylabel(f"{judged} after the trial")
     ax.legend(fontsize=8.5)
     return ax
 
 
-def _draw_choice(ax: Axes, result: TuneResult, drawn: TunePicture) -> None:
+def _draw_choice(ax: Axes, drawn: TunePicture) -> None:
     losses = np.concatenate([drawn.scores, drawn.parabola[1]])
-    low, high = float(losses.min()), result.untrained
+    low, high = float(losses.min()), drawn.untrained
     room = (high - low) or 1.0
     ax.set_ylim(low - 0.15 * room, high + 0.08 * room)
     if low >= 0:  # there is room for the choice below zero, but no loss
         bottom, top = ax.get_ylim()
         ax.set_yticks([tick for tick in ax.get_yticks() if max(0.0, bottom) <= tick <= top])
     height = low - 0.07 * room
-    short, choice = result.short_run_learning_rate, result.learning_rate
-    label = f"chosen for {result.total_steps} steps: {choice:.1e}"
+    short, choice = drawn.short, drawn.choice
+    label = f"chosen for {drawn.total_steps} steps: {choice:.1e}"
     ax.plot(
         short,
         height,

@@ -5,6 +5,7 @@ from dataclasses import fields, is_dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+import keras
 import numpy as np
 
 from keras_lr.search.frames import import_pandas
@@ -105,6 +106,10 @@ def _plain(value: Any) -> Any:
         return value.tolist()
     if isinstance(value, Mapping):
         return {name: _plain(each) for name, each in value.items()}
+    if hasattr(value, "get_config"):  # a schedule
+        return keras.saving.serialize_keras_object(value)
+    if hasattr(value, "to_dict"):
+        return value.to_dict()
     if is_dataclass(value):
         return _plain(_values(value))
     return [_plain(each) for each in value] if isinstance(value, tuple | list) else value

@@ -9,7 +9,6 @@ import pytest
 from matplotlib import pyplot as plt
 
 from keras_lr.one_call import FitResult
-from keras_lr.one_call.picture import picture
 from keras_lr.plot.fit import plot_fit
 from keras_lr.schedules import Trapezoid
 from keras_lr.search.tune.climb import Trial
@@ -54,7 +53,7 @@ def closed():
 
 
 def test_the_trials_the_rates_and_the_losses_are_there():
-    drawn = picture(TRIED)
+    drawn = TRIED.picture()
     np.testing.assert_allclose(drawn.trial_rates, 10.0 ** np.array([-2.9, -2.0, -1.1]))
     np.testing.assert_array_equal(drawn.trial_losses, [0.8, 0.5, np.nan])
     assert drawn.untrained == 1.0
@@ -65,7 +64,7 @@ def test_the_trials_the_rates_and_the_losses_are_there():
 
 
 def test_validation_that_is_not_in_every_epoch_is_placed_where_it_was():
-    drawn = picture(result(val=(0.4,), kept_epoch=None))
+    drawn = result(val=(0.4,), kept_epoch=None).picture()
     assert drawn.losses["validation"].updates.tolist() == [30]
     assert drawn.kept == (30.0, 0.4)
 

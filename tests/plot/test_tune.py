@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from matplotlib import pyplot as plt
 
-from keras_lr.plot.tune import picture, plot_tune
+from keras_lr.plot.tune import plot_tune
 from keras_lr.search.tune.climb import Trial
 from keras_lr.search.tune.result import TuneResult
 
@@ -34,7 +34,7 @@ def closed():
 
 
 def test_the_parabola_goes_through_the_trials_it_was_read_from():
-    drawn = picture(BRACKETED)
+    drawn = BRACKETED.picture()
     np.testing.assert_allclose(drawn.rates, 10.0 ** np.array([-2.9, -2.0, -1.1]))
     np.testing.assert_allclose(drawn.scores, [0.8, 0.5, 1.0])
     assert drawn.beyond.tolist() == [False, False, True]
@@ -45,17 +45,17 @@ def test_the_parabola_goes_through_the_trials_it_was_read_from():
 @pytest.mark.parametrize(("low", "high"), [(0.01, 0.9), (0.0, 0.99), (0.1, 0.5)])
 def test_the_parabola_shows_no_loss_below_zero_where_there_is_none(low, high):
     steep = result((-2.9, high), (-2.0, low), (-1.1, 0.3 * high))
-    drawn = picture(steep)
+    drawn = steep.picture()
     assert drawn.parabola[1].min() >= 0
     ax = plot_tune(steep)
     assert min(ax.get_yticks()) >= 0
     assert all(line.get_ydata().min() >= 0 for line in ax.lines if line.get_label() == "parabola")
-    below = picture(result((-2.9, 0.5), (-2.0, -1.0), (-1.1, 0.2)))
+    below = result((-2.9, 0.5), (-2.0, -1.0), (-1.1, 0.2)).picture()
     assert below.parabola[1].min() <= -1.0
 
 
 def test_without_two_neighbours_there_is_no_parabola():
-    assert picture(result((-2.0, 0.5), (-1.1, 0.8))).parabola.size == 0
+    assert result((-2.0, 0.5), (-1.1, 0.8)).picture().parabola.size == 0
 
 
 def test_choice_and_correction_are_named():

@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from keras_lr.plot.tune_adam import picture, plot_tune_adam
+from keras_lr.plot.tune_adam import plot_tune_adam
 from keras_lr.search.tune_adam.result import AdamTrial, AdamTuneResult
 from keras_lr.search.tune_adam.surface import Surface
 
@@ -45,7 +45,7 @@ def ax():
 
 
 def test_repeats_of_a_setting_are_one_point_at_their_mean():
-    drawn = picture(RESULT)
+    drawn = RESULT.picture()
     assert drawn.lr.tolist() == [0.01, 0.1]
     assert drawn.loss.tolist() == [3.0, 1.5]
     assert drawn.pruned.T.tolist() == [[0.02, 0.02]]
@@ -60,7 +60,7 @@ GRID = tuple(
 
 def test_the_contours_are_of_a_fit_and_go_no_further_than_there_are_runs():
     result = replace(RESULT, trials=GRID, chosen=GRID[5], ties=(GRID[5],))
-    drawn = picture(result)
+    drawn = result.picture()
 
     def at(lr, share):
         row = np.abs(np.log(drawn.grid_share / share)).argmin()
@@ -69,7 +69,7 @@ def test_the_contours_are_of_a_fit_and_go_no_further_than_there_are_runs():
     for each in GRID:
         assert at(each.lr, each.final_share) == pytest.approx(each.loss, rel=0.08)
     assert at(0.01, 0.5) < at(0.003, 0.5) < at(0.1, 0.5)
-    few = picture(RESULT)
+    few = RESULT.picture()
     assert np.isnan(few.fitted[0, -1])  # far from every whole run
     ax = plot_tune_adam(result)
     assert any(len(line.get_paths()) > 1 for line in ax.collections if hasattr(line, "levels"))
@@ -118,7 +118,7 @@ def by_surface(trials=RUNS, factor=1.0, **changed):
 
 def test_a_curve_is_the_fitted_loss_within_reach_of_the_runs():
     result = by_surface()
-    drawn = picture(result)
+    drawn = result.picture()
     assert set(drawn.curves) == {"constant", "linear"}
     for shape, curve in drawn.curves.items():
         assert (curve.lr[0], curve.lr[-1]) == pytest.approx(result.surface.reach(shape))
@@ -135,9 +135,9 @@ def test_what_is_drawn_of_a_surface_is_named():
     names = [text.get_text() for text in ax.get_legend().get_texts()]
     assert names == ["constant", "linear", f"chosen: {result.lr:.2g}", "diverged"]
     assert ax.get_xscale() == "log"
-    assert ax.get_ylim() == pytest.approx(picture(result).limits)
+    assert ax.get_ylim() == pytest.approx(result.picture().limits)
     fitted = {line.get_label(): line.get_ydata() for line in ax.lines}
-    np.testing.assert_allclose(fitted["linear"], picture(result).curves["linear"].loss)
+    np.testing.assert_allclose(fitted["linear"], result.picture().curves["linear"].loss)
     plt.close(ax.figure)
 
 
@@ -154,6 +154,6 @@ def test_losses_of_any_size_and_sign_are_drawn(factor):
 def test_runs_with_other_weight_decay_are_shown_apart():
     other = replace(run(6, "linear", 0.02, 0.9), weight_decay=0.1, momentum=0.8)
     result = by_surface()
-    drawn = picture(replace(result, trials=(*result.trials, other)))
+    drawn = replace(result, trials=(*result.trials, other)).picture()
     assert drawn.curves["linear"].others.T.tolist() == [[0.02, 0.9]]
     assert drawn.curves["linear"].runs.shape == (2, 2)

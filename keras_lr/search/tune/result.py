@@ -1,18 +1,23 @@
 """The result of `tune_lr`: a learning rate for the whole run, and the trials behind it."""
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from keras.saving import deserialize_keras_object
 
 from keras_lr.schedules import Schedule
-from keras_lr.search.shown import Shown
+from keras_lr.search.results import Result
 from keras_lr.search.tune.climb import ProbeClimb, Trial
+from keras_lr.search.tune.picture import TunePicture, picture_of
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
 
 
-@dataclass(frozen=True, kw_only=True)
-class TuneResult(Shown):
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class TuneResult(Result):
     """A learning rate for a run of a given length, and the trials it was read from.
 
     Attributes:
@@ -53,6 +58,12 @@ class TuneResult(Shown):
     finished: bool = True
     validated: bool = False
 
+    picture_type: ClassVar[type] = TunePicture
+    _readers: ClassVar[Mapping[str, Callable[[Any], Any]]] = {
+        "trials": lambda trials: tuple(Trial(*trial) for trial in trials),
+        "schedule": deserialize_keras_object,
+    }
+
     @property
     def cost_share(self) -> float:
         """Training steps spent, as a share of the run that was tuned for."""
@@ -73,6 +84,23 @@ class TuneResult(Shown):
         from keras_lr.plot.tune import plot_tune
 
         return plot_tune(self, ax)
+
+    def picture(self) -> TunePicture:
+        """What `plot` draws, as plain data."""
+        return picture_of(self)
+
+    def to_dataframe(self) -> "pd.DataFrame":
+        """One row per trial, in the order they were run: its learning rate and its score.
+
+        Raises:
+            ImportError: If pandas is not installed.
+        """
+        return super().to_dataframe()
+
+    def _table(self) -> tuple[tuple[str, Sequence[Any]], Mapping[str, Any]]:
+        rates = [10**trial.x for trial in self.trials]
+        scores = [trial.score for trial in self.trials]
+        return ("trial", range(len(rates))), {"learning_rate": rates, "score": scores}
 
     def __repr__(self) -> str:
         """The choice and what it cost."""

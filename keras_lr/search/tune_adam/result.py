@@ -1,11 +1,13 @@
 """The result of `tune_adam`: a learning rate, its decay, and every trial."""
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from keras_lr.schedules import Schedule
-from keras_lr.search.frames import import_pandas
-from keras_lr.search.shown import Shown
+from keras_lr.search.results import Result
+from keras_lr.search.tune_adam.map_picture import map_of
+from keras_lr.search.tune_adam.picture import AdamTunePicture, curves_of
 from keras_lr.search.tune_adam.run import State
 from keras_lr.search.tune_adam.shapes import Shape, schedule_of
 from keras_lr.search.tune_adam.space import Range
@@ -48,8 +50,8 @@ class AdamTrial:
     shape: Shape = "decay"
 
 
-@dataclass(frozen=True, kw_only=True)
-class AdamTuneResult(Shown):
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class AdamTuneResult(Result):
     """A learning rate and its shape for a run of a given length, and the trials they came from.
 
     Attributes:
@@ -108,9 +110,18 @@ class AdamTuneResult(Shown):
     cost_steps: int
     finished: bool
     momentum_name: str | None
-    study: Any = field(repr=False, compare=False)
+    study: Any = field(default=None, compare=False)
     shape: Shape = "decay"
     surface: Surface | None = None
+
+    picture_type: ClassVar[type] = AdamTunePicture
+    _readers: ClassVar[Mapping[str, Callable[[Any], Any]]] = {
+        "trials": lambda trials: tuple(AdamTrial(**trial) for trial in trials),
+        "ties": lambda ties: tuple(AdamTrial(**tie) for tie in ties),
+        "chosen": lambda trial: AdamTrial(**trial),
+        "lr_range": tuple,
+        "surface": Surface.from_dict,
+    }
 
     @property
     def schedule(self) -> Schedule:
@@ -149,14 +160,9 @@ class AdamTuneResult(Shown):
 
         return plot_tune_adam(self, ax)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Every field but `study` as plain Python numbers, strings, lists and dicts."""
-        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "study"}
-        for name in ("trials", "ties"):
-            values[name] = [vars(trial).copy() for trial in values[name]]
-        surface = None if self.surface is None else self.surface.to_dict()
-        values |= {"chosen": vars(self.chosen).copy(), "lr_range": list(self.lr_range)}
-        return {**values, "surface": surface}
+    def picture(self) -> AdamTunePicture:
+        """What `plot` draws, as plain data: curves of a result with a surface, else a map."""
+        return map_of(self) if self.surface is None else curves_of(self, self.surface)
 
     def to_dataframe(self) -> "pd.DataFrame":
         """The trials as a pandas DataFrame, one row each, indexed by their numbers.
@@ -164,10 +170,13 @@ class AdamTuneResult(Shown):
         Raises:
             ImportError: If pandas is not installed.
         """
-        pandas = import_pandas("AdamTuneResult.to_dataframe")
-        rows = pandas.DataFrame([vars(trial) for trial in self.trials])
-        frame: pd.DataFrame = rows.set_index("number")
-        return frame
+        return super().to_dataframe()
+
+    def _table(self) -> tuple[tuple[str, Sequence[Any]], Mapping[str, Any]]:
+        rows = [vars(trial) for trial in self.trials]
+        names = [each.name for each in fields(AdamTrial) if each.name != "number"]
+        columns = {name: [row[name] for row in rows] for name in names}
+        return ("number", [row["number"] for row in rows]), columns
 
     def __repr__(self) -> str:
         """The choice, how sure it is, and what it cost."""

@@ -176,6 +176,12 @@ class Surface:
             "noise": self.noise,
         }
 
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Surface":
+        """The surface that `to_dict` wrote down, fitted again to the same points."""
+        points = [SurfacePoint(**point) for point in values["points"]]
+        return cls(points, dict(values["centres"]))
+
     @cached_property
     def _fit(self) -> "_Fit":
         return _fitted([self._offset(p.shape, p.lr) for p in self.points], self.points, self.shapes)
