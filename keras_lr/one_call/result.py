@@ -1,5 +1,6 @@
 """The result of `fit`: what was found, what was trained, and what was kept."""
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -10,17 +11,23 @@ from keras_lr.one_call.picture import FitPicture, picture_of
 from keras_lr.one_call.plan import RunPlan
 from keras_lr.one_call.training import Training
 from keras_lr.schedules import Schedule
-from keras_lr.search.frames import import_pandas
 from keras_lr.search.range_test.curve import Floats
-from keras_lr.search.shown import Shown
+from keras_lr.search.results import Result
 from keras_lr.search.tune.result import TuneResult
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class FitResult(Shown):
+def history_from(values: Mapping[str, Any]) -> keras.callbacks.History:
+    """Return the History that `FitResult.to_dict` wrote down, without its model."""
+    history = keras.callbacks.History()
+    history.epoch, history.history = list(values["epoch"]), dict(values["history"])
+    return history
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class FitResult(Result):
     """A training run with a learning rate of its own: how it was found, and how it went.
 
     Attributes:
@@ -69,11 +76,17 @@ class FitResult(Shown):
     interrupted: bool = False
 
     def __post_init__(self) -> None:
-        rates = np.array(self.learning_rates, "float32")
-        rates.setflags(write=False)
-        object.__setattr__(self, "learning_rates", rates)
+        """Copy and lock the learning rates."""
+        object.__setattr__(self, "learning_rates", np.asarray(self.learning_rates, "float32"))
+        super().__post_init__()
 
     picture_type: ClassVar[type] = FitPicture
+    _readers: ClassVar[Mapping[str, Callable[[Any], Any]]] = {
+        "history": history_from,
+        "tuning": TuneResult.from_dict,
+        "schedule": keras.saving.deserialize_keras_object,
+        "epoch_ends": tuple,
+    }
 
     def picture(self) -> FitPicture:
         """What `plot` draws, as plain data."""
@@ -97,45 +110,19 @@ class FitResult(Shown):
 
         return plot_fit(self, axes)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the result as plain values that JSON can hold; without the History's model."""
-        tuning = self.tuning
-        trials = [] if tuning is None else [[10**each.x, each.score] for each in tuning.trials]
-        return {
-            "peak": self.peak,
-            "peak_source": self.peak_source,
-            "total_steps": self.total_steps,
-            "tuning_steps": self.tuning_steps,
-            "training_steps": self.training_steps,
-            "trials": [[rate, score if np.isfinite(score) else None] for rate, score in trials],
-            "untrained": None if tuning is None else tuning.untrained,
-            "schedule": repr(self.schedule),
-            "kept": self.kept,
-            "kept_value": self.kept_value,
-            "kept_epoch": self.kept_epoch,
-            "monitor": self.monitor,
-            "interrupted": self.interrupted,
-            "epoch_ends": list(self.epoch_ends),
-            "learning_rates": [float(rate) for rate in self.learning_rates],
-            "history": {
-                name: [float(value) for value in values]
-                for name, values in self.history.history.items()
-            },
-        }
-
     def to_dataframe(self) -> "pd.DataFrame":
-        """Return a row for each epoch: its number, the updates made at its end, its logs.
+        """A row for each epoch: the updates made at its end, and its logs.
 
         Raises:
             ImportError: If pandas is not installed.
         """
-        pd = import_pandas("FitResult")
-        logs = self.history.history
-        epochs = len(self.history.epoch)
+        return super().to_dataframe()
+
+    def _table(self) -> tuple[tuple[str, Sequence[Any]], Mapping[str, Any]]:
+        epochs, logs = self.history.epoch, self.history.history
         # Validation is not in every epoch with `validation_freq`; Keras' lists do not say in which.
-        columns = {name: values for name, values in logs.items() if len(values) == epochs}
-        places = {"epoch": self.history.epoch, "update": list(self.epoch_ends)[:epochs]}
-        return pd.DataFrame({**places, **columns})
+        columns = {name: each for name, each in logs.items() if len(each) == len(epochs)}
+        return ("epoch", epochs), {"update": list(self.epoch_ends)[: len(epochs)], **columns}
 
     def __repr__(self) -> str:
         """What was found, what was spent, and what was kept."""

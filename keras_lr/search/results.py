@@ -106,6 +106,8 @@ def _plain(value: Any) -> Any:
         return value.tolist()
     if isinstance(value, Mapping):
         return {name: _plain(each) for name, each in value.items()}
+    if isinstance(value, keras.callbacks.History):
+        return {"epoch": _plain(value.epoch), "history": _plain(value.history)}
     if hasattr(value, "get_config"):  # a schedule
         return keras.saving.serialize_keras_object(value)
     if hasattr(value, "to_dict"):
@@ -122,4 +124,6 @@ def _same(mine: Any, other: Any) -> bool:
         return both and np.array_equal(mine, other, equal_nan=floats)
     if isinstance(mine, Mapping) and isinstance(other, Mapping):
         return mine.keys() == other.keys() and all(_same(mine[k], other[k]) for k in mine)
+    if isinstance(mine, keras.callbacks.History):
+        return _same(_plain(mine), _plain(other))
     return bool(mine == other) or (mine != mine and other != other)  # NaN
