@@ -1,6 +1,7 @@
 """What `import keras_lr` offers, what it must not load, and which way the rooms depend."""
 
 import ast
+import graphlib
 import json
 import pathlib
 import re
@@ -108,6 +109,32 @@ def test_rooms_import_one_way(room):
         used = {name for name in imports(path) if name.startswith("keras_lr.")}
         for other in set(ROOMS) - ROOMS[room] - {room}:
             assert not {name for name in used if name.startswith(other)}, path
+
+
+def modules_imported(tree, modules):
+    """Yield the modules of the package that a file imports, also late, but not for types alone."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            continue
+        if isinstance(node, ast.ImportFrom) and node.module:
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                yield inner if inner in modules else node.module
+        yield from modules_imported(node, modules)
+
+
+def test_there_is_no_circle_of_imports():
+    paths = PACKAGE.rglob("*.py")
+    modules = {
+        ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts): path for path in paths
+    }
+    modules = {name.removesuffix(".__init__"): path for name, path in modules.items()}
+    graph = {
+        name: set(modules_imported(ast.parse(path.read_text()), modules)) & set(modules) - {name}
+        for name, path in modules.items()
+    }
+    order = list(graphlib.TopologicalSorter(graph).static_order())  # raises for a circle
+    assert set(order) == set(modules)
 
 
 def test_nothing_imports_the_plots_when_it_is_imported():
