@@ -1,7 +1,8 @@
 """`fine_tune`: the head of a pretrained model first, then all of it, cautiously below."""
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import keras
 
@@ -19,10 +20,15 @@ from keras_lr.one_call.stages import (
     head_of,
 )
 from keras_lr.search.arguments import check_model
+from keras_lr.search.results import Result
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
 
 
-@dataclass(frozen=True, kw_only=True)
-class FineTuneResult:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class FineTuneResult(Result):
     """The two stages of a fine-tuning.
 
     Attributes:
@@ -47,6 +53,11 @@ class FineTuneResult:
     whole: FitResult | None
     factors: dict[str, float]
 
+    _readers: ClassVar[Mapping[str, Callable[[Any], Any]]] = {
+        "head": FitResult.from_dict,
+        "whole": FitResult.from_dict,
+    }
+
     @property
     def total_steps(self) -> int:
         """Updates spent on both stages, with their searches."""
@@ -58,6 +69,38 @@ class FineTuneResult:
         """The highest learning rate of the last stage, which is that of the head."""
         last = self.whole or self.head
         return float("nan") if last is None else last.peak
+
+    def plot(self, axes: Any = None) -> "np.ndarray[Any, np.dtype[Any]]":
+        """Draw the last stage there was: see `keras_lr.plot_fit`. `head.plot()` draws the first.
+
+        Args:
+            axes: As for `plot_fit`.
+
+        Returns:
+            The axes.
+        """
+        from keras_lr.plot.fit import plot_fit
+
+        return plot_fit(self.whole or self.head, axes)
+
+    def _table(self) -> tuple[tuple[str, Sequence[Any]], Mapping[str, Any]]:
+        stages = {"head": self.head, "whole": self.whole}
+        made = {name: stage for name, stage in stages.items() if stage is not None}
+        rows = [
+            (name, stage.peak, stage.tuning_steps, stage.training_steps)
+            for name, stage in made.items()
+        ]
+        names = ("stage", "peak", "tuning_steps", "training_steps")
+        columns = dict(zip(names, zip(*rows, strict=True), strict=True))
+        return ("stage", columns.pop("stage")), columns
+
+    def to_dataframe(self) -> "pd.DataFrame":
+        """A row for each stage: its peak, and the updates of its search and of its training.
+
+        Raises:
+            ImportError: If pandas is not installed.
+        """
+        return super().to_dataframe()
 
     def __repr__(self) -> str:
         """What the stages have found."""

@@ -1,12 +1,14 @@
 """`fine_tune`: the head alone, then all layers, within the epochs asked for."""
 
+import json
+
 import keras
 import numpy as np
 import pytest
 from one_call.support import VALIDATION, X, Y
 from support.tiny import JIT, identical
 
-from keras_lr import by_layer, fine_tune, fit, layer_decay
+from keras_lr import FineTuneResult, by_layer, fine_tune, fit, layer_decay
 
 GIVEN = {"batch_size": 8, "verbose": 0, "tune": 0.01}
 
@@ -157,3 +159,13 @@ def test_a_run_that_raises_leaves_the_model_compiled_as_it_was():
     assert all(layer.trainable for layer in model.layers)
     assert len(model.trainable_variables) == 8
     model.fit(X, Y, verbose=0)
+
+
+def test_its_result_is_written_down_and_drawn():
+    result = fine_tune(pretrained(), X, Y, epochs=3, **{**GIVEN, "tune": False})
+    again = FineTuneResult.from_dict(json.loads(json.dumps(result.to_dict())))
+    assert again == result
+    frame = again.to_dataframe()
+    assert frame["training_steps"].sum() == result.total_steps
+    assert frame.index.tolist() == ["head", "whole"]
+    assert [ax.get_ylabel() for ax in result.plot()] == ["Learning rate", "Loss"]
