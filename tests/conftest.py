@@ -4,6 +4,7 @@ import gc
 import operator
 import os
 import pathlib
+import signal
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("MPLBACKEND", "agg")
@@ -86,3 +87,11 @@ def seeded():
 def backend():
     """The name of the backend under test."""
     return os.environ["KERAS_BACKEND"]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def interruptible():
+    """Let SIGINT raise, also where a shell has started this with the signal ignored, as by `&`."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
