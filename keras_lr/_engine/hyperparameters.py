@@ -6,6 +6,13 @@ from typing import Any
 import keras
 
 from keras_lr._engine.state import TrainingState
+from keras_lr._keras.optimizers import (
+    current_learning_rates,
+    default_learning_rate,
+    leaf_optimizers,
+    proportions,
+    rate_of,
+)
 from keras_lr.errors import complaint
 
 MOMENTA = ("momentum", "beta_1")
@@ -37,6 +44,32 @@ class Hyperparameter:
             state.write(variable, value * share)
             self.written[id(variable)] = value * share
         return value
+
+
+class LearningRates(Hyperparameter):
+    """The learning rates of all of a model's optimizers.
+
+    The largest of them is "the" learning rate; the others keep their proportion to it, so a
+    backbone that learns ten times slower than the head goes on doing so.
+
+    Attributes:
+        initial: The largest of them now.
+        default: The default of that optimizer's class, None if it has none.
+    """
+
+    def __init__(self, model: Any) -> None:
+        leaves = leaf_optimizers(model.optimizer)
+        present = current_learning_rates(model)
+        super().__init__([rate_of(leaf) for leaf in leaves], proportions(present), scaled=True)
+        self.initial = max(present)
+        self.default = default_learning_rate(leaves[present.index(self.initial)])
+        decays = [getattr(leaf, "_decay", None) for leaf in leaves]
+        self._decays = [decay for decay in decays if isinstance(decay, keras.Variable)]
+
+    def hold_decay(self, state: TrainingState) -> None:
+        """Switch off the decay of this library's optimizers: what is written is what is used."""
+        for variable in self._decays:
+            state.write(variable, 0.0)
 
 
 class HyperparameterVariable(keras.Variable):  # type: ignore[misc]

@@ -18,6 +18,8 @@ from keras_lr._engine.hyperparameters import (
 from keras_lr._engine.rate_writes import RateWrites
 from keras_lr._keras.backend import strategy_scope
 from keras_lr._keras.optimizers import (
+    RATE,
+    current_learning_rate,
     groups_of,
     is_scheduled,
     leaf_optimizers,
@@ -238,3 +240,38 @@ def _all(optimizer: Any, chosen: Sequence[Any]) -> list[Any]:
     """Return an optimizer, what it is made of, and others that have been chosen beside it."""
     known = [] if optimizer is None else [optimizer, *leaf_optimizers(optimizer), *chosen]
     return list({id(each): each for each in known or chosen}.values())
+
+
+@contextlib.contextmanager
+def held_learning_rates(model: Any) -> Iterator[None]:
+    """Replace each in-graph schedule of a model's optimizers by a variable, and put it back.
+
+    The variable starts at the schedule's present value. While it is there the training step is
+    another one, so it is traced anew; the old compiled function comes back untouched. Without a
+    schedule nothing happens.
+    """
+    scheduled = [leaf for leaf in leaf_optimizers(model.optimizer) if is_scheduled(leaf)]
+    with contextlib.ExitStack() as undo:
+        for optimizer in scheduled:
+            undo.enter_context(_held(model, optimizer))
+        if scheduled:
+            undo.enter_context(compiled_anew(model))
+        yield
+
+
+@contextlib.contextmanager
+def _held(model: Any, optimizer: Any) -> Iterator[None]:
+    schedule = rate_of(optimizer)
+    with strategy_scope(model):
+        variable = keras.Variable(
+            current_learning_rate(optimizer),
+            dtype=keras.backend.floatx(),
+            trainable=False,
+            name="learning_rate",
+            aggregation="only_first_replica",
+        )
+    replace_setting(optimizer, RATE, variable)
+    try:
+        yield
+    finally:
+        restore_setting(optimizer, RATE, variable, schedule)

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from keras_lr._engine.batch_loss import BatchLoss, Monitor, as_float, float_logs, loss_in
-from keras_lr._engine.learning_rates import LearningRates, held_learning_rates
+from keras_lr._engine.hyperparameters import LearningRates
 from keras_lr._engine.optimizer_use import OptimizerUse, check_trainable
+from keras_lr._engine.overrides import held_learning_rates
 from keras_lr._engine.snapshot import ModelSnapshot
 from keras_lr._engine.state import state_variables
 from keras_lr._engine.step_loss import LossOfBatches, probe_loss

@@ -6,7 +6,8 @@ import pytest
 from support.tiny import compiled, identical, regression, values
 
 import keras_lr
-from keras_lr._engine.learning_rates import LearningRates, held_learning_rates
+from keras_lr._engine.hyperparameters import LearningRates
+from keras_lr._engine.overrides import held_learning_rates
 from keras_lr._engine.state import TrainingState
 from keras_lr._keras.optimizers import (
     accumulation_steps,

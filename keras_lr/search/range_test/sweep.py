@@ -10,9 +10,10 @@ import numpy as np
 
 from keras_lr._engine.batch_loss import BatchLoss, as_float, loss_in
 from keras_lr._engine.hooks import attach, detach
-from keras_lr._engine.learning_rates import LearningRates, held_learning_rates
+from keras_lr._engine.hyperparameters import LearningRates
 from keras_lr._engine.movement import Movement, still_from
 from keras_lr._engine.optimizer_use import OptimizerUse, check_trainable
+from keras_lr._engine.overrides import held_learning_rates
 from keras_lr._engine.snapshot import ModelSnapshot
 from keras_lr._engine.state import TrainingState
 from keras_lr._engine.step import StepHook
@@ -172,7 +173,7 @@ class RangeSweep(StepHook):
         if self.is_over:
             return
         self.is_over = self.done = True
-        written = self._rates.written
+        written = dict(self._rates.written)
         self._undo.close()
         if self._snapshot is not None:
             self._snapshot.restore_unchanged(self.owner, written, self._left)

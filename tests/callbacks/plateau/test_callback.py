@@ -8,7 +8,7 @@ from support.tiny import JIT
 
 from keras_lr import optimizers, schedules
 from keras_lr._engine.hooks import attach, detach
-from keras_lr._engine.learning_rates import LearningRates
+from keras_lr._engine.hyperparameters import LearningRates
 from keras_lr.callbacks.plateau import ReduceOnPlateauPlus
 from keras_lr.callbacks.plateau.rates import Scaled, compile_anew
 from keras_lr.callbacks.schedule.scheduler import LRScheduler
