@@ -1,7 +1,7 @@
 import keras
 import numpy as np
 import pytest
-from support.tiny import JIT
+from support.tiny import JIT, identical
 
 from keras_lr._engine.checkpoint import WeightCheckpoint
 from keras_lr._keras.variables import DIRECT
@@ -9,10 +9,6 @@ from keras_lr._keras.variables import DIRECT
 
 def values(variables):
     return [keras.ops.convert_to_numpy(variable.value).copy() for variable in variables]
-
-
-def same(left, right):
-    return all(np.array_equal(a, b) for a, b in zip(left, right, strict=True))
 
 
 def make_model(rate=0.1, policy=None):
@@ -39,11 +35,11 @@ def test_goes_back_to_weights_and_optimizer(tmp_path, saved, scheduled):
         rollback = WeightCheckpoint.load(tmp_path / "best.npz")
     train(model)
     rollback.restore(model, DIRECT, optimizer=False)
-    assert same(values(model.weights), weights)
-    assert not same(values(model.optimizer.variables), slots)
+    assert identical(values(model.weights), weights)
+    assert not identical(values(model.optimizer.variables), slots)
     rollback.restore(model, DIRECT, optimizer=True)
     positions = int(scheduled)  # a schedule's position does not go backwards
-    assert same(values(model.optimizer.variables)[positions:], slots[positions:])
+    assert identical(values(model.optimizer.variables)[positions:], slots[positions:])
     assert int(model.optimizer.iterations) == (2 if scheduled else 1)
 
 
@@ -68,7 +64,7 @@ def test_holds_bfloat16_exactly(tmp_path):
     WeightCheckpoint.take(model, DIRECT).save(tmp_path / "best.npz")
     train(model)
     WeightCheckpoint.load(tmp_path / "best.npz").restore(model, DIRECT, optimizer=True)
-    assert same(values(model.weights), weights)
+    assert identical(values(model.weights), weights)
 
 
 def test_tells_what_has_broken_from_what_was_never_finite():

@@ -4,7 +4,7 @@ import math
 import keras
 import numpy as np
 import pytest
-from support.tiny import JIT
+from support.tiny import JIT, identical
 
 from keras_lr import optimizers, schedules
 from keras_lr._engine.hooks import attach, detach
@@ -265,10 +265,6 @@ class Watch(keras.callbacks.Callback):
         self.slots.append([keras.ops.convert_to_numpy(v.value).copy() for v in variables])
 
 
-def same(left, right):
-    return all(np.array_equal(a, b) for a, b in zip(left, right, strict=True))
-
-
 @pytest.mark.parametrize("restore_optimizer", [False, True])
 def test_a_reduction_goes_back_to_the_best_weights(restore_optimizer):
     model = make_model(keras.optimizers.SGD(0.1, momentum=0.9))
@@ -282,10 +278,10 @@ def test_a_reduction_goes_back_to_the_best_weights(restore_optimizer):
     )
     fit(model, [Scripted([1.0, 0.5, 0.7, 0.8]), plateau, watch], epochs=4)
     best = 2  # the beginning of the epoch after the best one
-    assert not same(watch.weights[3], watch.weights[best])
-    assert same(watch.weights[4], watch.weights[best])
+    assert not identical(watch.weights[3], watch.weights[best])
+    assert identical(watch.weights[4], watch.weights[best])
     momenta = slice(2, None)  # after the step count and the learning rate
-    assert same(watch.slots[4][momenta], watch.slots[best][momenta]) == restore_optimizer
+    assert identical(watch.slots[4][momenta], watch.slots[best][momenta]) == restore_optimizer
 
 
 class Poison(keras.callbacks.Callback):
@@ -310,11 +306,11 @@ def test_a_bad_loss_is_rescued_with_the_best_state_and_a_lower_rate():
     history = fit(model, [plateau, watch, Poison(3)], epochs=5)
     assert [event.action for event in plateau.events] == ["rescue"]
     assert math.isnan(history.history["loss"][3])
-    assert same(watch.weights[4], watch.weights[3])
+    assert identical(watch.weights[4], watch.weights[3])
     index = [v is model.optimizer._learning_rate for v in model.optimizer.variables].index(True)
     for slots in watch.slots:
         del slots[index]
-    assert same(watch.slots[4], watch.slots[3])  # Adam's moments and its step count too
+    assert identical(watch.slots[4], watch.slots[3])  # Adam's moments and its step count too
     assert learning_rate(model) == pytest.approx(0.005)
     assert history.history["loss"][4] < history.history["loss"][0]
 
@@ -330,7 +326,7 @@ def test_a_bad_start_goes_back_to_the_starting_weights():
 
     fit(model, [Break(), plateau], epochs=2)
     assert [event.action for event in plateau.events] == ["rescue", "rescue"]
-    assert same(model.get_weights(), start)
+    assert identical(model.get_weights(), start)
 
 
 @pytest.mark.parametrize("frequency", ["epoch", 1])
@@ -367,7 +363,7 @@ def test_a_best_state_that_has_blown_up_is_not_gone_back_to():
     losses = history.history["loss"]
     assert 1e3 < losses[0] < math.inf
     assert [event.action for event in plateau.events] == ["rescue"]
-    assert same(watch.weights[2], start)
+    assert identical(watch.weights[2], start)
 
 
 def test_a_loss_that_breaks_after_the_last_evaluation_is_rescued_when_the_epoch_ends():
@@ -484,7 +480,7 @@ def test_weights_that_break_behind_a_fine_loss_are_not_the_best(rescues):
     history = fit(model, [BreakLast(), plateau, watch], epochs=4)
     assert np.isfinite(history.history["loss"]).tolist() == [True, True, rescues > 0, True]
     assert plateau.events[0].epoch == (1 if rescues else 2)
-    assert same(watch.weights[2 if rescues else 3], watch.weights[1])
+    assert identical(watch.weights[2 if rescues else 3], watch.weights[1])
 
 
 def test_rescues_come_to_an_end_at_the_best_weights():
@@ -495,7 +491,7 @@ def test_rescues_come_to_an_end_at_the_best_weights():
         history = fit(model, [plateau, watch, Poison(1, 2)], epochs=9)
     assert len(history.epoch) == 3
     assert [event.action for event in plateau.events] == ["rescue", "stop"]
-    assert same(model.get_weights(), watch.weights[1])
+    assert identical(model.get_weights(), watch.weights[1])
 
 
 def test_a_broken_loss_is_seen_behind_a_fine_metric():
@@ -624,7 +620,7 @@ def test_a_killed_run_goes_on_bit_for_bit(tmp_path, arguments, scheduled, epochs
             run(directory, Kill(epoch))
         resumed, plateau, rest = run(directory)
         assert rest == rates[epoch + 1 :]
-        assert same(resumed, whole)
+        assert identical(resumed, whole)
         assert repr(plateau.events) == repr(expected.events)
         assert not directory.exists()
 
@@ -651,7 +647,7 @@ def test_a_kill_between_two_backups_loses_nothing_or_says_so(tmp_path, plateau_f
     if plateau_first:  # Keras' backup is one epoch behind: that epoch is run again
         resumed, rest = run(tmp_path / "killed")
         assert rest == rates[4:]
-        assert same(resumed, whole)
+        assert identical(resumed, whole)
     else:
         with pytest.warns(UserWarning, match="List the callback before BackupAndRestore"):
             run(tmp_path / "killed")
@@ -674,13 +670,15 @@ def test_a_backup_written_before_going_back_goes_back_too(tmp_path):
     whole = run(tmp_path / "whole")
     with pytest.raises(KilledError):
         run(tmp_path / "killed", Kill(3))  # the epoch of the first reduction
-    assert same(run(tmp_path / "killed"), whole)
+    assert identical(run(tmp_path / "killed"), whole)
 
 
 def test_a_loss_that_another_callback_has_logged_can_be_saved(tmp_path):
     plateau = ReduceOnPlateauPlus("loss", max_rescues=1, backup_dir=tmp_path / "backup")
     fit(make_model(), [Scripted([np.float32(1.0), X[0, 0]], "loss"), plateau], epochs=2)
-    json.dumps(plateau.get_state())
+    state = json.loads(json.dumps(plateau.get_state()))
+    assert state == plateau.get_state()
+    assert {type(value) for value in (plateau.best, plateau.wait)} <= {float, int}
 
 
 def test_a_backup_of_an_epoch_without_validation_goes_on_from_it(tmp_path):
@@ -701,7 +699,7 @@ def test_a_backup_of_an_epoch_without_validation_goes_on_from_it(tmp_path):
     whole = run(tmp_path / "whole")
     with pytest.raises(KilledError):
         run(tmp_path / "killed", Kill(4))  # the epoch after the first reduction
-    assert same(run(tmp_path / "killed"), whole)
+    assert identical(run(tmp_path / "killed"), whole)
 
 
 def test_a_state_goes_to_another_process_through_json():
@@ -714,7 +712,7 @@ def test_a_state_goes_to_another_process_through_json():
     second.set_state(json.loads(json.dumps(first.get_state())))
     history = fit(model, [Scripted(values), second], epochs=6, initial_epoch=3)
     assert history.history["learning_rate"] == rates["learning_rate"][3:]
-    assert same(model.get_weights(), whole.get_weights())
+    assert identical(model.get_weights(), whole.get_weights())
 
 
 @pytest.mark.parametrize("reset", [True, False])
@@ -743,7 +741,7 @@ def test_going_on_leaves_weights_trained_meanwhile_alone():
     fit(model, [], epochs=1)
     trained, watch = model.get_weights(), Watch()
     fit(model, [Scripted([1.0] * 3), plateau, watch], epochs=3, initial_epoch=2)
-    assert same(watch.weights[0], trained)
+    assert identical(watch.weights[0], trained)
 
 
 def test_what_is_of_the_wrong_kind_is_named():
@@ -911,7 +909,9 @@ def test_but_not_where_the_rate_is_held_in_half_precision():
         optimizer = keras.optimizers.SGD(0.1)
     finally:
         keras.config.set_floatx("float32")
-    scripted([1.0] * 4, optimizer, patience=1, factor=0.3)  # warnings are errors
+    _, _, history = scripted([1.0] * 4, optimizer, patience=1, factor=0.3)  # warnings are errors
+    expected = [0.1, 0.1, 0.03, 0.009]
+    np.testing.assert_allclose(history["learning_rate"], expected, rtol=2**-10)  # of half precision
 
 
 @pytest.mark.parametrize("make", [schedules.Cosine, None])

@@ -545,7 +545,10 @@ def test_saving_and_looking_at_the_model_are_no_writers(order, tmp_path):
     checkpoint = keras.callbacks.ModelCheckpoint(tmp_path / "model.keras", save_freq=2)
     callbacks = [LRScheduler(FALL), checkpoint, Look()][::order]
     plateau = ReduceOnPlateauPlus("loss", patience=1, min_delta=1e9, factor=0.5)
-    fit(network(keras.optimizers.SGD(0.1)), (X, Y), *callbacks, plateau)  # warnings are errors
+    seen = fit(network(keras.optimizers.SGD(0.1)), (X, Y), *callbacks, plateau)  # warnings raise
+    twin = ReduceOnPlateauPlus("loss", patience=1, min_delta=1e9, factor=0.5)
+    alone = fit(network(keras.optimizers.SGD(0.1)), (X, Y), LRScheduler(FALL), twin)
+    assert seen == alone
 
 
 class Note(keras.callbacks.Callback):

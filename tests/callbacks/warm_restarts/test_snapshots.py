@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 from support.drives import data, fit, network, restarts
-from support.tiny import JIT
+from support.tiny import JIT, identical
 
 from keras_lr.callbacks import CosineWarmRestarts, SwapScheduleFreeWeights
 
@@ -26,11 +26,6 @@ class Copy(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         if 6 * self.epoch + batch + 1 in self.ends:
             self.weights.append(self.model.get_weights())
-
-
-def same(left, right):
-    for a, b in zip(left, right, strict=True):
-        np.testing.assert_array_equal(a, b)
 
 
 @pytest.mark.parametrize(("folder", "spe"), [(True, 1), (False, 1 if ON_TORCH else 4)])
@@ -57,7 +52,7 @@ def test_the_folder_keeps_the_last_and_holds_keras_files(tmp_path):
     assert names == ["cycle_0001_step_12.weights.h5", "cycle_0002_step_18.weights.h5"]
     fresh = network(keras.optimizers.SGD())
     fresh.load_weights(tmp_path / names[1])
-    same(fresh.get_weights(), model.get_weights())
+    assert identical(fresh.get_weights(), model.get_weights())
 
 
 def test_a_fit_that_goes_on_finds_its_snapshots_and_a_new_one_forgets_them(tmp_path):
@@ -85,7 +80,7 @@ def test_a_fit_that_goes_on_leaves_the_snapshots_of_another_run_alone(tmp_path):
     resumed = callback(6)
     fit(model, (X, Y), resumed, initial_epoch=2, epochs=3)
     assert len(resumed.snapshots) == 3
-    same(resumed.snapshots[1].get_weights(), expected)
+    assert identical(resumed.snapshots[1].get_weights(), expected)
 
 
 @pytest.mark.parametrize("folder", [True, False])
@@ -99,13 +94,13 @@ def test_going_back_over_cycles_replaces_their_snapshots(tmp_path, folder, keep)
     later = [each.get_weights() for each in callback.snapshots]
     assert len(later) == min(keep, 4)
     for left, right in zip(earlier[:-1], later[:-1], strict=True):
-        same(left, right)
-    same(later[-1], model.get_weights())
+        assert identical(left, right)
+    assert identical(later[-1], model.get_weights())
     assert not np.array_equal(earlier[-1][0], later[-1][0])
     fit(model, (X, Y), callback, initial_epoch=1, epochs=2)
     # Only that of the first cycle is of the past, and with less room it is no longer there.
     assert len(callback.snapshots) == (2 if keep == 10 else 1)
-    same(callback.snapshots[-1].get_weights(), model.get_weights())
+    assert identical(callback.snapshots[-1].get_weights(), model.get_weights())
     assert callback.ensemble().predict(X, verbose=0).shape == (48, 1)
 
 
@@ -141,7 +136,7 @@ def test_snapshots_survive_a_kill_in_mid_epoch_and_a_backup(tmp_path, process):
     names = sorted(path.name for path in (tmp_path / "cycles").iterdir())
     assert names == ["cycle_0001_step_8.weights.h5", "cycle_0002_step_12.weights.h5"]
     assert len(restarts.snapshots) == 2
-    same(restarts.snapshots[-1].get_weights(), model.get_weights())
+    assert identical(restarts.snapshots[-1].get_weights(), model.get_weights())
 
 
 @pytest.mark.filterwarnings("ignore:.*longer than the whole fit")
@@ -158,7 +153,7 @@ def test_what_a_cut_off_fit_had_yet_to_write_is_written_only_by_one_that_goes_on
     expected = model.get_weights()
     fit(model, (X, Y), callback, initial_epoch=1, epochs=2)
     assert len(callback.snapshots) == 2
-    same(callback.snapshots[0].get_weights(), expected)
+    assert identical(callback.snapshots[0].get_weights(), expected)
 
 
 def test_ensemble_is_the_mean_prediction_and_can_be_saved(tmp_path):
@@ -182,7 +177,8 @@ def test_ensemble_of_one_and_average_of_one_are_the_model():
     expected = model.predict(X, verbose=0)
     np.testing.assert_array_equal(callback.ensemble().predict(X, verbose=0), expected)
     averaged = callback.average(X, batch_size=16)
-    same(averaged.get_weights()[:4], model.get_weights()[:4])  # all but the BatchNorm statistics
+    # All but the BatchNorm statistics.
+    assert identical(averaged.get_weights()[:4], model.get_weights()[:4])
 
 
 def test_ensemble_of_models_with_several_inputs_and_outputs():
@@ -283,12 +279,12 @@ def test_snapshots_beside_swapped_weights_are_the_average(tmp_path, folder, swap
     copy = Copy(6)
     model = trained(*(pair if swap_first else reversed(pair)), copy)
     first, last = [each.get_weights() for each in callback.snapshots]
-    same(last, model.get_weights())
-    same(first, copy.weights[0])
+    assert identical(last, model.get_weights())
+    assert identical(first, copy.weights[0])
     twin = trained(
         SwapScheduleFreeWeights(), CosineWarmRestarts(0.1, cycle_mult=1)
     )  # training itself goes on as if nothing had been copied
-    same(model.get_weights(), twin.get_weights())
+    assert identical(model.get_weights(), twin.get_weights())
 
 
 @pytest.mark.needs("optimizers.ScheduleFreeAdamW")
@@ -296,7 +292,7 @@ def test_snapshots_without_swapped_weights_are_what_is_in_the_model():
     model = network(keras.optimizers.ScheduleFreeAdamW(0.01))
     callback = CosineWarmRestarts(0.1, snapshots=1)
     fit(model, (X, Y), callback, epochs=1)
-    same(callback.snapshots[0].get_weights(), model.get_weights())
+    assert identical(callback.snapshots[0].get_weights(), model.get_weights())
 
 
 def test_average_is_the_mean_of_weights_with_statistics_of_the_data():
