@@ -1,4 +1,4 @@
-"""What a range test costs beside the training steps it makes.
+"""Cost of a range test beside the training steps it makes.
 
 `lr_find(steps=100)` against `fit` over the same 100 batches, of the same compiled model, in one
 process and in turn. Prints the median ratio of the pairs with its quartiles, and writes it as JSON:

@@ -1,4 +1,4 @@
-"""What a schedule costs per training step: in the graph, from a callback, and by Keras' own means.
+"""Cost of a schedule per training step: in the graph, from a callback, and by Keras' own means.
 
 Every variant is compared with a fit that has a callback which does nothing, in the same process and
 turn about, so that whatever else the machine does falls on both. A ratio of 1.05 means 5 % longer.

@@ -1,4 +1,4 @@
-"""What `import keras_lr` offers, what it must not load, and which way the rooms depend."""
+"""The import of the package: public names, modules left unloaded, one-way dependencies."""
 
 import ast
 import graphlib
@@ -167,6 +167,13 @@ def test_private_attributes_are_used_by_their_owners_and_the_host():
             if re.match(r"_[a-z]", node.attr) and node.attr not in own:
                 used.append(f"{path.relative_to(PACKAGE)}:{node.lineno} {ast.unparse(node)}")
     assert used == []
+
+
+def test_module_docstrings_say_what_is_in_the_file():
+    asking = re.compile(r"(What|Which|Where|When|Whether|How|Whatever|Who)\b")
+    docstrings = {p: ast.get_docstring(ast.parse(p.read_text())) for p in PACKAGE.rglob("*.py")}
+    assert all(docstrings.values())
+    assert [str(path) for path, text in docstrings.items() if asking.match(text)] == []
 
 
 @pytest.mark.parametrize("file", NUMPY_ONLY)

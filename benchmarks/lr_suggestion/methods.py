@@ -1,4 +1,4 @@
-"""What is compared: every method takes a task and a seed and gives learning rates and a cost.
+"""The methods compared: each takes a task and a seed and returns learning rates and a cost.
 
 Methods that read the same record share it, so they stand together in one group.
 """

@@ -1,4 +1,4 @@
-"""How far from the best learning rate a suggestion ends up.
+"""Regret: the distance of a suggestion from the best learning rate.
 
 `regret(lr) = (L(lr) - L_best) / (L_init - L_best)`, clipped to [0, 1]. `L` is the validation
 loss after the whole run, interpolated linearly in log lr between the 25 learning rates tried;

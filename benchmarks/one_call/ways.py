@@ -1,4 +1,4 @@
-"""What is compared: ways to train a model with one budget of updates, searches included.
+"""Ways to train a model with one budget of updates, searches included.
 
 Each may look at one half of the validation data, to reduce a rate or to choose weights; what it
 leaves in the model is judged on the other half.

@@ -1,1 +1,1 @@
-"""What happens around one training step, without private names of Keras."""
+"""The engine around one training step: hooks, state, overrides, snapshots."""

@@ -1,4 +1,4 @@
-"""How far training steps move a model's weights: whether the network is still alive."""
+"""Measures how far training steps move a model's weights, to see whether the network is alive."""
 
 import math
 from typing import Any

@@ -1,4 +1,4 @@
-"""Whether a model is trained at all, and by the optimizer whose learning rate is searched."""
+"""Checks that a model is trained, and by the optimizer whose learning rate is searched."""
 
 import math
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What is kept beside a model's compiled training step, for as long as that step lasts."""
+"""A dict beside a model's compiled training step, which lasts as long as that step."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What `fit` trains on: data as Keras takes them, of which the trials see the beginning."""
+"""The data of `fit`: batches as Keras makes them, of which the trials see the beginning."""
 
 from collections.abc import Iterator
 from itertools import islice

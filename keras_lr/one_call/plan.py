@@ -1,4 +1,4 @@
-"""What `fit` has decided before it trains, and the file in which it outlives a kill."""
+"""The plan of a `fit`, made before it trains, and the file by which it outlives a kill."""
 
 import json
 import math

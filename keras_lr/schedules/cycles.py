@@ -18,7 +18,7 @@ from keras_lr.schedules.base import Schedule, schedule
 from keras_lr.schedules.steps import LAST_STEP, gather, place, real
 
 MAX_CYCLES = 2**16
-"""How many growing cycles a table may hold; equal cycles need none."""
+"""Most growing cycles that a table may hold; equal cycles need none."""
 
 
 @schedule

@@ -12,7 +12,7 @@ from keras_lr.schedules.base import Schedule, frozen, schedule
 from keras_lr.schedules.steps import real
 
 GROWTH_STEPS = 10_000
-"""How long a growing schedule must stay within float32 at least."""
+"""Steps for which a growing schedule must stay within float32."""
 
 
 @frozen

@@ -1,4 +1,4 @@
-"""What results show in notebooks."""
+"""Base class of results that notebooks show as a table and a picture."""
 
 from collections.abc import Mapping
 from dataclasses import fields

@@ -1,4 +1,4 @@
-"""What a schedule will give, read at once instead of step by step."""
+"""Values of a schedule, read at once instead of step by step."""
 
 import keras
 import numpy as np

@@ -1,4 +1,4 @@
-"""Which weights a key of `by_layer` stands for, and what is refused."""
+"""Keys of `by_layer`: the weights each stands for, and refusals."""
 
 import re
 

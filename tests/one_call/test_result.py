@@ -1,4 +1,4 @@
-"""What a `FitResult` holds and says."""
+"""The contents of a `FitResult`, and its repr."""
 
 import dataclasses
 import json

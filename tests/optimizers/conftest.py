@@ -1,4 +1,4 @@
-"""What the optimizer tests share: given gradients, applied one by one or in a compiled fit."""
+"""Fixtures of the optimizer tests: given gradients, applied one by one or in a compiled fit."""
 
 import contextlib
 

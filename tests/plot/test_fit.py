@@ -1,4 +1,4 @@
-"""What a picture of a fit shows."""
+"""The picture of a fit."""
 
 import itertools
 import math

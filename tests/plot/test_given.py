@@ -1,4 +1,4 @@
-"""What the plotting functions are given: anything else than their own is refused in words."""
+"""Arguments of the plotting functions: anything but their own is refused in words."""
 
 import fractions
 import math

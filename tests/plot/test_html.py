@@ -1,4 +1,4 @@
-"""What notebooks show of results."""
+"""Results as HTML, for notebooks."""
 
 import base64
 import re

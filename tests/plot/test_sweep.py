@@ -1,4 +1,4 @@
-"""What a picture of a sweep shows."""
+"""The picture of a sweep."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""What a picture of a tuning shows."""
+"""The picture of a tuning."""
 
 import math
 

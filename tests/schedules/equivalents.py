@@ -1,4 +1,4 @@
-"""Which expression here gives the values of which schedule elsewhere.
+"""Pairs of expressions: a schedule of another library, and the same values from this one.
 
 Both sides are Python source: the scripts in `tests/oracles` evaluate the peers' side and record the
 values, the tests evaluate ours and compare. `lr` is 0.1 on both sides, and `opt` a peer's optimizer

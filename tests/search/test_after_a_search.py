@@ -1,4 +1,4 @@
-"""What a search leaves as it was beside weights and random states: see also `test_range_test`."""
+"""State left untouched by a search, beside weights and random states (`test_range_test`)."""
 
 import keras
 import numpy as np

@@ -1,4 +1,4 @@
-"""What every search refuses or makes ready before it begins."""
+"""Arguments that every search refuses or prepares before it begins."""
 
 import importlib.util
 

@@ -1,4 +1,4 @@
-"""What the searches hand to a training step, against what `fit` hands to it."""
+"""Data that searches hand to a training step, compared with the data that `fit` hands to it."""
 
 import importlib.util
 

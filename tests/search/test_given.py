@@ -1,4 +1,4 @@
-"""What the searches are given: refused in the library's own words, before a step is trained."""
+"""Data and arguments of the searches: refused in the library's own words, before a step is trained."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""What a training step may report, and what a search makes of it: as `fit` does, or in words."""
+"""Logs of a training step, read by a search as `fit` reads them, or refused in words."""
 
 import keras
 import numpy as np

@@ -1,4 +1,4 @@
-"""What a probe is made of: the rare class is in it, and weighs its share; batches stay whole."""
+"""The batches of a probe: the rare class is in it, and weighs its share; batches stay whole."""
 
 import keras
 import numpy as np

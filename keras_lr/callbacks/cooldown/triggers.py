@@ -1,4 +1,4 @@
-"""When a cooldown begins, other than at a moment named beforehand."""
+"""The trigger of a cooldown by a metric that has stalled."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -20,7 +20,7 @@ UNREADABLE = (
     *(AttributeError, EOFError, LookupError, OSError, TypeError, ValueError),
     zipfile.BadZipFile,
 )
-"""What reading a file raises that is damaged, cut short, of another kind, or not there."""
+"""Errors of reading a file that is damaged, cut short, of another kind, or not there."""
 
 
 @contextlib.contextmanager

@@ -21,7 +21,7 @@ from keras_lr.callbacks.schedule.fit import FitInfo
 from keras_lr.errors import complaint
 
 FACTS = ("epochs", "batches", "accumulation")
-"""What of a fit decides how long a cycle is that spans it."""
+"""The parts of a fit that decide the length of a cycle that spans it."""
 
 
 _WARNED: WeakSet[Any] = WeakSet()  # the fits in which one of several callbacks has warned

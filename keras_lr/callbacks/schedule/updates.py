@@ -1,4 +1,4 @@
-"""Whether the optimizers that a callback drives make updates at all."""
+"""Checks that the optimizers a callback drives make updates."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -34,7 +34,7 @@ from keras_lr.errors import (
 from keras_lr.schedules import CosineRestarts
 
 FAR = 10**6
-"""How many updates to look ahead where the length of the fit is not known."""
+"""Updates to look ahead where the length of the fit is not known."""
 
 
 class CosineWarmRestarts(ScheduleCallback):

@@ -1,4 +1,4 @@
-"""What a range test is told to do, checked."""
+"""The settings of a range test, checked."""
 
 from dataclasses import dataclass
 from typing import Literal

@@ -1,4 +1,4 @@
-"""What a search of `tune_adam` costs at most, and what cuts it short."""
+"""The cost of a search by `tune_adam`: an upper bound, and the pruner that keeps below it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from keras_lr.search.tune_adam.run import RUNGS
 
 @dataclass(frozen=True, kw_only=True)
 class AdamCost:
-    """What a search may cost at most; prints as a sentence.
+    """Upper bound of the cost of a search; prints as a sentence.
 
     Attributes:
         by_surface: Whether the first of them are for a surface.

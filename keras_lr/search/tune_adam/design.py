@@ -1,4 +1,4 @@
-"""Which whole runs the surface of `tune_adam` is fitted to. Pure arithmetic."""
+"""The design of the whole runs that the surface of `tune_adam` is fitted to. Pure arithmetic."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What a sweep on JAX takes: memory within its bound, and a way chosen by what it knows."""
+"""Sweeps on JAX: memory within its bound, and a way chosen by measured costs."""
 
 import keras
 import numpy as np

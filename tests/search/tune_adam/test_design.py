@@ -1,4 +1,4 @@
-"""Which runs a surface is fitted to, by what is known of them."""
+"""The runs that a surface is fitted to, by what is known of them."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""What a stored study is about: the same call goes on, any other model or data is refused."""
+"""The subject of a stored study: the same call goes on, any other model or data is refused."""
 
 import sqlite3
 import subprocess
