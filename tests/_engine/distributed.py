@@ -1,4 +1,4 @@
-"""The script of `test_distribution`, run in a process of its own: the library on one device and on two.
+"""The script of `test_distribution`, in a process of its own: the library on one device and on two.
 
 Prints a JSON object: by case, what came out on one device and what came out on two.
 """

@@ -1,4 +1,4 @@
-"""Data and arguments of the searches: refused in the library's own words, before a step is trained."""
+"""Data and arguments of the searches, refused in the library's own words before any training."""
 
 import math
 
