@@ -13,7 +13,6 @@ from keras_lr.one_call.fit import fit
 from keras_lr.one_call.result import FitResult
 from keras_lr.one_call.stages import (
     OWNER,
-    compile_with,
     compiled_back,
     factors_of,
     frozen,
@@ -128,8 +127,8 @@ def fine_tune(
     which finds its own $\eta$ and pays for the search out of its own updates.
 
     Layers that are frozen already stay so. Afterwards the model is compiled with the optimizer of
-    `by_layer`, as it was otherwise. If an argument is wrong, or the first stage raises, it is
-    compiled as before.
+    `by_layer`, as it was otherwise. If an argument is wrong, or a stage raises, it is
+    compiled as before, unless something else has compiled it since.
 
     Args:
         model: A compiled model that has its weights.
@@ -177,16 +176,16 @@ def fine_tune(
     key, below = head_of(model, head)
     given = factors_of(model, key, below, lowest) if factors is None else factors
     with compiled_back(model) as compiled, complaining_as(OWNER, "fit"):
-        if factors is not None and _groups(compiled["optimizer"]):
+        if factors is not None and _groups(compiled.arguments["optimizer"]):
             rule = "the optimizer has groups with factors already"
             fix = "Leave factors out, or compile with a plain optimizer"
             raise ValueError(complaint(OWNER, rule, fix, factors=factors))
         first = None
         if freeze_epochs:
             with frozen(model, below):
-                compile_with(model, compiled, given)
+                compiled.compile(given)
                 first = fit(model, x, y, epochs=freeze_epochs, **arguments)
-        compile_with(model, compiled, given)
+        compiled.compile(given)
         whole = None
         if first is None or not first.interrupted:
             whole = fit(model, x, y, epochs=epochs - freeze_epochs, **arguments)

@@ -1,7 +1,7 @@
 """The stages of `fine_tune`: what they train, and how they are compiled."""
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -92,28 +92,46 @@ def frozen(model: keras.Model, below: list[Weight]) -> Iterator[None]:
             variable.trainable = trainable
 
 
-def compile_with(model: keras.Model, arguments: Mapping[str, Any], factors: Any) -> None:
-    """Compile a model with a new optimizer like its own, with groups of layers.
+class Recompilation:
+    """A model compiled anew for each stage, with an optimizer of groups like its own.
 
     Args:
-        model: The model.
+        model: A compiled model.
+
+    Attributes:
         arguments: What it was compiled with.
-        factors: For `by_layer`; None keeps the groups that its optimizer has.
     """
-    optimizer = keras.optimizers.get(arguments["optimizer"])
-    if groups_of(leaf_optimizers(optimizer)[0])[0]:
-        made = type(optimizer).from_config(optimizer.get_config())
-    else:
-        made = by_layer(optimizer, model, factors)
-    model.compile(**{**arguments, "optimizer": made})
+
+    def __init__(self, model: keras.Model) -> None:
+        self.arguments = compile_config(model)
+        self._model, self._optimizer = model, model.optimizer
+
+    def compile(self, factors: Any) -> None:
+        """Compile the model for a stage.
+
+        Args:
+            factors: For `by_layer`; None keeps the groups that its optimizer has.
+        """
+        optimizer = keras.optimizers.get(self.arguments["optimizer"])
+        if groups_of(leaf_optimizers(optimizer)[0])[0]:
+            made = type(optimizer).from_config(optimizer.get_config())
+        else:
+            made = by_layer(optimizer, self._model, factors)
+        self._model.compile(**{**self.arguments, "optimizer": made})
+        self._optimizer = self._model.optimizer
+
+    def undo(self) -> None:
+        """Compile the model as it was, unless something else has compiled it since."""
+        if self._model.optimizer is self._optimizer:
+            self._model.compile(**self.arguments)
 
 
 @contextlib.contextmanager
-def compiled_back(model: keras.Model) -> Iterator[dict[str, Any]]:
-    """Compile a model again as it was, if an exception leaves the block; give what that is."""
-    arguments = compile_config(model)
+def compiled_back(model: keras.Model) -> Iterator[Recompilation]:
+    """Let a model be compiled anew; undo that if an exception leaves the block."""
+    recompilation = Recompilation(model)
     try:
-        yield arguments
+        yield recompilation
     except BaseException:
-        model.compile(**arguments)
+        recompilation.undo()
         raise

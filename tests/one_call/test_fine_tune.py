@@ -169,3 +169,17 @@ def test_its_result_is_written_down_and_drawn():
     assert frame["training_steps"].sum() == result.total_steps
     assert frame.index.tolist() == ["head", "whole"]
     assert [ax.get_ylabel() for ax in result.plot()] == ["Learning rate", "Loss"]
+
+
+def test_what_was_compiled_meanwhile_stays_when_a_run_raises():
+    class Recompile(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            self.model.compile("rmsprop", "mae", jit_compile=JIT)
+            raise RuntimeError("stop")
+
+    model = pretrained()
+    with pytest.raises(RuntimeError, match="stop"):
+        fine_tune(model, X, Y, epochs=3, callbacks=[Recompile()], **GIVEN)
+    assert type(model.optimizer).__name__ == "RMSprop"
+    assert model.loss == "mae"
+    model.fit(X, Y, verbose=0)
