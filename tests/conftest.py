@@ -1,4 +1,4 @@
-"""Settings and fixtures of all tests: quiet backend, one thread on torch, fixed seeds, no windows."""
+"""Settings and fixtures of all tests: quiet backend, one torch thread, fixed seeds, no windows."""
 
 import gc
 import operator

@@ -12,7 +12,7 @@ from keras_lr._keras.own_fit import batches_of_own_fit, has_own_fit
 from keras_lr._keras.random import random_state_kept, seed_generators
 from keras_lr.errors import complaint
 from keras_lr.search.batch_faults import NamedBatchFaults
-from keras_lr.search.feeding import check_feeding
+from keras_lr.search.feeding import check_feeding, with_validation
 from keras_lr.search.given import check_data
 from keras_lr.search.representatives import batches_in_order, chosen_batches, drawn_batches
 
@@ -82,6 +82,54 @@ class TrainingData:
         self._held: list[Batch] = []  # of one epoch, the first ones or all
         self._held_all = False
         self._own_length: int | None = None
+
+    @classmethod
+    def beside_validation(
+        cls,
+        owner: str,
+        x: Any,
+        y: Any,
+        sample_weight: Any,
+        validation_data: Any,
+        *,
+        validation_split: float,
+        validation_batch_size: int | None,
+        validation_steps: int | None,
+        batch_size: int | None,
+        model: Any,
+        **given: Any,
+    ) -> "tuple[TrainingData, FitData | None]":
+        """Return the training data and the validation data, told apart as `Model.fit` does.
+
+        Args:
+            owner: The public name the user called, for error messages.
+            x: As `Model.fit` takes it.
+            y: As `Model.fit` takes it.
+            sample_weight: As `Model.fit` takes it.
+            validation_data: As `Model.fit` takes it; so are the arguments that begin alike.
+            validation_split: See `validation_data`.
+            validation_batch_size: See `validation_data`.
+            validation_steps: See `validation_data`.
+            batch_size: As `Model.fit` takes it.
+            model: The model the data is for.
+            **given: Further arguments of `TrainingData`.
+
+        Raises:
+            TypeError: If something is not what Keras takes.
+            ValueError: If there is no data, or its parts do not fit together.
+        """
+        (x, y, sample_weight), validation = with_validation(
+            owner,
+            (x, y, sample_weight),
+            validation_data,
+            split=validation_split,
+            batch_size=batch_size,
+            validation_batch_size=validation_batch_size,
+            steps=validation_steps,
+            model=model,
+        )
+        given |= {"sample_weight": sample_weight, "batch_size": batch_size, "model": model}
+        return cls(owner, x, y, **given), validation
 
     @property
     def steps_per_epoch(self) -> int:

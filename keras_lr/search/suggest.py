@@ -246,7 +246,18 @@ RULES: dict[str, Rule] = {
 
 
 def valley_index(losses: Floats) -> int:
-    """The index rule of `valley` on losses taken as they are."""
+    """Return the index that `valley` picks, of losses taken as they are.
+
+    It is a third and a sixth of its length beyond the start of the longest falling subsequence,
+    where that is counted back from its end without gaps.
+
+    Args:
+        losses: float64[n], finite.
+
+    Example:
+        >>> valley_index(np.array([3.0, 3.0, 2.0, 1.0, 0.5, 4.0]))
+        1
+    """
     smallest_ends: list[float] = []  # negated last loss of the best subsequence of each length
     lengths = np.empty(len(losses), dtype=np.int64)
     for index, value in enumerate(-losses):
@@ -259,7 +270,17 @@ def valley_index(losses: Floats) -> int:
 
 
 def slide_index(losses: Floats, window: int = 15, threshold: float = 0.005) -> int:
-    """The index rule of `slide` on losses taken as they are."""
+    """Return the index that `slide` picks, of losses taken as they are; 0 if it finds none.
+
+    Args:
+        losses: float64[n], finite; longer than `window`.
+        window: Width of the window in steps.
+        threshold: Difference of the slopes at its edges that counts as agreement, per step.
+
+    Example:
+        >>> slide_index(np.array([2.0, 2.0, 2.0, 2.0, 1.0, 0.0, -1.0]), window=2)
+        4
+    """
     slopes = np.gradient(losses)
     agreed = np.abs(slopes[window:] - slopes[:-window]) <= threshold  # by the window's left edge
     last_agreed = int(np.flatnonzero(agreed)[-1]) if agreed.any() else -1
@@ -267,5 +288,14 @@ def slide_index(losses: Floats, window: int = 15, threshold: float = 0.005) -> i
 
 
 def steep_index(learning_rates: Floats, losses: Floats) -> int:
-    """The index rule of `steep` on losses taken as they are."""
+    """Return the index that `steep` picks, of losses taken as they are: the steepest fall.
+
+    Args:
+        learning_rates: float64[n], positive and increasing.
+        losses: float64[n], finite.
+
+    Example:
+        >>> steep_index(np.array([0.1, 1.0, 10.0, 100.0]), np.array([3.0, 2.9, 1.0, 0.9]))
+        1
+    """
     return int(np.argmin(np.diff(losses) / np.diff(np.log(learning_rates))))

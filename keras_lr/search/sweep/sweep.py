@@ -16,7 +16,6 @@ from keras_lr._keras.optimizers import accumulation_steps, batches_seen, leaf_op
 from keras_lr.errors import GREATEST, check_bool, check_choice, check_integer, complaint
 from keras_lr.search.arguments import check_model, length_in_steps, say_interrupted
 from keras_lr.search.data import TrainingData
-from keras_lr.search.feeding import with_validation
 from keras_lr.search.given import check_most
 from keras_lr.search.probe import say_if_there_is_no_validation
 from keras_lr.search.progress import Progress, Verbosity, check_verbose
@@ -129,21 +128,15 @@ def lr_sweep(
     check_monitor(_OWNER, monitor)
     check_verbose(_OWNER, verbose)
     _check_method(model, method)
-    (x, y, sample_weight), validation = with_validation(
-        _OWNER,
-        (x, y, sample_weight),
-        validation_data,
-        split=validation_split,
-        batch_size=batch_size,
-        validation_batch_size=validation_batch_size,
-        steps=validation_steps,
-        model=model,
-    )
-    data = TrainingData(
+    data, validation = TrainingData.beside_validation(
         _OWNER,
         x,
         y,
-        sample_weight=sample_weight,
+        sample_weight,
+        validation_data,
+        validation_split=validation_split,
+        validation_batch_size=validation_batch_size,
+        validation_steps=validation_steps,
         class_weight=class_weight,
         batch_size=batch_size,
         steps_per_epoch=steps_per_epoch,

@@ -18,7 +18,6 @@ from keras_lr.errors import check_bool, check_integer, complaint
 from keras_lr.schedules import FromCallable, Schedule
 from keras_lr.search.arguments import check_model, length_in_steps, say_interrupted
 from keras_lr.search.data import TrainingData
-from keras_lr.search.feeding import with_validation
 from keras_lr.search.probe import (
     check_probe,
     drawn_probe,
@@ -161,21 +160,15 @@ def tune_lr(
         raise TypeError(complaint(OWNER, rule, "Pass one, or None", schedule=schedule))
     if apply:
         check_can_apply(model)
-    (x, y, sample_weight), validation = with_validation(
-        OWNER,
-        (x, y, sample_weight),
-        validation_data,
-        split=validation_split,
-        batch_size=batch_size,
-        validation_batch_size=validation_batch_size,
-        steps=validation_steps,
-        model=model,
-    )
-    data = TrainingData(
+    data, validation = TrainingData.beside_validation(
         OWNER,
         x,
         y,
-        sample_weight=sample_weight,
+        sample_weight,
+        validation_data,
+        validation_split=validation_split,
+        validation_batch_size=validation_batch_size,
+        validation_steps=validation_steps,
         class_weight=class_weight,
         batch_size=batch_size,
         steps_per_epoch=steps_per_epoch,

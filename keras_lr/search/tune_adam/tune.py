@@ -13,7 +13,6 @@ from keras_lr._keras.optimizers import leaf_optimizers
 from keras_lr.errors import check_integer
 from keras_lr.search.arguments import check_model, length_in_steps
 from keras_lr.search.data import TrainingData
-from keras_lr.search.feeding import with_validation
 from keras_lr.search.progress import Progress, Verbosity, check_verbose
 from keras_lr.search.tune_adam.arguments import (
     OWNER,
@@ -187,21 +186,15 @@ def tune_adam(
     optuna = import_optuna(OWNER)
     check_model(OWNER, model)
     check_unscheduled(model)
-    (x, y, sample_weight), validation = with_validation(
-        OWNER,
-        (x, y, sample_weight),
-        validation_data,
-        split=validation_split,
-        batch_size=batch_size,
-        validation_batch_size=validation_batch_size,
-        steps=validation_steps,
-        model=model,
-    )
-    data = TrainingData(
+    data, validation = TrainingData.beside_validation(
         OWNER,
         x,
         y,
-        sample_weight=sample_weight,
+        sample_weight,
+        validation_data,
+        validation_split=validation_split,
+        validation_batch_size=validation_batch_size,
+        validation_steps=validation_steps,
         class_weight=class_weight,
         batch_size=batch_size,
         steps_per_epoch=steps_per_epoch,
