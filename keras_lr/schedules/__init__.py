@@ -5,7 +5,7 @@ from keras_lr.schedules import arithmetic as arithmetic
 from keras_lr.schedules import operators as operators
 from keras_lr.schedules import scaled as scaled
 from keras_lr.schedules import stretched as stretched
-from keras_lr.schedules.base import Schedule, schedule
+from keras_lr.schedules.base import Schedule
 from keras_lr.schedules.cycles import CosineRestarts, Triangular
 from keras_lr.schedules.decays import (
     Geometric,
@@ -14,8 +14,9 @@ from keras_lr.schedules.decays import (
     InverseTime,
     Step,
 )
+from keras_lr.schedules.decorators import schedule
+from keras_lr.schedules.from_callable import FromCallable
 from keras_lr.schedules.pieces import (
-    FromCallable,
     Interpolated,
     MultiStep,
     PiecewiseConstant,

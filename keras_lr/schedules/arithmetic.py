@@ -9,7 +9,8 @@ import keras
 from keras import ops
 
 from keras_lr.errors import GREATEST, check_integer, check_number, complaint
-from keras_lr.schedules.base import Schedule, frozen, schedule
+from keras_lr.schedules.base import Schedule
+from keras_lr.schedules.decorators import frozen, schedule
 from keras_lr.schedules.operators import Modified, Operator, check_schedules, operand
 from keras_lr.schedules.steps import LAST_STEP, real
 

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 from keras import ops
 
 from keras_lr.errors import check_choice, check_integer, check_number, complaint
-from keras_lr.schedules.base import Schedule, schedule
+from keras_lr.schedules.base import Schedule
+from keras_lr.schedules.decorators import schedule
 from keras_lr.schedules.steps import LAST_STEP, gather, place, real
 
 MAX_CYCLES = 2**16

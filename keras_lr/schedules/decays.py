@@ -8,7 +8,8 @@ from typing import Any
 from keras import ops
 
 from keras_lr.errors import GREATEST, complaint
-from keras_lr.schedules.base import Schedule, frozen, schedule
+from keras_lr.schedules.base import Schedule
+from keras_lr.schedules.decorators import frozen, schedule
 from keras_lr.schedules.steps import real
 
 GROWTH_STEPS = 10_000

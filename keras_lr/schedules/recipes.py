@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from functools import cached_property, reduce
 
 from keras_lr.errors import GREATEST, check_choice, check_number, complaint
-from keras_lr.schedules.base import Composed, Schedule, schedule
+from keras_lr.schedules.base import Composed, Schedule
 from keras_lr.schedules.decays import InversePower
+from keras_lr.schedules.decorators import schedule
 from keras_lr.schedules.operators import check_schedules
 from keras_lr.schedules.pieces import Interpolated
 from keras_lr.schedules.shapes import (

@@ -9,7 +9,8 @@ from typing import Any
 from keras import ops
 
 from keras_lr.errors import GREATEST, check_number
-from keras_lr.schedules.base import Schedule, frozen, schedule
+from keras_lr.schedules.base import Schedule
+from keras_lr.schedules.decorators import frozen, schedule
 from keras_lr.schedules.steps import progress
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from keras_lr.errors import complaint
-from keras_lr.schedules.base import schedule
+from keras_lr.schedules.decorators import schedule
 from keras_lr.schedules.operators import Modified, operand
 from keras_lr.schedules.steps import LAST_STEP, real
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import cached_property
 
 from keras_lr.errors import check_number, complaint
-from keras_lr.schedules.base import Composed, Schedule, schedule
+from keras_lr.schedules.base import Composed, Schedule
+from keras_lr.schedules.decorators import schedule
 from keras_lr.schedules.pieces import Interpolated
 
 

@@ -16,6 +16,7 @@ from keras_lr.callbacks.plateau.parameters import check_monitor, check_switches
 from keras_lr.callbacks.plateau.restore_points import Policy
 from keras_lr.callbacks.plateau.run import PlateauRun
 from keras_lr.callbacks.plateau.saved_state import check_state
+from keras_lr.callbacks.plateau.scaled_rates import ScaledRates
 from keras_lr.callbacks.plateau.state import OWNER, PlateauEvent
 from keras_lr.callbacks.plateau.steps import PlateauSteps, steps_between
 from keras_lr.callbacks.schedule.resumed import warn_of_fresh_optimizer
@@ -289,15 +290,13 @@ class ReduceOnPlateauPlus(KerasAttributes):
             # The weights are those of the last fit, or what has been made of them since.
             kept = {**self.get_state(), "went_back": None}, earlier.restore_points.states
         warn_of_fresh_optimizer(model := self.model, OWNER, epoch)
-        self._run = PlateauRun(
+        rates = ScaledRates(
             model,
-            self.monitor,
-            self.controller,
-            self._direction,
-            self._policy,
             lambda: named_leaves(model, self._optimizers, OWNER),
             named=self._optimizers is not None,
         )
+        arguments = (self.monitor, self.controller, self._direction, self._policy)
+        self._run = PlateauRun(model, *arguments, rates)
         self._steps = PlateauSteps(model, self._run, self.monitor, self._every)
         if self._to_load is not None:
             kept, self._to_load = (self._to_load, {}), None
@@ -312,7 +311,7 @@ class ReduceOnPlateauPlus(KerasAttributes):
             self._steps.set_state(state["steps"])
         else:
             self._run.check_floor()
-        if self._every or self._run.driven or self._run.rescues or running_fit(model) is not None:
+        if self._every or rates.driven or self._run.rescues or running_fit(model) is not None:
             attach(model, self._steps)
 
     def _clean_up(self) -> None:

@@ -35,7 +35,7 @@ class PlateauSteps(StepHook):
         self._run = run
         self._monitor = monitor
         self._every = every
-        self._observed = Observed(run.observed)
+        self._observed = Observed(run.rates.observed)
         self._logged: dict[str, float] = {}
         self.each_step = every is not None or run.rescues
         self._exact: ExactLoss | None = None
@@ -47,7 +47,7 @@ class PlateauSteps(StepHook):
 
     def _watch_updates(self) -> UpdateWatch:
         run = self._run
-        return UpdateWatch(OWNER, self._model, run.leaves, driven=True, named=run.named)
+        return UpdateWatch(OWNER, self._model, run.rates.leaves, driven=True, named=run.rates.named)
 
     def begin_epoch(self) -> None:
         """See where the optimizers stand, in a loop of the user's own."""
@@ -74,7 +74,7 @@ class PlateauSteps(StepHook):
         self._updates.end_epoch()
 
     def _batches_seen(self) -> int:
-        return max(batches_of(leaf) for leaf in self._run.leaves)
+        return max(batches_of(leaf) for leaf in self._run.rates.leaves)
 
     def set_monitor(self, monitor: str) -> None:
         """Monitor another metric from the next step on."""
@@ -102,7 +102,7 @@ class PlateauSteps(StepHook):
             self._logged[name] = logs.setdefault(name, rate)
         if self._epoch != self._run.epoch:
             self._epoch = self._run.epoch
-            self._run.observe(state)
+            self._run.rates.observe(state)
         if self._run.restore_points.awaits_start_loss and "loss" in logs:
             self._run.restore_points.score_start(number_in(logs, "loss"))
         if self._every is None:
@@ -122,7 +122,7 @@ class PlateauSteps(StepHook):
     def on_compiled(self, state: TrainingState) -> None:
         """Go over to the optimizer and the loss that the model has been compiled with."""
         self._run.follow()
-        self._observed, self._logged = Observed(self._run.observed), {}
+        self._observed, self._logged = Observed(self._run.rates.observed), {}
         self._updates = self._watch_updates()
         if self._exact:
             self._exact = ExactLoss(self._model, OWNER)

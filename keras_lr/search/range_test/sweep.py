@@ -3,7 +3,6 @@
 import contextlib
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -26,27 +25,11 @@ from keras_lr._keras.random import RandomSnapshot
 from keras_lr.errors import complaint
 from keras_lr.search.probe import say_how_it_is_read, say_if_there_is_no_validation
 from keras_lr.search.progress import Progress
-from keras_lr.search.range_test.loss_watch import LossWatch
+from keras_lr.search.range_test.record import Record, median, padded
 from keras_lr.search.range_test.result import RangeTestResult
 from keras_lr.search.range_test.settings import RangeTestSettings
 
 _MEASURED = 20  # steps whose movement is measured
-
-
-@dataclass
-class Record:
-    """What one repeat of a sweep has seen so far; the lists grow by one a step."""
-
-    watch: LossWatch
-    losses: list[float]
-    probe_losses: list[float]
-    validation_losses: list[float]
-    stop_reason: str | None = None
-
-    @classmethod
-    def empty(cls, settings: RangeTestSettings, *, noisy: bool) -> "Record":
-        """Return the record of a repeat that has not begun."""
-        return cls(LossWatch(settings.smoothing, settings.stop_factor, noisy=noisy), [], [], [])
 
 
 class RangeSweep(StepHook):
@@ -220,11 +203,11 @@ class RangeSweep(StepHook):
         validations = [record.validation_losses for record in records]
         return RangeTestResult(
             learning_rates=self._learning_rates[:length],
-            losses=_median([record.losses for record in records], length),
-            smoothed_losses=_median([record.watch.smoothed for record in records], length),
-            repeat_losses=_padded([record.losses for record in records], length),
-            probe_losses=_median(probes, length) if self._probe else None,
-            validation_losses=_median(validations, length) if self._validation else None,
+            losses=median([record.losses for record in records], length),
+            smoothed_losses=median([record.watch.smoothed for record in records], length),
+            repeat_losses=padded([record.losses for record in records], length),
+            probe_losses=median(probes, length) if self._probe else None,
+            validation_losses=median(validations, length) if self._validation else None,
             stop_reason=reasons[-1] if len(set(reasons)) == 1 else "; ".join(reasons),
             steps=self._settings.steps,
             optimizer_learning_rate=self._rates.initial,
@@ -294,17 +277,3 @@ class RangeSweep(StepHook):
             return
         self.done = True
         self._model.stop_training = True
-
-
-def _padded(rows: list[list[float]], length: int) -> np.ndarray:
-    return np.array([row + [math.nan] * (length - len(row)) for row in rows])
-
-
-def _median(rows: list[list[float]], length: int) -> np.ndarray:
-    if len(rows) == 1:
-        return np.array(rows[0], dtype=float)
-    table = _padded(rows, length)
-    seen = ~np.isnan(table).all(axis=0)
-    median = np.full(length, math.nan)
-    median[seen] = np.nanmedian(table[:, seen], axis=0)
-    return median
