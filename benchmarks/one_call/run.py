@@ -18,6 +18,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 
+from ..lr_suggestion.run import read
 from .table import markdown, summary
 from .tasks import OWN, TASKS, Task
 from .ways import WAYS, Run
@@ -58,13 +59,6 @@ def measure(results: Path, tasks: list[str], ways: list[str], seeds: range) -> N
                     file.write(json.dumps(row) + "\n")
                 print(json.dumps(row), flush=True)
                 keras.utils.clear_session()
-
-
-def read(results: Path) -> list[Row]:
-    """The results so far."""
-    if not results.exists():
-        return []
-    return [json.loads(line) for line in results.read_text("utf8").splitlines()]
 
 
 def main() -> None:

@@ -15,13 +15,6 @@ def kept_with_step(model: Any) -> dict[Any, Any]:
     return kept
 
 
-def is_step_compiled(model: Any) -> bool:
-    """Return whether JAX has compiled a model's training step, for batches of whatever size."""
-    cells = getattr(_plain(model), "__closure__", None) or ()
-    sizes = [getattr(cell.cell_contents, "_cache_size", None) for cell in cells]
-    return any(size() > 0 for size in sizes if size is not None)
-
-
 def _plain(model: Any) -> Any:
     function = model.train_function
     return getattr(function, "plain", None) or function

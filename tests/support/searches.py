@@ -1,6 +1,7 @@
-"""Every search of the library in its shortest form, by name, for what holds of all of them."""
+"""Every search of the library in its shortest form, and searches cut short."""
 
 from keras_lr import lr_find, lr_sweep, tune_adam, tune_lr
+from keras_lr._engine.trials import Trials
 from support.tiny import regression
 
 X, Y = regression(samples=128)
@@ -19,3 +20,16 @@ SEARCHES = {
         verbose=verbose,
     ),
 }  # fmt: skip
+
+
+def interrupted_after(steps, monkeypatch):
+    """Let the trials of a search raise KeyboardInterrupt after so many steps in all."""
+    step, made = Trials.step, []
+
+    def interrupted(self, batch, learning_rate):
+        made.append(learning_rate)
+        if len(made) > steps:
+            raise KeyboardInterrupt
+        return step(self, batch, learning_rate)
+
+    monkeypatch.setattr(Trials, "step", interrupted)

@@ -5,7 +5,7 @@ from typing import Any
 
 from keras_lr._engine.overrides import HyperparameterOverrides
 from keras_lr._keras.in_graph import schedule_of
-from keras_lr._keras.optimizers import groups_of
+from keras_lr._keras.optimizers import batches_of, groups_of
 from keras_lr._keras.variables import VariableAccess
 from keras_lr._warnings import warn
 from keras_lr.callbacks.schedule.bound import BoundSchedule
@@ -81,15 +81,13 @@ class LearningRateConflictCheck:
         """Go over to the optimizers that the model has been compiled with since."""
         self._run = run
 
-    def look(
-        self, overrides: HyperparameterOverrides, access: VariableAccess, batches_seen: int
-    ) -> None:
-        """Look before a step.
+    def look(self, overrides: HyperparameterOverrides, access: VariableAccess, leaf: Any) -> None:
+        """Look before a step. Only at the first one is a variable read, which waits for the device.
 
         Args:
             overrides: What the callback drives the learning rates by.
             access: Where they are read.
-            batches_seen: How many batches the optimizer has seen by now.
+            leaf: The leaf optimizer that counts the batches.
 
         Raises:
             ValueError: If it is the first, and the learning rate is not that of the optimizer any
@@ -100,9 +98,13 @@ class LearningRateConflictCheck:
             return
         self._begun = True
         present = overrides.present_rate(access)
-        if present != max(self._run.learning_rates) and batches_seen == self._batches_seen:
+        if present != max(self._run.learning_rates) and self._has_not_moved(leaf, access):
             rule = "something else in this fit sets the learning rate"
             raise ValueError(complaint(self._run.owner, rule, _FIX, learning_rate=present))
+
+    def _has_not_moved(self, leaf: Any, access: VariableAccess) -> bool:
+        """Return whether the optimizer stands where it stood; a checkpoint would have moved it."""
+        return batches_of(leaf, access) == self._batches_seen
 
     def look_again(
         self, overrides: HyperparameterOverrides, access: VariableAccess, consequence: str

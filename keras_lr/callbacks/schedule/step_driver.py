@@ -135,7 +135,7 @@ class StepDriver(StepHook):
             self._position.follow(batches_of(self._leaf, state))
         self.check_held()
         if self.drives_learning_rate:
-            self.watch.look(self._overrides, state, batches_of(self._leaf, state))
+            self.watch.look(self._overrides, state, self._leaf)
         self.updates.before_step(state)
         if self._observed is not None:
             for name, rate in self._observed.coming(state).items():

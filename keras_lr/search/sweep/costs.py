@@ -8,7 +8,8 @@ from keras_lr._engine.step_cost import step_operations
 from keras_lr._engine.trials import Trials
 from keras_lr._engine.vmapped import StackedStep
 from keras_lr._keras.data import Batch
-from keras_lr._keras.kept import is_step_compiled, kept_with_step
+from keras_lr._keras.kept import kept_with_step
+from keras_lr._keras.optimizers import batches_seen
 from keras_lr.search.sweep.choice import Way, WayCost, quicker_way
 
 _ALONE, _OPERATIONS = "cost of one lane", "operations of a step"
@@ -25,12 +26,14 @@ class SweepCosts:
 
     def __init__(self, model: keras.Model, trials: Trials) -> None:
         self._model, self._trials = model, trials
+        # JAX does not tell whether a function is compiled. An optimizer that counts has been in one.
+        self._has_trained = batches_seen(model) > 0
 
     @property
     def alone(self) -> WayCost:
         """What lanes one after the other cost."""
         known: WayCost = kept_with_step(self._model).get(_ALONE, WayCost())
-        return replace(known, is_compiled=is_step_compiled(self._model))
+        return replace(known, is_compiled=known.step is not None or self._has_trained)
 
     def note_alone(self, *, compiling: float | None = None, step: float | None = None) -> None:
         """Note how many seconds compiling the step of one lane took, or such a step."""

@@ -7,7 +7,8 @@ from support.drives import Spy, data, displacement, everything, fit, network
 from support.tiny import EXECUTIONS, JIT
 
 from keras_lr import optimizers, schedules
-from keras_lr.callbacks import LRScheduler, ReduceOnPlateauPlus
+from keras_lr._engine.state import TrainingState
+from keras_lr.callbacks import CosineWarmRestarts, LRScheduler, OneCycle, ReduceOnPlateauPlus
 
 X, Y = data()
 STEPS = 6  # 48 samples in batches of 8
@@ -766,3 +767,24 @@ def test_a_loop_of_ones_own_over_train_on_batch_is_driven(warm):
     callbacks.on_train_end()
     np.testing.assert_array_equal(np.float32(rates), FALL.values(range(3 * STEPS)))
     assert rate(model.optimizer) == 0.5
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: LRScheduler(schedules.InverseTime(0.1, decay=0.1)),
+        lambda: OneCycle(0.1),
+        lambda: CosineWarmRestarts(0.1, first_cycle_epochs=1),
+    ],
+)
+def test_driving_reads_nothing_from_the_device_step_by_step(make, monkeypatch):
+    read, reads = TrainingState.read, []
+    monkeypatch.setattr(TrainingState, "read", lambda *given: reads.append(1) or read(*given))
+
+    def reads_with(batch_size):
+        reads.clear()
+        model = network(keras.optimizers.SGD(0.1, momentum=0.9))
+        fit(model, (X, Y), make(), batch_size=batch_size)
+        return len(reads)
+
+    assert reads_with(batch_size=2) == reads_with(batch_size=8)

@@ -8,7 +8,6 @@ from support.tiny import identical, regression, values
 from keras_lr._engine import vmapped
 from keras_lr._engine.step_cost import step_operations
 from keras_lr._engine.trials import trials
-from keras_lr._keras.kept import is_step_compiled
 from keras_lr.search.data import TrainingData
 from keras_lr.search.sweep import costs
 from keras_lr.search.sweep.sweep import lr_sweep
@@ -107,12 +106,16 @@ def test_the_steps_of_a_recurrence_are_counted_each():
     assert counted(20) > 1.8 * counted(10)
 
 
-def test_whether_the_step_is_compiled_is_known():
+@pytest.mark.parametrize("trained", [True, False])
+def test_a_step_that_the_user_has_trained_is_compiled(trained, monkeypatch):
+    known = []
+    monkeypatch.setattr(
+        costs, "quicker_way", lambda *asked: known.append(asked[3].is_compiled) or "sequential"
+    )
     model = dense(4)
-    model.make_train_function()
-    assert not is_step_compiled(model)
-    model.fit(X, Y, verbose=0)
-    assert is_step_compiled(model)
+    model.fit(X, Y, epochs=int(trained), verbose=0)
+    lr_sweep(model, X, Y, RATES, **OPTIONS)
+    assert known[0] == trained
 
 
 def test_what_has_been_measured_is_kept_until_the_model_is_compiled_anew(monkeypatch):

@@ -10,6 +10,7 @@ import sys
 import keras
 import numpy as np
 import pytest
+from support.searches import interrupted_after
 from support.tiny import JIT, compiled, identical, random_numbers, regression, values
 
 from keras_lr import optimizers
@@ -209,18 +210,6 @@ def test_repeats_are_means_of_the_surface():
         losses = [trial.loss for trial in result.trials if trial.lr == lr]
         point = next(point for point in result.surface.points if point.lr == lr)
         assert point.loss == pytest.approx(np.mean(losses))
-
-
-def interrupted_after(steps, monkeypatch):
-    step, made = Trials.step, []
-
-    def interrupted(self, batch, learning_rate):
-        made.append(learning_rate)
-        if len(made) > steps:
-            raise KeyboardInterrupt
-        return step(self, batch, learning_rate)
-
-    monkeypatch.setattr(Trials, "step", interrupted)
 
 
 @pytest.mark.parametrize("runs", [1, 4])

@@ -8,10 +8,10 @@ import keras
 import numpy as np
 import optuna
 import pytest
+from support.searches import interrupted_after
 from support.tiny import JIT, compiled, identical, random_numbers, regression, values
 
 from keras_lr import optimizers
-from keras_lr._engine.trials import Trials
 from keras_lr.search.data import TrainingData
 from keras_lr.search.tune_adam.arguments import check_same
 from keras_lr.search.tune_adam.choice import choose
@@ -140,18 +140,6 @@ def test_the_model_is_as_before(others):
     expected = twin.fit(X, Y, verbose=0).history["loss"]
     keras.utils.set_random_seed(5)
     assert model.fit(X, Y, verbose=0).history["loss"] == expected
-
-
-def interrupted_after(steps, monkeypatch):
-    step, made = Trials.step, []
-
-    def interrupted(self, batch, learning_rate):
-        made.append(learning_rate)
-        if len(made) > steps:
-            raise KeyboardInterrupt
-        return step(self, batch, learning_rate)
-
-    monkeypatch.setattr(Trials, "step", interrupted)
 
 
 def test_ctrl_c_returns_the_best_so_far(monkeypatch, tuned):
