@@ -15,6 +15,7 @@ import matplotlib
 
 matplotlib.use("agg")
 
+import examples
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -25,70 +26,6 @@ FOLDER = pathlib.Path(__file__).parent / "contact"
 WIDTHS = (3.3, 6.5)
 STYLES = {"light": "default", "dark": "dark_background", "grey": "default"}
 DPI = 80
-RNG = np.random.default_rng(0)
-
-
-def range_test(**more: Any) -> klr.RangeTestResult:
-    """Return a range test with the curve of a small network."""
-    rates = np.geomspace(1e-6, 100.0, 100)
-    clean = 2.3 - 1.8 / (1.0 + 0.02 / rates) + rates
-    losses = clean + RNG.normal(0.0, 0.1, len(rates))
-    fields = {"probe_losses": clean, "stop_reason": "completed", "default_learning_rate": 0.01}
-    return klr.RangeTestResult(
-        learning_rates=rates, losses=losses, smoothed_losses=clean, **fields | more
-    )
-
-
-def repeated() -> klr.RangeTestResult:
-    """Return a range test that was repeated, with validation losses."""
-    found = range_test()
-    repeats = found.losses + RNG.normal(0.0, 0.15, (5, len(found.losses)))
-    every_tenth = np.where(np.arange(100) % 10 == 0, found.probe_losses + 0.1, np.nan)
-    return range_test(repeat_losses=repeats, validation_losses=every_tenth)
-
-
-def flat() -> klr.RangeTestResult:
-    """Return a range test without a suggestion."""
-    return klr.RangeTestResult(
-        learning_rates=np.geomspace(1e-6, 1e-3, 100),
-        losses=2.3 + RNG.normal(0.0, 0.1, 100),
-        smoothed_losses=np.full(100, 2.3),
-        stop_reason="completed",
-    )
-
-
-def sweep(repeats: int = 1) -> klr.SweepResult:
-    """Return a sweep over 12 rates, of which the last two diverge."""
-    rates = np.geomspace(1e-3, 3.0, 12)
-    falls = np.exp(-np.outer(np.minimum(rates, 0.4) * 0.2, np.arange(100)))
-    losses = 0.1 + 2.2 * falls + RNG.normal(0.0, 0.04, (repeats, *falls.shape))
-    losses[:, -2:] *= 1.2 ** np.arange(100)
-    lost = rates > 1.5
-    final = {"loss": losses[0, :, -25:].mean(axis=1)}
-    final["val_loss"] = final["loss"] * 1.1 + 0.05
-    return klr.SweepResult(
-        learning_rates=rates,
-        losses=np.median(losses, axis=0),
-        repeat_losses=losses,
-        final=final,
-        diverged=lost,
-        stopped_at=np.where(lost, 50, 100),
-        cost_steps=1100,
-    )
-
-
-def history(epochs: int, rate: Any, *, validation: bool = True, **more: Any) -> Any:
-    """Return what `fit` would, of a run with a loss that falls."""
-    done = np.arange(1, epochs + 1)
-    loss = 0.05 + 2.0 * np.exp(-3.0 * done / epochs) + RNG.normal(0.0, 0.01, epochs)
-    logs = {"loss": loss.tolist(), "accuracy": (1.0 - loss / 3.0).tolist()}
-    if validation:
-        logs |= {
-            "val_loss": (1.1 * loss + 0.1).tolist(),
-            "val_accuracy": (0.95 - loss / 3).tolist(),
-        }
-    logs |= {"learning_rate": np.broadcast_to(rate, epochs).tolist()} | more
-    return SimpleNamespace(history=logs, epoch=list(range(epochs)), params={"steps": 10})
 
 
 def events(**actions: list[int]) -> Any:
@@ -105,21 +42,21 @@ def plateau() -> Any:
     """Draw a plateau with reductions, rescues and restarts."""
     rate = 0.1 * 0.5 ** (np.arange(30) // 4 % 5)
     done = events(reduce=[3, 7, 11, 15, 23, 27], rescue=[5, 9], restart=[19], stop=[29])
-    return klr.plot_history(history(30, rate), callbacks=done)
+    return klr.plot_history(examples.history(30, rate), callbacks=done)
 
 
 def cosine() -> Any:
     """Draw a run whose rate falls to zero."""
     rate = schedules.Cosine(0.1, 0.0, steps=39).values(np.arange(1, 41))
     momentum = {"momentum": np.linspace(0.85, 0.95, 40).tolist()}
-    return klr.plot_history(history(40, rate, **momentum), metrics="loss")
+    return klr.plot_history(examples.history(40, rate, **momentum), metrics="loss")
 
 
 def long() -> Any:
     """Draw 500 epochs without validation, with restarts."""
     rate = schedules.CosineRestarts(0.1, 33, cycle_mult=2).values(np.arange(500))
     return klr.plot_history(
-        history(500, rate, validation=False), callbacks=events(restart=[32, 98, 230])
+        examples.history(500, rate, validation=False), callbacks=events(restart=[32, 98, 230])
     )
 
 
@@ -138,23 +75,49 @@ def cycles() -> Any:
     return klr.plot_schedule({"restarts": restarts}, steps=700, steps_per_epoch=100)
 
 
-def two_axes() -> Any:
-    """Return two Axes, one below the other in a column of a paper."""
+def groups() -> Any:
+    """Draw the rates of three groups of layers that begin to train one after the other."""
+    rates = {
+        f"learning_rate_{name}": np.where(np.arange(12) >= begins, rate, 0.0).tolist()
+        for name, begins, rate in (("head", 0, 1e-2), ("top", 4, 3e-3), ("body", 8, 1e-3))
+    }
+    drawn = examples.history(12, 1e-2, **rates)
+    del drawn.history["learning_rate"]
+    return klr.plot_history(drawn, metrics="loss")
+
+
+def several_axes() -> Any:
+    """Draw on four Axes of one figure."""
     width = plt.rcParams["figure.figsize"][0]
-    below = width < 5.0
-    size = (width, 1.4 * width if below else 0.45 * width)
-    return plt.subplots(1 + below, 2 - below, figsize=size, layout="constrained")[1]
+    rows = 4 if width < 5.0 else 2
+    size = (width, rows * (0.6 if rows == 4 else 0.45) * width)
+    figure, made = plt.subplots(rows, 4 // rows, figsize=size, layout="constrained")
+    axes = made.reshape(2, 2)
+    examples.range_test().plot(ax=axes[0, 0], rules="consensus")
+    examples.tune().plot(ax=axes[0, 1])
+    examples.adam_curves().plot(ax=axes[1, 0])
+    klr.plot_schedule({"cosine": schedules.Cosine(0.1, 0.0, steps=900)}, ax=axes[1, 1])
+    return figure
 
 
 PICTURES: dict[str, Callable[[], Any]] = {
-    "range_test": lambda: range_test().plot(),
-    "range_test_repeated": lambda: repeated().plot(),
-    "range_test_flat": lambda: flat().plot(),
-    "sweep": lambda: sweep().plot(two_axes()),
-    "sweep_repeated": lambda: sweep(5).plot(two_axes()),
+    "range_test": lambda: examples.range_test().plot(),
+    "range_test_repeated": lambda: examples.repeated().plot(),
+    "range_test_flat": lambda: examples.flat().plot(),
+    "sweep": lambda: examples.sweep().plot(),
+    "sweep_repeated": lambda: examples.sweep(5).plot(),
+    "several_axes": several_axes,
+    "tune_lr": lambda: examples.tune().plot(),
+    "tune_adam": lambda: examples.adam_curves().plot(),
+    "tune_adam_map": lambda: examples.adam_map().plot(),
+    "fit": lambda: examples.fitted().plot(),
+    "fit_without_trials": lambda: examples.fitted(1, trials=False, validation=False).plot(),
+    "fit_500_epochs": lambda: examples.fitted(500).plot(),
+    "fine_tune": lambda: examples.fine_tuned().plot(),
+    "history_groups": groups,
     "history_plateau": plateau,
     "history_cosine": cosine,
-    "history_one_epoch": lambda: klr.plot_history(history(1, 0.1)),
+    "history_one_epoch": lambda: klr.plot_history(examples.history(1, 0.1)),
     "history_500_epochs": long,
     "schedules": plans,
     "schedule_cycles": cycles,

@@ -7,9 +7,12 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from keras_lr.one_call.picture import FitPicture
+from keras_lr.plot import style
 from keras_lr.plot.given import picture_of, several_axes
 
-_PANEL_INCHES, _NARROW_INCHES = 1.9, 5.0
+_PANEL_INCHES = 1.9
+_MOST_POINTS = 30  # of a curve that are marked one by one
+_FACTOR_OF_LOG = 5.0  # between the highest and the lowest loss, for a logarithmic axis
 
 
 def plot_fit(result: Any, axes: Any = None) -> "np.ndarray[Any, np.dtype[np.object_]]":
@@ -56,58 +59,48 @@ def plot_fit(result: Any, axes: Any = None) -> "np.ndarray[Any, np.dtype[np.obje
         listed[-2].tick_params(labelbottom=False)
         listed[-2].set_xlabel("")
         figure.align_ylabels(listed)
+    for ax in listed:
+        style.label_decades(ax)
+        style.legend_above(ax, *ax.get_legend_handles_labels())
     return np.array(listed, dtype=object)
 
 
 def _draw_trials(ax: Axes, drawn: FitPicture) -> None:
     rates, losses = drawn.trial_rates, drawn.trial_losses
     good = losses < (drawn.untrained or np.inf)
+    gray = style.muted(ax)
     ax.set_xscale("log")
-    ax.axhline(drawn.untrained or 0.0, color="0.5", lw=1, ls=":", label="untrained")
-    ax.plot(rates[good], losses[good], "o", color="C0", label="trials")
+    ax.axhline(drawn.untrained or 0.0, color=gray, lw=1, ls=":", label="untrained")
+    ax.plot(rates[good], losses[good], "o", color=style.color(ax, 0), label="trials")
     if not good.all():
         beyond = np.full(int((~good).sum()), drawn.untrained)
-        ax.plot(rates[~good], beyond, "x", color="0.5", ms=7, label="no better")
-    ax.axvline(drawn.peak, color="C3", lw=1.5, label=f"peak {drawn.peak:.2g}")
+        ax.plot(rates[~good], beyond, "x", color=gray, ms=7, label="no better")
+    ax.axvline(drawn.peak, color=style.accent(ax), lw=1.5, label=f"peak {drawn.peak:.2g}")
     ax.margins(x=0.15, y=0.15)
     ax.set_xlabel("Learning rate")
     ax.set_ylabel("Probe loss")
-    _legend(ax)
 
 
 def _draw_rates(ax: Axes, drawn: FitPicture) -> None:
-    ax.plot(np.arange(len(drawn.rates)), drawn.rates, color="C3", drawstyle="steps-post")
+    values = np.append(drawn.rates, drawn.rates[-1:])  # the last one holds for an update, too
+    color = style.color(ax, 0)
+    ax.plot(np.arange(len(values)), values, color=color, drawstyle="steps-post")
     ax.set_ylim(bottom=0.0)
     ax.set_xlabel("Update")
     ax.set_ylabel("Learning rate")
 
 
 def _draw_losses(ax: Axes, drawn: FitPicture) -> None:
-    for color, (label, line) in zip(("C0", "C1"), drawn.losses.items(), strict=False):
-        marker = "." if len(line.values) < 30 else None
-        ax.plot(line.updates, line.values, color=color, marker=marker, label=label)
+    for number, (label, line) in enumerate(drawn.losses.items()):
+        look: dict[str, Any] = {"color": style.color(ax, number), "ls": style.line(number)}
+        look["marker"] = "." if len(line.values) <= _MOST_POINTS else None
+        ax.plot(line.updates, line.values, label=label, **look)
     if drawn.kept is not None:
-        ax.plot(*drawn.kept, "o", mfc="none", color="C3", ms=8, label=f"kept: {drawn.kept_label}")
+        ring: dict[str, Any] = {"mfc": "none", "color": style.accent(ax), "ms": 8, "zorder": 4}
+        ax.plot(*drawn.kept, "o", label=f"kept: {drawn.kept_label}", **ring)
     values = np.concatenate([line.values for line in drawn.losses.values()] or [np.ones(1)])
     values = values[np.isfinite(values)]
-    if len(values) and values.min() > 0 and values.max() > 5 * values.min():
+    if len(values) and values.min() > 0 and values.max() > _FACTOR_OF_LOG * values.min():
         ax.set_yscale("log")
     ax.set_xlabel("Update")
     ax.set_ylabel("Loss")
-    if drawn.losses:
-        _legend(ax)
-
-
-def _legend(ax: Axes) -> None:
-    figure = ax.get_figure(root=True)
-    narrow = figure is not None and figure.get_figwidth() < _NARROW_INCHES
-    ax.legend(
-        fontsize="small",
-        frameon=False,
-        loc="lower left",
-        bbox_to_anchor=(0.0, 1.0),
-        borderaxespad=0.0,
-        ncols=2 if narrow else 4,
-        columnspacing=1.2,
-        handlelength=1.5,
-    )

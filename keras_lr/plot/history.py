@@ -235,6 +235,7 @@ def _scale(ax: Axes, values: np.ndarray[Any, np.dtype[np.float64]]) -> None:
         return
     if np.nanmin(values) > floor:
         ax.set_yscale("log")
+        style.label_decades(ax)
     else:
         ax.set_yscale("symlog", linthresh=10.0 ** np.floor(np.log10(lowest)), linscale=0.5)
         ax.set_ylim(bottom=0.0)

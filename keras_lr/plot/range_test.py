@@ -6,16 +6,12 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.transforms import ScaledTranslation
 
 from keras_lr.errors import check_choice
-from keras_lr.plot import style
+from keras_lr.plot import marks, style
 from keras_lr.plot.given import check_axes, name_list, picture_of
-from keras_lr.search.range_test.picture import Mark, RangeTestPicture
+from keras_lr.search.range_test.picture import RangeTestPicture
 from keras_lr.search.suggest import RULES
-
-_ROW_FONTS = 1.35  # the height of a row of labels, in sizes of their font
-_MOST_SHARE = 0.6  # of the height, for the labels
 
 
 def plot_range_test(
@@ -61,18 +57,17 @@ def plot_range_test(
     ax.set_xlim(drawn.learning_rates[0] / 1.4, 1.4 * drawn.learning_rates[-1])
     ax.set_xlabel("Learning rate (per update, log scale)")
     ax.set_ylabel("Loss (mean per sample)")
-    ax.text(
-        *(0.5, 0.97),
-        drawn.note,
-        transform=ax.transAxes,
-        ha="center",
-        va="top",
-        color=style.accent(ax),
-        fontsize=style.font_points(ax),
-    )
+    style.label_decades(ax)
+    _write_note(ax, drawn.note)
     style.settle(ax)
-    _make_room(ax, drawn, _draw_marks(ax, drawn))
+    _make_room(ax, drawn, marks.draw(ax, drawn.marks, rows=bool(drawn.note)))
     return ax
+
+
+def _write_note(ax: Axes, note: str) -> None:
+    look: dict[str, Any] = {"color": style.accent(ax), "fontsize": style.font_points(ax)}
+    look["bbox"] = {"facecolor": ax.get_facecolor(), "edgecolor": "none", "pad": 1}
+    ax.text(0.5, 0.97, note, transform=ax.transAxes, ha="center", va="top", zorder=5, **look)
 
 
 def _draw_losses(ax: Axes, drawn: RangeTestPicture) -> None:
@@ -96,64 +91,6 @@ def _draw_losses(ax: Axes, drawn: RangeTestPicture) -> None:
             label="validation loss",
         )
     ax.plot(drawn.learning_rates, drawn.smoothed, color=first, lw=2, label="smoothed")
-
-
-def _draw_marks(ax: Axes, drawn: RangeTestPicture) -> float:
-    """Name each suggestion on a row of its own above the curve, with a stem down to it.
-
-    A label stands to the right of its stem, or to the left where it would run out of the Axes.
-    Rows are fixed in points, so that labels never overlap, however large the picture is.
-
-    Returns:
-        The share of the height that the rows take.
-    """
-    size = style.font_points(ax)
-    row = _ROW_FONTS * size
-    leftwards = [_leaves_on_the_right(ax, mark, size) for mark in drawn.marks]
-    # On the right, a label crosses no stem if smaller rates are above; on the left, if larger are.
-    order = sorted(range(len(leftwards)), key=lambda i: (leftwards[i], -i if leftwards[i] else i))
-    for place, index in enumerate(order):
-        mark, left = drawn.marks[index], leftwards[index]
-        chosen = mark.rule == "consensus"
-        color = style.accent(ax) if chosen else style.muted(ax)
-        ax.plot(mark.learning_rate, mark.loss, "o", color=color, ms=6 if chosen else 4, zorder=4)
-        down = ScaledTranslation(0.0, -row * (place + 0.75) / 72.0, ax.figure.dpi_scale_trans)
-        ax.annotate(
-            _label(mark),
-            xy=(mark.learning_rate, mark.loss),
-            xytext=(mark.learning_rate, 1.0),
-            textcoords=ax.get_xaxis_transform() + down,
-            ha="right" if left else "left",
-            va="center",
-            color=color,
-            bbox={"facecolor": ax.get_facecolor(), "edgecolor": "none", "alpha": 0.7, "pad": 0},
-            fontsize=size,
-            fontweight=_weight(mark),
-            arrowprops={
-                "arrowstyle": "-",
-                "color": color,
-                "lw": 0.8,
-                "relpos": (1 if left else 0, 0.5),
-            },
-        )
-    rows = len(order) or bool(drawn.note)
-    return min(_MOST_SHARE, row * (rows + 0.5) * ax.figure.dpi / 72.0 / ax.bbox.height)
-
-
-def _label(mark: Mark) -> str:
-    return f" {mark.rule} {mark.learning_rate:.1e} "
-
-
-def _weight(mark: Mark) -> str:
-    return "bold" if mark.rule == "consensus" else "normal"
-
-
-def _leaves_on_the_right(ax: Axes, mark: Mark, size: float) -> bool:
-    """Return whether a label to the right of its stem would leave the Axes, but not to the left."""
-    text = ax.text(mark.learning_rate, 0.5, _label(mark), fontsize=size, fontweight=_weight(mark))
-    box = text.get_window_extent()
-    text.remove()
-    return bool(box.x1 > ax.bbox.x1 and box.x0 - box.width >= ax.bbox.x0)
 
 
 def _make_room(ax: Axes, drawn: RangeTestPicture, labels: float) -> None:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb, to_rgba
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from matplotlib.transforms import Bbox
 
 # Okabe and Ito's colours, told apart by colour-blind readers too: blue, orange, green, purple, and
@@ -17,12 +18,14 @@ _LINES = ("-", "--", "-.", ":")  # told apart in grey
 _NARROW_INCHES = 4.0
 _FONT_POINTS = (7.0, 8.5)  # of legends and labels in narrow axes and others
 _PASSES = 2  # the layout moves once more when limits have changed
+_GAP_POINTS = 4.0  # below a legend: half a marker at the top of what is drawn
 _LETTER = 0.56  # the width of a letter, in sizes of its font
 _HANDLE = 7  # letters that a line and the room around it take
+_DECADES = (3.0, 1.5)  # of a logarithmic axis, and of a narrow one: more have powers of ten alone
 Corner = Literal["upper left", "lower left"]
 _COMPACT: dict[str, Any] = {
     "edgecolor": "none",
-    "framealpha": 0.8,
+    "framealpha": 1.0,
     "borderpad": 0.2,
     "borderaxespad": 0.3,
     "handlelength": 1.6,
@@ -65,9 +68,14 @@ def width_inches(ax: Axes) -> float:
     return float(ax.bbox.width / ax.figure.dpi)
 
 
+def is_narrow(ax: Axes) -> bool:
+    """Return whether the Axes are as wide as a column of a paper, not a page."""
+    return width_inches(ax) < _NARROW_INCHES
+
+
 def font_points(ax: Axes) -> float:
     """Return the size of small print that suits the width of the Axes."""
-    return _FONT_POINTS[width_inches(ax) >= _NARROW_INCHES]
+    return _FONT_POINTS[not is_narrow(ax)]
 
 
 def settle(ax: Axes) -> None:
@@ -107,7 +115,20 @@ def legend_above(ax: Axes, handles: Sequence[Any], labels: Sequence[str]) -> Non
         settle(ax)
         box = legend(ax, "upper left", handles, labels)
         ax.set_ylim(limits)
-        raise_top(ax, float((ax.bbox.y1 - box.y0) / ax.bbox.height))
+        gap = _GAP_POINTS * ax.figure.dpi / 72.0
+        raise_top(ax, float((ax.bbox.y1 - box.y0 + gap) / ax.bbox.height))
+
+
+def label_decades(ax: Axes) -> None:
+    """Give short logarithmic axes a few plain numbers, in place of powers of ten with factors."""
+    for axis, limits in ((ax.xaxis, ax.get_xlim()), (ax.yaxis, ax.get_ylim())):
+        low, high = min(limits), max(limits)
+        most = _DECADES[axis is ax.xaxis and is_narrow(ax)]
+        if axis.get_scale() == "log" and low > 0.0 and high < low * 10.0**most:
+            wide = high > 10.0 * low
+            axis.set_major_locator(LogLocator(subs=(1.0, 3.0) if wide else (1.0, 2.0, 3.0, 5.0)))
+            axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            axis.set_minor_formatter(NullFormatter())
 
 
 def raise_top(ax: Axes, share: float) -> None:

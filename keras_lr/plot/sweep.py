@@ -13,6 +13,8 @@ from keras_lr.plot.given import picture_of, several_axes
 from keras_lr.search.sweep.picture import SweepPicture
 
 _NAMES = {"loss": "training (last quarter)", "val_loss": "validation"}
+_BESIDE_INCHES = 5.0  # the narrowest figure with both panels beside each other
+_WIDER = 1.5  # than matplotlib is set to: there are two panels
 _CURVES = {"loss": (0, "o-"), "val_loss": (1, "s--")}
 
 
@@ -25,8 +27,8 @@ def plot_sweep(result: Any, axes: tuple[Axes, Axes] | None = None) -> tuple[Axes
 
     Args:
         result: What `lr_sweep` returned.
-        axes: Where to draw the two; None makes a figure. Nothing is shown and no global style
-            changed.
+        axes: Where to draw the two; None makes a figure, with one below the other if figures are
+            set to be as narrow as a column. Nothing is shown and no global style changed.
 
     Returns:
         The two Axes, U-curve and fan.
@@ -48,8 +50,7 @@ def plot_sweep(result: Any, axes: tuple[Axes, Axes] | None = None) -> tuple[Axes
     """
     drawn = picture_of("plot_sweep", SweepPicture, "lr_sweep", result)
     if axes is None:
-        _, made = plt.subplots(1, 2, figsize=(10, 4), layout="constrained", sharey=True)
-        axes = made[0], made[1]
+        axes = _new_axes()
     else:
         fix = "Pass two, or None for a new figure"
         first, second = several_axes("plot_sweep", axes, 2, "axes must be two", fix)
@@ -60,9 +61,21 @@ def plot_sweep(result: Any, axes: tuple[Axes, Axes] | None = None) -> tuple[Axes
             ax.set_ylabel("Loss (mean per sample)")
     _draw_u_curve(axes[0], drawn)
     _draw_fan(axes[1], drawn)
+    style.label_decades(axes[0])
     style.legend_above(axes[0], *axes[0].get_legend_handles_labels())
     axes[1].set_ylim(axes[0].get_ylim())
     return axes
+
+
+def _new_axes() -> tuple[Axes, Axes]:
+    """Return two Axes, beside each other unless figures are set to be as narrow as a column."""
+    width = plt.rcParams["figure.figsize"][0]
+    if width < _BESIDE_INCHES:
+        _, made = plt.subplots(2, figsize=(width, 1.4 * width), layout="constrained")
+    else:
+        size = (_WIDER * width, 0.4 * _WIDER * width)
+        _, made = plt.subplots(1, 2, figsize=size, layout="constrained", sharey=True)
+    return made[0], made[1]
 
 
 def _draw_u_curve(ax: Axes, drawn: SweepPicture) -> None:

@@ -6,6 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
+from keras_lr.plot import style
 from keras_lr.plot.given import check_axes, picture_of
 from keras_lr.search.tune.picture import TunePicture
 
@@ -38,41 +39,42 @@ def plot_tune(result: Any, ax: Axes | None = None) -> Axes:
     if ax is None:
         _, ax = plt.subplots(layout="constrained")
     ax.set_xscale("log")
-    ax.axhline(drawn.untrained, color="0.6", lw=1, ls=":", label="untrained model")
-    ax.plot(*drawn.parabola, color="C0", lw=1.5, label="parabola")
+    first, muted = style.color(ax, 0), style.muted(ax)
+    ax.axhline(drawn.untrained, color=muted, lw=1, ls=":", label="untrained model")
+    (parabola,) = ax.plot(*drawn.parabola, color=first, lw=1.5, label="parabola")
     inside = ~drawn.beyond
     name = f"trials of {drawn.trial_steps} steps"
-    ax.plot(drawn.rates[inside], drawn.scores[inside], "o", color="C0", label=name)
+    (dots,) = ax.plot(drawn.rates[inside], drawn.scores[inside], "o", color=first, label=name)
     if drawn.beyond.any():
         rates, scores = drawn.rates[drawn.beyond], drawn.scores[drawn.beyond]
-        ax.plot(rates, scores, "x", color="0.4", ms=8, label="trial diverged or got worse")
+        ax.plot(rates, scores, "x", color=muted, ms=7, label="trial diverged or got worse")
     _draw_choice(ax, drawn)
     ax.set_xlabel("Learning rate (per update, log scale)")
-    judged = "Mean of probe and validation loss" if drawn.validated else "Probe loss"
-    ax.set_ylabel(f"{judged} after the trial")
-    ax.legend(fontsize=8.5)
+    ax.set_ylabel(f"{'Probe and validation' if drawn.validated else 'Probe'} loss after the trial")
+    _set_limits(ax, drawn)
+    style.label_decades(ax)
+    handles, labels = ax.get_legend_handles_labels()
+    named = dict(zip(labels, handles, strict=True))
+    if drawn.parabola.size:  # they share a line of the legend
+        named.pop("parabola")
+        named[name] = (dots, parabola)
+    style.legend_above(ax, list(named.values()), list(named))
     return ax
 
 
 def _draw_choice(ax: Axes, drawn: TunePicture) -> None:
+    """Mark the best learning rate of a trial, and the one it was corrected to."""
+    short, choice, color = drawn.short, drawn.choice, style.accent(ax)
+    ax.axvline(short, color=color, lw=1, ls="--", label=f"best for a trial: {short:.1e}")
+    label = f"chosen for {drawn.total_steps} steps: {choice:.1e}"
+    ax.axvline(choice, color=color, lw=1.8, label=label)
+
+
+def _set_limits(ax: Axes, drawn: TunePicture) -> None:
     losses = np.concatenate([drawn.scores, drawn.parabola[1]])
     low, high = float(losses.min()), drawn.untrained
-    room = (high - low) or 1.0
-    ax.set_ylim(low - 0.15 * room, high + 0.08 * room)
-    if low >= 0:  # there is room for the choice below zero, but no loss
+    room = (high - low) or abs(high) or 1.0
+    ax.set_ylim(low - 0.06 * room, high + 0.08 * room)
+    if low >= 0:  # there may be room below zero, but no loss
         bottom, top = ax.get_ylim()
         ax.set_yticks([tick for tick in ax.get_yticks() if max(0.0, bottom) <= tick <= top])
-    height = low - 0.07 * room
-    short, choice = drawn.short, drawn.choice
-    label = f"chosen for {drawn.total_steps} steps: {choice:.1e}"
-    ax.plot(
-        short,
-        height,
-        "o",
-        mfc="none",
-        color="C3",
-        label=f"best for a trial: {short:.1e}",
-    )
-    ax.plot(choice, height, "o", color="C3", ms=8, label=label)
-    arrow = {"arrowstyle": "->", "color": "C3", "shrinkA": 4, "shrinkB": 5}
-    ax.annotate("", xy=(choice, height), xytext=(short, height), arrowprops=arrow)

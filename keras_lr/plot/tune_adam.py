@@ -6,13 +6,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
+from keras_lr.plot import style
 from keras_lr.plot.given import check_axes, picture_of
-from keras_lr.plot.tune_adam_map import draw_map
+from keras_lr.plot.tune_adam_map import draw_map, star
 from keras_lr.search.tune_adam.map_picture import MapPicture
 from keras_lr.search.tune_adam.picture import AdamTunePicture, Curve, CurvesPicture
 
-_COLORS = {"constant": "C0", "linear": "C1", "decay": "C2"}
-_SMALL_WIDTH = 4.5  # inches
+_LOOKS = {"constant": (0, "o"), "linear": (1, "s"), "decay": (2, "^")}  # colour and marker
 
 
 def plot_tune_adam(result: Any, ax: Axes | None = None) -> Axes:
@@ -53,7 +53,7 @@ def plot_tune_adam(result: Any, ax: Axes | None = None) -> Axes:
     check_axes("plot_tune_adam", ax)
     drawn = picture_of("plot_tune_adam", AdamTunePicture, "tune_adam", result)
     if ax is None:
-        _, ax = plt.subplots(figsize=(6.5, 4.2), layout="constrained")
+        _, ax = plt.subplots(layout="constrained")
     if isinstance(drawn, MapPicture):
         draw_map(drawn, ax)
     elif isinstance(drawn, CurvesPicture):
@@ -62,41 +62,42 @@ def plot_tune_adam(result: Any, ax: Axes | None = None) -> Axes:
 
 
 def _draw_curves(drawn: CurvesPicture, ax: Axes) -> None:
-    for shape, curve in drawn.curves.items():
-        _draw_curve(ax, shape, curve)
-    _draw_choice(ax, drawn)
     ax.set_xscale("log")
     ax.set_ylim(*drawn.limits)
+    shapes = {shape: _draw_curve(ax, shape, curve) for shape, curve in drawn.curves.items()}
+    _draw_choice(ax, drawn)
     ax.set_xlabel("Learning rate (highest, log scale)")
     ax.set_ylabel("Validation loss")
-    width = ax.get_window_extent().width / ax.figure.dpi
-    small = width < _SMALL_WIDTH
-    options: dict[str, Any] = {"fontsize": 6.5 if small else 8.5, "ncols": 3 if small else 5}
-    options |= {"columnspacing": 1.0, "handlelength": 1.4}
-    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False, **options)
+    style.label_decades(ax)
+    handles, labels = ax.get_legend_handles_labels()
+    named = dict(zip(labels, handles, strict=True)) | shapes
+    style.legend_above(ax, list(named.values()), list(named))
 
 
-def _draw_curve(ax: Axes, shape: str, curve: Curve) -> None:
-    color = _COLORS.get(shape)
+def _draw_curve(ax: Axes, shape: str, curve: Curve) -> tuple[Any, Any]:
+    """Draw the fitted loss and the runs of a shape, and return both for the legend."""
+    number, marker = _LOOKS.get(shape, (3, "D"))
+    color = style.color(ax, number)
     if curve.noise is not None:
         band = curve.noise * np.abs(curve.loss)
         shade: dict[str, Any] = {"color": color, "alpha": 0.15, "lw": 0}
         ax.fill_between(curve.lr, curve.loss - band, curve.loss + band, **shade)
-    ax.plot(curve.lr, curve.loss, color=color, lw=1.6, label=shape)
-    ax.plot(*curve.runs, "o", color=color, ms=5.5, zorder=3)
+    look: dict[str, Any] = {"color": color, "ls": style.line(number), "lw": 1.6}
+    (line,) = ax.plot(curve.lr, curve.loss, label=shape, **look)
+    dots: dict[str, Any] = {"color": color, "marker": marker, "ls": "", "zorder": 3}
+    (runs,) = ax.plot(*curve.runs, ms=5, **dots)
     if curve.others.size:
-        ax.plot(*curve.others, ".", color=color, ms=5, alpha=0.5, zorder=3)
+        ax.plot(*curve.others, ms=3, alpha=0.5, **dots)
     if curve.beyond.size:
-        top = np.full(curve.beyond.size, 0.97)
-        marks: dict[str, Any] = {"color": color, "ms": 7, "zorder": 4, "clip_on": False}
-        ax.plot(curve.beyond, top, "x", transform=ax.get_xaxis_transform(), **marks)
+        top = np.full(curve.beyond.size, ax.get_ylim()[1])
+        ax.plot(curve.beyond, top, "x", color=color, ms=6, zorder=4)
+    return line, runs
 
 
 def _draw_choice(ax: Axes, drawn: CurvesPicture) -> None:
-    star: dict[str, Any] = {"marker": "*", "s": 190, "color": "C3", "edgecolors": "white"}
-    label = f"chosen: {drawn.choice[0]:.2g}"
-    ax.scatter(*drawn.choice, label=label, zorder=6, **star)
+    gray = style.muted(ax)
+    star(ax, drawn.choice, f"chosen: {drawn.choice[0]:.2g}")
     if any(curve.beyond.size for curve in drawn.curves.values()):
-        ax.plot([], [], "x", color="0.5", label="diverged")
+        ax.plot([], [], "x", color=gray, label="diverged")
     if any(curve.others.size for curve in drawn.curves.values()):
-        ax.plot([], [], ".", color="0.5", label="other axes")
+        ax.plot([], [], ".", color=gray, label="other settings")

@@ -1,5 +1,6 @@
 """Pictures of any width and on any ground: nothing is cut and no label covers another."""
 
+from functools import partial
 from itertools import pairwise
 from types import SimpleNamespace
 
@@ -8,12 +9,57 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
-from keras_lr import RangeTestResult, SweepResult, plot_history, plot_schedule, schedules
+from keras_lr import (
+    AdamTuneResult,
+    FitResult,
+    RangeTestResult,
+    SweepResult,
+    TuneResult,
+    plot_fit,
+    plot_history,
+    plot_schedule,
+    plot_tune,
+    plot_tune_adam,
+    schedules,
+)
+from keras_lr.plot import marks as suggestions
 from keras_lr.plot import style
+from keras_lr.search.range_test.picture import Mark
+from keras_lr.search.suggest import RULES
+from keras_lr.search.tune.climb import Trial
+from keras_lr.search.tune_adam.result import AdamTrial
+from keras_lr.search.tune_adam.surface import Surface
 
 WIDTHS = (3.3, 6.5)
 RATES = np.geomspace(1e-6, 100.0, 161)
+TUNE = partial(
+    TuneResult,
+    learning_rate=0.021,
+    untrained=2.4,
+    short_run_learning_rate=0.03,
+    trial_steps=50,
+    total_steps=1140,
+    beta=0.1,
+    cost_steps=200,
+)
 CLEAN = 2.0 - 1.5 / (1.0 + 1e-3 / RATES) + RATES
+
+
+def adam_run(number, lr, loss, *, final_share=1.0, state="complete"):
+    return AdamTrial(
+        number=number, lr=lr, decay=0.0, final_share=final_share, weight_decay=None,
+        momentum=None, repeat=0, state=state, loss=loss, steps=100,
+    )  # fmt: skip
+
+
+def adam_result(runs, surface, ties=()):
+    best = min(runs, key=lambda each: each.loss)
+    return AdamTuneResult(
+        lr=best.lr, decay=0.0015, final_share=best.final_share, weight_decay=None, momentum=None,
+        loss=best.loss, standard_error=None, within_noise=None, ties=ties, chosen=best,
+        trials=tuple(runs), lr_range=(0.001, 0.1), total_steps=100, cost_steps=300, finished=True,
+        momentum_name=None, study=None, surface=surface,
+    )  # fmt: skip
 
 
 def range_test(ax):
@@ -44,7 +90,58 @@ def run(ax):
     plot_history(history, callbacks=SimpleNamespace(events=done), axes=[ax])
 
 
-DRAWN = {"range_test": range_test, "schedule": rates, "history": run}
+def tuning(ax):
+    trials = [Trial(-3.1, 1.9), Trial(-2.3, 0.9), Trial(-1.5, 0.02), Trial(-0.7, np.inf)]
+    plot_tune(TUNE(trials=tuple(trials)), ax)
+
+
+def shapes_of_adam(ax):
+    tried = ((0.003, 2.0), (0.01, 1.0), (0.03, 1.5))
+    runs = [adam_run(number, lr, loss) for number, (lr, loss) in enumerate(tried)]
+    runs.append(adam_run(3, 0.1, np.inf, state="diverged"))
+    surface = Surface([(t.shape, t.lr, t.loss) for t in runs], {"decay": 0.01})
+    plot_tune_adam(adam_result(runs, surface), ax)
+
+
+def map_of_adam(ax):
+    places = [(lr, share) for lr in (0.001, 0.01, 0.1) for share in (0.02, 0.2, 1.0)]
+    runs = [
+        adam_run(n, lr, 1.0 + np.log10(lr / 0.01) ** 2, final_share=share)
+        for n, (lr, share) in enumerate(places)
+    ]
+    plot_tune_adam(adam_result(runs, None, ties=tuple(runs[:2])), ax)
+
+
+def fitted(ax):
+    done = SimpleNamespace(
+        history={"loss": [2.0, 1.0, 0.1], "val_loss": [2.1, 1.3, 0.2]}, epoch=[0, 1, 2]
+    )
+    result = FitResult(
+        history=done,
+        tuning=None,
+        schedule=schedules.Trapezoid(0.1, 30),
+        peak=0.1,
+        peak_source="given",
+        total_steps=30,
+        training_steps=30,
+        learning_rates=schedules.Trapezoid(0.1, 30).values(np.arange(30)),
+        epoch_ends=(10, 20, 30),
+        kept="average 0.98",
+        kept_value=0.2,
+        kept_epoch=2,
+    )
+    plot_fit(result, [ax.figure.add_axes((0.0, 0.0, 0.01, 0.01)), ax])
+
+
+DRAWN = {
+    "range_test": range_test,
+    "schedule": rates,
+    "history": run,
+    "tune": tuning,
+    "adam": shapes_of_adam,
+    "adam_map": map_of_adam,
+    "fit": fitted,
+}
 
 
 @pytest.fixture(params=WIDTHS, ids=str)
@@ -97,6 +194,28 @@ def test_labels_of_suggestions_never_overlap(ax):
     assert len(labels) >= 5
     rows = sorted((box.y0, box.y1) for box in labels)
     assert all(below[1] <= above[0] + 1.0 for below, above in pairwise(rows))
+
+
+RATES_OF_MARKS = ((1e-5, 2e-3, 3e-3, 4e-3), (0.01, 0.02, 0.5, 0.6), (1e-6, 0.3, 0.5, 0.9), (1e-6,))
+
+
+@pytest.mark.parametrize("rates", RATES_OF_MARKS, ids=str)
+def test_no_label_of_a_suggestion_covers_the_stem_of_another(ax, rates):
+    marks = [Mark(rule, rate, 1.0) for rule, rate in zip(RULES, rates, strict=False)]
+    ax.set(xscale="log", xlim=(1e-6, 1.0), ylim=(0.0, 1.5))
+    style.settle(ax)
+    suggestions.draw(ax, marks)
+    boxes_of_labels, stems = [], []
+    ax.figure.canvas.draw()
+    for text in ax.texts:
+        box = plt.Text.get_window_extent(text)
+        foot = ax.transData.transform(text.xy)
+        boxes_of_labels.append(box)
+        stems.append((foot[0], foot[1], (box.y0 + box.y1) / 2))
+    for place, box in enumerate(boxes_of_labels):
+        for other, (x, low, high) in enumerate(stems):
+            crossed = box.x0 < x - 1 and x + 1 < box.x1 and low < box.y1 and high > box.y0
+            assert place == other or not crossed, (ax.texts[place].get_text(), rates)
 
 
 @pytest.mark.parametrize("ground", ["white", "black"])

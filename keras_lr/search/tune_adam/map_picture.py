@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 LEAST_SHARE = 0.01  # the lowest that is drawn, unless a run had less
 _CELLS = 80
 _RIDGE = 0.02
-_REACH = 0.2  # of the width of the map: no contour is further than this from a run
+_MARGIN = 0.05  # of the width of the map: contours end so far outside of the runs
+_DIRECTIONS = 72  # in which the runs' convex hull is measured
 _WORST_SHOWN = 0.9  # quantile of the losses where the colours end
 
 
@@ -33,7 +34,7 @@ class MapPicture(AdamTunePicture):
         grid_lr: float64[c], the columns of `fitted`.
         grid_share: float64[c], its rows.
         fitted: float64[c, c], a quadratic in both logarithms, fitted to the logarithms of the
-            losses; NaN where no whole run is near.
+            losses; NaN outside of the whole runs' convex hull.
         limits: The losses at both ends of the colours.
         lr_range: The learning rates searched.
         choice: Learning rate and share that were chosen.
@@ -97,9 +98,16 @@ def _fitted(lr: Floats, share: Floats, loss: Floats, grid_lr: Floats, grid_share
     lowest = float(loss.min())
     unit = abs(lowest) or 1.0
     losses = lowest * np.exp(fitted) if lowest > 0 else lowest + unit * fitted
-    apart = np.hypot(grid_x[..., None] - x, grid_y[..., None] - y).min(axis=-1)
-    near: Floats = np.where(apart <= _REACH, losses.reshape(grid_x.shape), np.nan)
-    return near
+    return np.where(_is_among(x, y, grid_x, grid_y), losses.reshape(grid_x.shape), np.nan)
+
+
+def _is_among(x: Floats, y: Floats, grid_x: Floats, grid_y: Floats) -> np.ndarray:
+    """Return which places of a grid are in the convex hull of points, or hardly outside."""
+    angle = np.linspace(0.0, 2.0 * np.pi, _DIRECTIONS, endpoint=False)[:, None]
+    furthest = (np.cos(angle) * x + np.sin(angle) * y).max(axis=1, keepdims=True)
+    places = np.cos(angle) * grid_x.ravel() + np.sin(angle) * grid_y.ravel()
+    among: np.ndarray = (places <= furthest + _MARGIN).all(axis=0).reshape(grid_x.shape)
+    return among
 
 
 def _terms(x: Floats, y: Floats) -> Floats:
