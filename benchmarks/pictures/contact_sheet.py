@@ -78,11 +78,10 @@ def cycles() -> Any:
 def groups() -> Any:
     """Draw the rates of three groups of layers that begin to train one after the other."""
     rates = {
-        f"learning_rate_{name}": np.where(np.arange(12) >= begins, rate, 0.0).tolist()
+        f"learning_rate/{name}": np.where(np.arange(12) >= begins, rate, 0.0).tolist()
         for name, begins, rate in (("head", 0, 1e-2), ("top", 4, 3e-3), ("body", 8, 1e-3))
     }
     drawn = examples.history(12, 1e-2, **rates)
-    del drawn.history["learning_rate"]
     return klr.plot_history(drawn, metrics="loss")
 
 

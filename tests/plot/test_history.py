@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from support.tiny import JIT
 
-from keras_lr.plot.history import history_marks, history_panels, plot_history
+import keras_lr
+from keras_lr.plot.history import plot_history
+from keras_lr.plot.history_data import history_marks, history_panels
 
 
 @pytest.fixture(autouse=True)
@@ -65,6 +67,20 @@ def test_values_of_every_other_epoch_stand_where_they_were_taken():
 def test_several_optimizers_have_a_line_each():
     *_, rate = history_panels(run(2, loss=[1, 1], learning_rate_a=[1, 1], learning_rate_b=[2, 2]))
     assert sorted(rate.lines) == ["a", "b"]
+
+
+def test_groups_of_layers_have_a_line_each_in_the_panel_of_the_learning_rate():
+    layers = [keras.layers.Dense(2, name="body"), keras.layers.Dense(1, name="head")]
+    model = keras.Sequential([keras.Input((2,)), *layers])
+    optimizer = keras_lr.by_layer("sgd", model, {"body": 0.1, "head": 1.0})
+    model.compile(optimizer, "mse", jit_compile=JIT)
+    callbacks = [keras_lr.Unfreeze({"body": 1}), keras_lr.LRScheduler()]
+    x = np.ones((8, 2), "float32")
+    history = model.fit(x, x[:, :1], epochs=2, verbose=0, callbacks=callbacks)
+    loss, rate = history_panels(history)
+    assert (loss.title, rate.title) == ("loss", "learning rate")
+    assert sorted(rate.lines) == ["base", "body", "head"]
+    np.testing.assert_allclose(rate.lines["body"], [0.0, 0.001], rtol=1e-6)
 
 
 def test_marks_come_from_events():

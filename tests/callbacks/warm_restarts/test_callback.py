@@ -14,7 +14,7 @@ from support.tiny import JIT
 
 from keras_lr import schedules
 from keras_lr.callbacks import CosineWarmRestarts, CyclicLR, LRScheduler, OneCycle
-from keras_lr.plot.history import history_marks
+from keras_lr.plot.history_data import history_marks
 
 X, Y = data()
 ROOT = Path(__file__).parents[3]
