@@ -127,6 +127,8 @@ def loss_in(
         watched = "its loss" if monitor is None else "what is watched"
         rule = f"the model's {step} must report {watched}"
         fix = f'Return a dict with the entry "{name}" from {step}, or pass monitor=...'
+        if monitor is not None:
+            fix = f"Pass one of these, or let {step} return it too"
         raise ValueError(complaint(owner, rule, fix, monitor=name, logs=sorted(logs)))
     return logs[name]
 

@@ -25,6 +25,12 @@ def has_compiled_loss(model: Any) -> bool:
     return model._compile_loss is not None
 
 
+def metrics_are_built(model: Any) -> bool:
+    """Return whether the losses and metrics that a model is compiled with have their names."""
+    parts = (model._compile_loss, model._compile_metrics)
+    return all(part is None or part.built for part in parts)
+
+
 def compute_loss(model: Any, *arguments: Any, training: bool) -> Any:
     """Return the loss of `(x, y, y_pred, sample_weight)`, as a compiled step computes it."""
     return model._compute_loss(*arguments, training=training)

@@ -25,6 +25,7 @@ from keras_lr.search.progress import check_verbose
 from keras_lr.search.range_test.callback import LRRangeTest
 
 DECAYS = (0.98, 0.995)
+_USUAL_METRIC = "val_loss"  # the default of fit: not a wish of its own
 _AVERAGING = (WeightAverage, SwapScheduleFreeWeights, keras.callbacks.SwapEMAWeights)
 _DRIVING = (
     ScheduleCallback,
@@ -126,17 +127,32 @@ def choices(
         none = averages is None or averages is False or averages == ()
         decays = DECAYS if usual else () if none else decays_of(averages)
     asked = (bool(decays) and not usual) or checkpoint is True
+    asked = asked or (monitor != _USUAL_METRIC and not feed.validates)
     hindrance = _hindrance(model, callbacks, feed)
     if hindrance is not None and asked:
         fix = "Pass averages=() and checkpoint=False, or validation arrays"
         received = {"averages": averages, "checkpoint": checkpoint}
+        if monitor != _USUAL_METRIC:
+            fix, received = "Leave monitor out, or pass validation data", {"monitor": monitor}
         raise ValueError(complaint(OWNER, hindrance, fix, **received))
     if hindrance is not None or not (decays or checkpoint):
         return ()
     if not judge.on_validation:
         rule, fix = "monitor must be a metric of validation", 'Pass "val_loss", say'
         raise ValueError(complaint(OWNER, rule, fix, monitor=monitor))
+    check_metric(model, monitor, mode)
     return (0.0, *(each for each in decays if each != 0.0))
+
+
+def check_metric(model: Any, monitor: str, mode: Any) -> None:
+    """Raise if validation is known not to report the metric that weights are chosen by.
+
+    It is known at once for a model that has been trained, and else after the trials.
+
+    Raises:
+        ValueError: If so, or if it is not known which value of it is better.
+    """
+    Judge(OWNER, monitor, mode).check(model)
 
 
 def _hindrance(model: Any, callbacks: list[Any], feed: Feed) -> str | None:

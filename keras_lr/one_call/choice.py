@@ -6,6 +6,7 @@ from typing import Any, Literal
 from keras_lr.callbacks import WeightAverage
 from keras_lr.callbacks.saved.judge import Judge
 from keras_lr.callbacks.weight_average.averaging import label
+from keras_lr.one_call.recipe import OWNER
 
 # What a run may lose again of what it has gained, before its end counts as overfitted: less is
 # noise of the validation data, by which a best epoch is worse on other data than the end.
@@ -57,6 +58,15 @@ class Choice(WeightAverage):
         self._last: float | None = None
         self._last_decay = self._decays[0]
         self.chosen: tuple[float | None, float, int | None] | None = None
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Check the metric's name, where it can be known by now. Called by `fit`.
+
+        Raises:
+            ValueError: If validation does not report it, or it has no direction.
+        """
+        Judge(OWNER, self._monitor, self._judge.mode).check(self.model)
+        super().on_train_begin(logs)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Note the metric. Called by `fit`."""

@@ -7,7 +7,14 @@ from typing import Any, Literal
 import keras
 
 from keras_lr._keras.optimizers import accumulation_steps, updates_made
-from keras_lr.one_call.arguments import check_callbacks, check_options, choices, listed, run_length
+from keras_lr.one_call.arguments import (
+    check_callbacks,
+    check_metric,
+    check_options,
+    choices,
+    listed,
+    run_length,
+)
 from keras_lr.one_call.choice import Choice
 from keras_lr.one_call.data import Feed
 from keras_lr.one_call.plan import PlanFile, RunPlan
@@ -165,6 +172,8 @@ def fit(
     if plan is None:
         plan = planned(model, feed.trials, total, tune, seed, verbose)
         plan = replace(plan, first_iteration=updates_made(model))
+    if decays:
+        check_metric(model, monitor, mode)
     applied = shaped(schedule, plan.peak, plan.updates)
     if verbose:
         print(_found(plan))

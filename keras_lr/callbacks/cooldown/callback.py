@@ -212,6 +212,8 @@ class Cooldown(RestoringCallback):
         self.restore()
         model = self.model
         remove_stale_hooks(model)
+        if self._wishes.judge is not None:
+            self._wishes.judge.check_logged(model)
         given = self.params or {}  # a loop of one's own need not pass any
         self._former = self._run
         self._run = CooldownRun(model, self._wishes, given.get("epochs"), given.get("steps"))

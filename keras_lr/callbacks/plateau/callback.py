@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from keras_lr._engine.checkpoint import WeightCheckpoint
 from keras_lr._engine.hooks import attach, detach
-from keras_lr._engine.monitor import has_validation_data
+from keras_lr._engine.monitor import check_logged, has_validation_data
 from keras_lr._engine.named_optimizers import Wanted, check_wanted, named_leaves
 from keras_lr._keras.running_fit import running_fit
 from keras_lr.callbacks.plateau.backup import PlateauBackup
@@ -226,6 +226,8 @@ class ReduceOnPlateauPlus(KerasAttributes):
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Get ready. Called by `fit`."""
         self._clean_up()  # after a fit that was cut off
+        if self._strict:
+            check_logged(OWNER, self.model, self.monitor)
         self._has_validation = has_validation_data(self.model)
         self._begun = self._stepped = False
 

@@ -7,11 +7,17 @@ from typing import Any, Literal
 
 import numpy as np
 
-from keras_lr._engine.monitor import metric_direction
+from keras_lr._engine.monitor import (
+    check_logged,
+    is_reported,
+    metric_direction,
+    reported_names,
+)
 from keras_lr._keras.variables import as_numpy
 from keras_lr.errors import check_choice, complaint
 
 MODES = ("auto", "min", "max")
+_RULE = "monitor must be a scalar in the logs"
 
 
 @dataclass(frozen=True)
@@ -38,6 +44,32 @@ class Judge:
     def on_validation(self) -> bool:
         """Whether the metric is one of validation."""
         return self.monitor.startswith("val_")
+
+    def check(self, model: Any) -> None:
+        """Raise if validation is known not to report the metric, or it has no direction.
+
+        Args:
+            model: A compiled model. One that has made no step yet is not known well enough.
+
+        Raises:
+            ValueError: If so.
+        """
+        names = reported_names(model, "test") if self.on_validation else None
+        if names is None:
+            return
+        if not is_reported(self.monitor.removeprefix("val_"), names):
+            fix = f"Pass one of {', '.join(repr(f'val_{name}') for name in names)}"
+            rule = "monitor must be a metric of validation"
+            raise ValueError(complaint(self.owner, rule, fix, monitor=self.monitor))
+        self._sign(model)
+
+    def check_logged(self, model: Any) -> None:
+        """Raise if the fit that begins is known not to log the metric.
+
+        Raises:
+            ValueError: If so.
+        """
+        check_logged(self.owner, model, self.monitor, _RULE)
 
     def skips(self, logs: Mapping[str, Any], *, has_data: bool) -> bool:
         """Return whether an epoch is one without validation in a fit that validates some.
@@ -76,9 +108,8 @@ class Judge:
         name = name or self.monitor
         value = as_numpy(logs[name]) if name in logs else np.zeros(0)
         if value.size != 1:
-            rule = "monitor must be a scalar in the logs"
             fix = f"Pass one of {', '.join(map(repr, sorted(logs)))}, or validation data to fit"
-            raise ValueError(complaint(self.owner, rule, fix, monitor=self.monitor))
+            raise ValueError(complaint(self.owner, _RULE, fix, monitor=self.monitor))
         return float(value.item())
 
     def _sign(self, model: Any) -> float:

@@ -201,6 +201,9 @@ class WeightAverage(RestoringCallback):
         """Show the averages, once there are any, in the place of the weights. Called by `fit`."""
         self.restore()
         remove_stale_hooks(self.model)
+        wishes = self._wishes
+        if wishes.keep == "best" or len(wishes.decays) > 1:
+            wishes.judge.check_logged(self.model)
         self._former, self._run = self._run, AverageRun(self.model, self._wishes, self._synced)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
