@@ -5,6 +5,8 @@ whether it names one: what has none is listed in `OUR_OWN`.
 """
 
 import ast
+import builtins
+import doctest
 import functools
 import importlib
 import inspect
@@ -144,6 +146,41 @@ def test_a_public_docstring_is_in_the_house_form(path):
     if "Reference" not in told and value.__name__ not in OUR_OWN:
         missing.append("Reference:, or a place in OUR_OWN")
     assert not missing, f"{path} lacks {missing}"
+
+
+def undefined(source):
+    """Return the names that a piece of code uses and neither imports nor makes."""
+    made, used = set(dir(builtins)), set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            made |= {(alias.asname or alias.name).split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.Name):
+            (used if isinstance(node.ctx, ast.Load) else made).add(node.id)
+        elif isinstance(node, ast.FunctionDef | ast.ClassDef | ast.ExceptHandler):
+            made.add(node.name)
+        elif isinstance(node, ast.arg):
+            made.add(node.arg)
+    return used - made
+
+
+@pytest.mark.parametrize("path", PUBLIC)
+def test_an_example_can_be_pasted_at_a_prompt(path):
+    """The doctests run it, but in a module that has imported what the example may need."""
+    examples = doctest.DocTestParser().get_examples(inspect.getdoc(PUBLIC[path]))
+    assert undefined("".join(example.source for example in examples)) == set()
+
+
+@pytest.mark.parametrize("path", PUBLIC)
+def test_help_begins_with_one_sentence(path):
+    first, _, _ = inspect.getdoc(PUBLIC[path]).partition("\n\n")
+    assert first.endswith(".")
+    assert len(first) <= 100
+    assert "\n" not in first
+
+
+@pytest.mark.parametrize("module", [keras_lr, keras_lr.schedules, keras_lr.optimizers])
+def test_completion_shows_public_names_only(module):
+    assert dir(module) == sorted(module.__all__)
 
 
 @pytest.mark.parametrize("path", [path for path, value in PUBLIC.items() if inspect.isclass(value)])

@@ -79,6 +79,7 @@ def by_layer(
 
     Example:
         >>> import keras
+        >>> from keras_lr import by_layer
         >>> layers = [keras.Input((4,)), keras.layers.Dense(8)]
         >>> backbone = keras.Sequential(layers, name="backbone")
         >>> model = keras.Sequential([backbone, keras.layers.Dense(1, name="head")])

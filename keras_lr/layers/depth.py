@@ -36,6 +36,7 @@ def layer_decay(model: keras.Model, decay: float = 0.8) -> dict[Any, float]:
 
     Example:
         >>> import keras
+        >>> from keras_lr import layer_decay
         >>> layers = [keras.layers.Embedding(9, 4), *map(keras.layers.Dense, (4, 4, 1))]
         >>> model = keras.Sequential([keras.Input((None,)), *layers])
         >>> list(layer_decay(model, 0.5).values())
@@ -75,6 +76,7 @@ def geometric(
 
     Example:
         >>> import keras
+        >>> from keras_lr import geometric
         >>> layers = map(keras.layers.Dense, (4, 4, 1))
         >>> model = keras.Sequential([keras.Input((4,)), *layers])
         >>> [round(factor, 6) for factor in geometric(model).values()]

@@ -152,6 +152,7 @@ def fine_tune(
 
     Example:
         >>> import keras, numpy as np
+        >>> from keras_lr import fine_tune
         >>> layers = [keras.layers.Dense(8, "relu", name=name) for name in ("low", "high")]
         >>> model = keras.Sequential([keras.Input((4,)), *layers, keras.layers.Dense(1)])
         >>> model.compile("adam", "mse")

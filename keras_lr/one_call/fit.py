@@ -133,6 +133,7 @@ def fit(
 
     Example:
         >>> import keras, numpy as np
+        >>> from keras_lr import fit
         >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
         >>> model.compile("sgd", "mse")
         >>> x = np.random.default_rng(0).normal(size=(512, 4))

@@ -62,6 +62,8 @@ class Adam(InverseTimeDecay, backend_class(keras.optimizers.Adam)):  # type: ign
             reference, where Keras would ignore it; `self.model.optimizer` in a callback works.
 
     Example:
+        >>> import keras
+        >>> from keras_lr import Adam
         >>> optimizer = Adam(lr=1e-3, decay=1e-2)
         >>> weight = keras.Variable(1.0)
         >>> for _ in range(100):
@@ -97,6 +99,7 @@ class AdamW(InverseTimeDecay, backend_class(keras.optimizers.AdamW)):  # type: i
         ValueError: As in `Adam`.
 
     Example:
+        >>> from keras_lr.optimizers import AdamW
         >>> AdamW(lr=1e-3, decay=1e-4, weight_decay=0.01).decay
         0.0001
 
@@ -124,6 +127,7 @@ class Nadam(InverseTimeDecay, ScheduledNadam):
         ValueError: As in `Adam`, and if `schedule_decay` is negative, NaN or infinite.
 
     Example:
+        >>> from keras_lr.optimizers import Nadam
         >>> Nadam(lr=0.002, schedule_decay=0.004).schedule_decay
         0.004
 
@@ -148,6 +152,7 @@ class SGD(InverseTimeDecay, backend_class(keras.optimizers.SGD)):  # type: ignor
         ValueError: As in `Adam`.
 
     Example:
+        >>> from keras_lr.optimizers import SGD
         >>> SGD(lr=0.01, decay=1e-6, momentum=0.9, nesterov=True).lr
         0.01
 
@@ -178,6 +183,7 @@ class RMSprop(InverseTimeDecay, RMSpropOutsideRoot):
             `momentum` or `centered`.
 
     Example:
+        >>> from keras_lr.optimizers import RMSprop
         >>> RMSprop(lr=1e-3, decay=1e-4, rho=0.9, epsilon_outside_root=True).lr
         0.001
 
@@ -209,6 +215,7 @@ class Adagrad(InverseTimeDecay, AdagradOutsideRoot):
         ValueError: As in `Adam`, and if `epsilon_outside_root` is not a bool.
 
     Example:
+        >>> from keras_lr.optimizers import Adagrad
         >>> Adagrad(lr=0.01, decay=1e-4).lr
         0.01
 
@@ -235,6 +242,7 @@ class Adadelta(InverseTimeDecay, backend_class(keras.optimizers.Adadelta)):  # t
         ValueError: As in `Adam`.
 
     Example:
+        >>> from keras_lr.optimizers import Adadelta
         >>> Adadelta(lr=1.0, decay=1e-4).lr
         1.0
 
@@ -258,6 +266,7 @@ class Adamax(InverseTimeDecay, backend_class(keras.optimizers.Adamax)):  # type:
         ValueError: As in `Adam`.
 
     Example:
+        >>> from keras_lr.optimizers import Adamax
         >>> Adamax(lr=0.002, decay=1e-4).lr
         0.002
 

@@ -50,6 +50,7 @@ class Migration:
         notes: tuple of str, one sentence for each thing that changed or must be known.
 
     Example:
+        >>> from keras_lr import migrate
         >>> migrate("sgd", lr=0.01, decay=1e-6).call
         'keras_lr.optimizers.SGD(lr=0.01, decay=1e-06)'
     """
@@ -87,6 +88,7 @@ def migrate(optimizer: str | type, /, **old_arguments: Any) -> Migration:
         TypeError: If `optimizer` is neither, or a number is not one.
 
     Example:
+        >>> from keras_lr import migrate
         >>> migration = migrate("adam", lr=0.002, decay=1e-4, epsilon=None)
         >>> migration
         keras_lr.optimizers.Adam(lr=0.002, decay=0.0001)

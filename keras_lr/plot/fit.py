@@ -32,6 +32,7 @@ def plot_fit(result: Any, axes: Any = None) -> "np.ndarray[Any, np.dtype[np.obje
 
     Example:
         >>> import keras, numpy as np
+        >>> from keras_lr import plot_fit
         >>> from keras_lr import fit
         >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
         >>> model.compile("sgd", "mse")

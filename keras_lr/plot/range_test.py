@@ -36,6 +36,7 @@ def plot_range_test(
         ValueError: If there is no such rule.
 
     Example:
+        >>> import numpy as np
         >>> from keras_lr import RangeTestResult, plot_range_test
         >>> rates = np.geomspace(1e-6, 100.0, 81)
         >>> losses = 2.0 - 1.5 / (1.0 + 1e-3 / rates) + rates

@@ -38,6 +38,8 @@ def plot_sweep(result: Any, axes: tuple[Axes, Axes] | None = None) -> tuple[Axes
         ValueError: If there is no finite loss to draw, or `axes` are not two.
 
     Example:
+        >>> import numpy as np
+        >>> from keras_lr import plot_sweep
         >>> from keras_lr.search.sweep.result import SweepResult
         >>> rates = np.geomspace(1e-3, 1.0, 4)
         >>> losses = np.exp(-np.outer(rates, np.arange(50.0)))

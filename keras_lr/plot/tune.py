@@ -25,6 +25,7 @@ def plot_tune(result: Any, ax: Axes | None = None) -> Axes:
         TypeError: If `result` is none, or `ax` is no Axes.
 
     Example:
+        >>> from keras_lr import plot_tune
         >>> from keras_lr import TuneResult
         >>> from keras_lr.search.tune.climb import Trial
         >>> result = TuneResult(

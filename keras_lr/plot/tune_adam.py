@@ -34,6 +34,7 @@ def plot_tune_adam(result: Any, ax: Axes | None = None) -> Axes:
         TypeError: If `result` is none, or `ax` is no Axes.
 
     Example:
+        >>> from keras_lr import plot_tune_adam
         >>> from keras_lr.search.tune_adam.result import AdamTrial, AdamTuneResult
         >>> from keras_lr.search.tune_adam.surface import Surface
         >>> trials = [

@@ -23,10 +23,11 @@ def draw_map(drawn: MapPicture, ax: Axes) -> None:
         ax.contour(drawn.grid_lr, drawn.grid_share, drawn.fitted, levels, linewidths=1.2, **colors)
     gray = style.muted(ax)
     if drawn.pruned.size:
-        ax.scatter(drawn.pruned[0], drawn.pruned[1], s=14, color=gray, label="pruned", zorder=3)
+        few: dict[str, Any] = {"color": gray, "label": "pruned", "zorder": 3, "clip_on": False}
+        ax.scatter(drawn.pruned[0], drawn.pruned[1], s=14, **few)
     if drawn.diverged.size:
         lost: dict[str, Any] = {"marker": "x", "color": gray, "label": "diverged", "zorder": 3}
-        ax.scatter(drawn.diverged[0], drawn.diverged[1], s=30, **lost)
+        ax.scatter(drawn.diverged[0], drawn.diverged[1], s=30, clip_on=False, **lost)
     points: dict[str, Any] = {"c": drawn.loss, "edgecolors": gray, "clip_on": False, **colors}
     shown = ax.scatter(drawn.lr, drawn.final_share, s=40, label="whole run", zorder=4, **points)
     ax.set(xscale="log", yscale="log", xlim=drawn.lr_range)

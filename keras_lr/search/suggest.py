@@ -49,6 +49,8 @@ def valley(learning_rates: ArrayLike, losses: ArrayLike) -> float:
         SuggestionError: If the record has no clear fall.
 
     Example:
+        >>> import numpy as np
+        >>> from keras_lr.search.suggest import valley
         >>> rates = np.geomspace(1e-6, 100.0, 81)
         >>> losses = 2.0 - 1.5 / (1.0 + 1e-3 / rates) + rates
         >>> float(f"{valley(rates, losses):.1g}")
@@ -89,6 +91,8 @@ def slide(
         SuggestionError: If the record has no clear fall, or begins without a level stretch.
 
     Example:
+        >>> import numpy as np
+        >>> from keras_lr.search.suggest import slide
         >>> rates = np.geomspace(1e-8, 100.0, 101)
         >>> losses = 2.0 - 1.5 / (1.0 + 1e-3 / rates) + rates
         >>> float(f"{slide(rates, losses):.1g}")
@@ -122,6 +126,8 @@ def minimum(learning_rates: ArrayLike, losses: ArrayLike) -> float:
         SuggestionError: If the record has no clear fall.
 
     Example:
+        >>> import numpy as np
+        >>> from keras_lr.search.suggest import minimum
         >>> rates = np.geomspace(1e-6, 100.0, 81)
         >>> losses = 2.0 - 1.5 / (1.0 + 1e-3 / rates) + rates
         >>> float(f"{minimum(rates, losses):.1g}")
@@ -149,6 +155,8 @@ def steep(learning_rates: ArrayLike, losses: ArrayLike) -> float:
         SuggestionError: If the record has no clear fall.
 
     Example:
+        >>> import numpy as np
+        >>> from keras_lr.search.suggest import steep
         >>> rates = np.geomspace(1e-6, 100.0, 81)
         >>> losses = 2.0 - 1.5 / (1.0 + 1e-3 / rates) + rates
         >>> float(f"{steep(rates, losses):.1g}")
@@ -177,6 +185,8 @@ def fall75(learning_rates: ArrayLike, losses: ArrayLike) -> float:
         SuggestionError: If the record has no clear fall.
 
     Example:
+        >>> import numpy as np
+        >>> from keras_lr.search.suggest import fall75
         >>> rates = np.geomspace(1e-6, 100.0, 81)
         >>> losses = 2.0 - 1.5 / (1.0 + 1e-3 / rates) + rates
         >>> float(f"{fall75(rates, losses):.1g}")
@@ -215,6 +225,8 @@ def consensus(learning_rates: ArrayLike, losses: ArrayLike, default: float | Non
         SuggestionError: If the record has no clear fall.
 
     Example:
+        >>> import numpy as np
+        >>> from keras_lr.search.suggest import consensus, fall75
         >>> rates = np.geomspace(1e-6, 100.0, 81)
         >>> losses = 2.0 - 1.5 / (1.0 + 1e-3 / rates) + rates
         >>> float(f"{consensus(rates, losses, default=1e-3):.1g}")

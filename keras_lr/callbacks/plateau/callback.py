@@ -97,6 +97,7 @@ class ReduceOnPlateauPlus(KerasAttributes):
 
     Example:
         >>> import keras, numpy as np
+        >>> from keras_lr import ReduceOnPlateauPlus
         >>> model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
         >>> model.compile(keras.optimizers.SGD(0.1), "mse")
         >>> plateau = ReduceOnPlateauPlus("loss", factor=0.5, patience=2, min_delta=1e9)

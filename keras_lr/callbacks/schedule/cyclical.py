@@ -49,6 +49,7 @@ class OneCycle(ScheduleCallback):
 
     Example:
         >>> import keras, numpy as np
+        >>> from keras_lr import OneCycle
         >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
         >>> model.compile(keras.optimizers.SGD(momentum=0.9), "mse")
         >>> x = np.ones((40, 4))
@@ -156,6 +157,7 @@ class CyclicLR(ScheduleCallback):
 
     Example:
         >>> import keras, numpy as np
+        >>> from keras_lr import CyclicLR
         >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
         >>> model.compile("sgd", "mse")
         >>> x = np.ones((16, 4))

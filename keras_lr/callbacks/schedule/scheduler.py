@@ -87,6 +87,7 @@ class LRScheduler(ScheduleCallback):
 
     Example:
         >>> import keras, numpy as np
+        >>> from keras_lr import LRScheduler
         >>> from keras_lr import schedules
         >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
         >>> model.compile(keras.optimizers.SGD(momentum=0.9), "mse")

@@ -42,6 +42,7 @@ class SwapScheduleFreeWeights(FitCallback):
 
     Example:
         >>> import keras, numpy as np
+        >>> from keras_lr import SwapScheduleFreeWeights
         >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
         >>> model.compile(keras.optimizers.ScheduleFreeAdamW(0.1), "mse")
         >>> x = np.ones((32, 4))

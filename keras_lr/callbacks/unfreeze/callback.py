@@ -51,6 +51,7 @@ class Unfreeze(RestoringCallback):
 
     Example:
         >>> import keras, keras_lr, numpy as np
+        >>> from keras_lr import Unfreeze
         >>> layers = [keras.layers.Dense(4, name="body"), keras.layers.Dense(1, name="head")]
         >>> model = keras.Sequential([keras.Input((4,)), *layers])
         >>> model.compile(keras_lr.by_layer("adam", model, {"body": 0.1, "head": 1.0}), "mse")

@@ -88,6 +88,7 @@ class CosineWarmRestarts(ScheduleCallback):
 
     Example:
         >>> import keras, numpy as np
+        >>> from keras_lr import CosineWarmRestarts
         >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
         >>> model.compile("sgd", "mse")
         >>> x = np.ones((32, 4))

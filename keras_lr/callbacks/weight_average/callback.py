@@ -82,6 +82,7 @@ class WeightAverage(RestoringCallback):
 
     Example:
         >>> import keras, numpy as np
+        >>> from keras_lr import WeightAverage
         >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
         >>> model.compile(keras.optimizers.SGD(0.1), "mse")
         >>> x = np.ones((32, 4))

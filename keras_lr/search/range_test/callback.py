@@ -96,6 +96,7 @@ class LRRangeTest(RestoringCallback):
 
     Example:
         >>> import keras, numpy as np
+        >>> from keras_lr import LRRangeTest
         >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
         >>> model.compile("sgd", "mse")
         >>> x = np.random.default_rng(0).normal(size=(256, 4))

@@ -22,6 +22,9 @@ class SuggestionError(ValueError):
     """A rule has nothing to say about a record; the message tells what to change.
 
     Example:
+        >>> import numpy as np
+        >>> from keras_lr import SuggestionError
+        >>> from keras_lr.search.suggest import read_descent
         >>> try:
         ...     read_descent("valley", np.geomspace(1e-6, 1.0, 50), np.full(50, 2.3))
         ... except SuggestionError as error:
@@ -46,6 +49,7 @@ def smooth(learning_rates: ArrayLike, losses: ArrayLike, width: float = KERNEL_D
         float64[n]
 
     Example:
+        >>> from keras_lr.search.suggest import smooth
         >>> smooth([0.1, 1.0, 10.0], [1.0, 2.0, 3.0], width=0.5).round(2)
         array([1.12, 2.  , 2.88])
     """

@@ -107,6 +107,7 @@ def lr_find(
 
     Example:
         >>> import keras, numpy as np
+        >>> from keras_lr import lr_find
         >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
         >>> model.compile("sgd", "mse")
         >>> x = np.random.default_rng(0).normal(size=(256, 4))

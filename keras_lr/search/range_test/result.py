@@ -58,6 +58,8 @@ class RangeTestResult(Result):
         ValueError: If the lengths of the arrays do not agree.
 
     Example:
+        >>> import numpy as np
+        >>> from keras_lr import RangeTestResult
         >>> rates = np.geomspace(1e-6, 100.0, 81)
         >>> losses = 2.0 - 1.5 / (1.0 + 1e-3 / rates) + rates
         >>> result = RangeTestResult(

@@ -44,6 +44,8 @@ class SweepResult(Result):
         ValueError: If the lengths of the arrays do not agree.
 
     Example:
+        >>> import numpy as np
+        >>> from keras_lr import SweepResult
         >>> losses = np.array([[2.0, 1.9], [2.0, 0.5], [2.0, np.inf]])
         >>> result = SweepResult(
         ...     learning_rates=np.array([0.001, 0.1, 10.0]), losses=losses,

@@ -110,6 +110,7 @@ def lr_sweep(
 
     Example:
         >>> import keras, numpy as np
+        >>> from keras_lr import lr_sweep
         >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
         >>> model.compile("sgd", "mse")
         >>> x = np.random.default_rng(0).normal(size=(256, 4))

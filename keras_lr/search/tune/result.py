@@ -37,6 +37,7 @@ class TuneResult(Result):
         validated: Whether the trials were scored by validation data, too.
 
     Example:
+        >>> from keras_lr import TuneResult
         >>> result = TuneResult(
         ...     learning_rate=0.02, trials=(), untrained=2.3, short_run_learning_rate=0.03,
         ...     trial_steps=50, total_steps=1000, beta=0.1, cost_steps=150)

@@ -146,6 +146,7 @@ def tune_lr(
 
     Example:
         >>> import keras, numpy as np
+        >>> from keras_lr import tune_lr
         >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
         >>> model.compile("sgd", "mse")
         >>> x = np.random.default_rng(0).normal(size=(512, 4))

@@ -82,6 +82,8 @@ class AdamTuneResult(Result):
         surface: The fitted `Surface`; None where another sampler was asked for.
 
     Example:
+        >>> from keras_lr import AdamTuneResult
+        >>> from keras_lr.search.tune_adam.result import AdamTrial
         >>> trial = AdamTrial(
         ...     number=0, lr=0.01, decay=0.09, final_share=0.1, weight_decay=None, momentum=None,
         ...     repeat=0, state="complete", loss=0.5, steps=100)

@@ -171,6 +171,7 @@ def tune_adam(
 
     Example:
         >>> import keras, numpy as np
+        >>> from keras_lr import tune_adam
         >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
         >>> model.compile("adam", "mse")
         >>> x = np.random.default_rng(0).normal(size=(256, 4))
