@@ -117,11 +117,14 @@ def _draw(ax: Axes, panel: HistoryPanel, marks: Sequence[HistoryMark]) -> None:
         ax.plot(epochs, values, label=label, **look)
     if panel.stairs:
         _scale(ax, np.concatenate(list(panel.lines.values())))
+    named: set[str] = set()
     for mark in marks:
         which, line = _MARKS.get(mark.action, (None, ":"))
         color = style.muted(ax) if which is None else style.color(ax, which)
         color = style.accent(ax) if which == -1 else color
-        ax.axvline(mark.epochs, color=color, linestyle=line, linewidth=1, label=mark.action)
+        label = f"{'_' * (mark.action in named)}{mark.action}"  # a legend names each once
+        ax.axvline(mark.epochs, color=color, linestyle=line, linewidth=1, label=label)
+        named.add(mark.action)
     ax.set_ylabel(panel.title)
     ax.grid(alpha=0.2)
     ax.xaxis.set_major_locator(MaxNLocator("auto", integer=True))

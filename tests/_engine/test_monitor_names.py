@@ -29,11 +29,11 @@ class Writes(keras.callbacks.Callback):
         logs["val_f1"] = 0.5
 
 
-class OwnStep(keras.Model):
+class OwnMetrics(keras.Model):
     """Reports what it likes."""
 
-    def test_step(self, data):
-        return super().test_step(data) | {"f1": keras.ops.convert_to_tensor(0.5)}
+    def get_metrics_result(self):
+        return super().get_metrics_result() | {"f1": keras.ops.convert_to_tensor(0.5)}
 
 
 class Pair(keras.metrics.Metric):
@@ -84,7 +84,7 @@ def test_what_may_come_from_the_users_own_code_is_waited_for(owner):
     callback = WATCHING[owner]
     if owner != "WeightAverage":  # which evaluates each average itself
         trained().fit(**data, callbacks=[Writes(), callback("val_f1")])
-    trained(OwnStep).fit(**data, callbacks=[callback("val_f1")])
+    trained(OwnMetrics).fit(**data, callbacks=[callback("val_f1")])
     history = trained(metrics=[Pair()]).fit(**data, callbacks=[callback("val_f1")])
     assert history.history["val_f1"] == [0.5, 0.5]
 
