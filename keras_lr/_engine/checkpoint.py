@@ -8,15 +8,21 @@ import numpy as np
 from keras_lr._engine.averages.in_use import weights_in_optimizer
 from keras_lr._engine.averages.view import AveragedWeights
 from keras_lr._engine.hyperparameters import HyperparameterVariable
-from keras_lr._keras.optimizers import is_scheduled, iterations_of, leaf_optimizers, rate_of
+from keras_lr._keras.optimizers import (
+    groups_of,
+    is_scheduled,
+    iterations_of,
+    leaf_optimizers,
+    rate_of,
+)
 from keras_lr._keras.variables import DIRECT, VariableAccess
 
 
 class WeightCheckpoint:
     """A model's weights and its optimizer's variables at one moment, on the host.
 
-    Learning rates are not among them, nor are random seeds: what comes after going back is another
-    attempt, not the same one again.
+    Learning rates and the factors of groups are not among them, nor are random seeds: what comes
+    after going back is another attempt, not the same one again.
 
     Args:
         weights: One array per weight of the model: those that training goes on from.
@@ -160,7 +166,7 @@ def _place(variable: Any, average: AveragedWeights | None) -> Any:
 def _slots(model: Any) -> list[Any]:
     """Return the optimizer's own variables, without the settings that a schedule drives."""
     leaves = leaf_optimizers(model.optimizer)
-    rates = {id(rate_of(leaf)) for leaf in leaves}
+    rates = {id(variable) for leaf in leaves for variable in (rate_of(leaf), groups_of(leaf)[1])}
     own = [
         each for each in model.optimizer.variables if not isinstance(each, HyperparameterVariable)
     ]

@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 import keras
+import numpy as np
 
 from keras_lr._engine.hooks import compiled_anew
 from keras_lr._engine.overrides import HyperparameterOverrides
@@ -12,7 +13,6 @@ from keras_lr._engine.train_function import TrainFunction
 from keras_lr._keras.layer_tree import layers_in_order, own_weights
 from keras_lr._keras.optimizers import groups_of
 from keras_lr._keras.patch import Patch
-from keras_lr._keras.variables import read_variable
 
 
 class FrozenGroups:
@@ -22,7 +22,8 @@ class FrozenGroups:
     under `trainable=False`; that is part of the compiled step, which is therefore traced anew when
     such a layer is frozen or thawed.
 
-    What is saved meanwhile are the factors that the optimizer has of its own.
+    What is saved meanwhile are the factors that the optimizer has of its own, with what anyone has
+    made of them since.
 
     Args:
         model: A model in training, compiled with an optimizer that has groups.
@@ -36,8 +37,7 @@ class FrozenGroups:
     def __init__(self, model: Any, owner: str, leaf: Any) -> None:
         self.frozen: frozenset[str] = frozenset()
         self._model, self._leaf = model, leaf
-        names, variable = groups_of(leaf)
-        self._own = dict(zip(names, read_variable(variable).tolist(), strict=True))
+        self._names, _ = groups_of(leaf)
         self._owner = owner
         self._overrides: HyperparameterOverrides | None = None
         self._batch_norms = list(_batch_norms(model, leaf))
@@ -48,20 +48,23 @@ class FrozenGroups:
         """Freeze these groups, and no others. Not for use inside a step."""
         if self.frozen == frozenset(groups):
             return
-        self.frozen = frozenset(groups)
         function = self._model.train_function
         hooks = []
         if isinstance(function, TrainFunction):
-            function.state.frozen, hooks = self.frozen, function.hooks
+            function.state.frozen, hooks = frozenset(groups), function.hooks
         if any(getattr(hook, "drives_groups", False) for hook in hooks):
+            self.frozen = frozenset(groups)
             self._leaf.stop(self.frozen)  # the driver keeps their rates at 0
         else:
             if self._overrides is None:
                 self._overrides = HyperparameterOverrides(
-                    self._model, self._owner, leaves=[self._leaf], factors=True
+                    self._model, self._owner, leaves=[self._leaf], held=self._is_held
                 )
+            own = self._overrides.own_factors().tolist()
+            self.frozen = frozenset(groups)
             self._leaf.factors = {
-                name: 0.0 if name in self.frozen else own for name, own in self._own.items()
+                name: 0.0 if name in self.frozen else factor
+                for name, factor in zip(self._names, own, strict=True)
             }
         layers = [layer for group, layer in self._batch_norms if group in self.frozen]
         if layers != self._patched:
@@ -75,6 +78,9 @@ class FrozenGroups:
         self._put_in_inference_mode([])
         if self._overrides is not None:
             self._overrides.remove()
+
+    def _is_held(self) -> np.ndarray:
+        return np.array([name in self.frozen for name in self._names])
 
     def _put_in_inference_mode(self, layers: list[Any]) -> None:
         self._inference.close()

@@ -97,4 +97,5 @@ class _GroupKnob(Hyperparameter):
 
     def write(self, state: TrainingState, value: float) -> float:
         """Set the learning rate of the group, scaled or cooled as any; return it."""
-        return self._rates.set(state, self._group, super().write(state, value))
+        value = super().write(state, value) * state.scales.get(self._group, 1.0)
+        return self._rates.set(state, self._group, value)

@@ -35,15 +35,19 @@ class Hyperparameter:
         self.written: dict[int, float] = {}
 
     def write(self, state: TrainingState, value: float) -> float:
-        """Make `value` the one of the next update; return it as scaled or cooled."""
+        """Make `value` the one of the next update; return the largest, as scaled or cooled."""
         if self._scaled:
             if state.cooling is not None:
                 value = state.cooling(id(self), value)
             value *= state.scale
+        written = []
         for variable, share in self._parts:
+            if self._scaled and state.scales:
+                share *= state.scales.get(id(variable), 1.0)
             state.write(variable, value * share)
             self.written[id(variable)] = value * share
-        return value
+            written.append(value * share)
+        return max(written, default=value)
 
 
 class LearningRates(Hyperparameter):

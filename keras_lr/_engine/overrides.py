@@ -1,10 +1,11 @@
 """Temporary overrides of a model's optimizer settings: used by every step, never saved."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
 import keras
+import numpy as np
 
 from keras_lr._engine.group_rates import GroupFactors, GroupRates
 from keras_lr._engine.hooks import compiled_anew
@@ -30,7 +31,7 @@ from keras_lr._keras.optimizers import (
     set_rate,
 )
 from keras_lr._keras.patch import Patch
-from keras_lr._keras.variables import VariableAccess, differs, read_variable
+from keras_lr._keras.variables import VariableAccess, differs, has_value, read_variable
 from keras_lr.errors import complaint
 
 SAVING = ("get_config", "save_own_variables", "load_own_variables")
@@ -59,7 +60,8 @@ class HyperparameterOverrides:
         weight_decay: Whether to drive `weight_decay`.
         schedules: Leaf optimizers with a schedule, and what takes its place.
         scaled: Whether a plateau or a cooldown scales the learning rates.
-        factors: Whether the factors of the only leaf's groups are set by the owner itself.
+        held: Returns, for each group of the only leaf, whether the owner holds its factor at 0.
+            What else is made of the factors in the meantime, by anyone, is their own.
 
     Attributes:
         rate_writes: Tells whether something has assigned to a learning rate that is driven.
@@ -84,7 +86,7 @@ class HyperparameterOverrides:
         weight_decay: bool = False,
         schedules: Sequence[tuple[Any, Any]] = (),
         scaled: bool = True,
-        factors: bool = False,
+        held: Callable[[], np.ndarray] | None = None,
     ) -> None:
         self._model, self._owner = model, owner
         leaves = leaf_optimizers(model.optimizer) if leaves is None else list(leaves)
@@ -92,10 +94,10 @@ class HyperparameterOverrides:
         self._rates = [rate_of(leaf) for leaf in self._held]
         self._schedules = [(leaf, rate_of(leaf), given) for leaf, given in schedules]
         groups, by_group = groups_of(leaves[0]) if len(leaves) == 1 else ((), None)
-        sets_factors = factors or learning_rate == "groups"
-        # The variables that get their own values again.
+        sets_factors = held is not None or learning_rate == "groups"
+        # The variables that get their own values again; factors are the last.
         self._kept = [*self._rates, *([by_group] if sets_factors else [])]
-        self._own_rates = self._present_rates()
+        self._own_rates, self._held_factors = self._present_rates(), held
         self._stand_ins: list[tuple[Any, str, Any, Any]] = []
         self._is_suspended = self._removed = False
         self.learning_rates: list[Hyperparameter] = []
@@ -150,6 +152,15 @@ class HyperparameterOverrides:
         """Return the largest of the optimizers' learning rates."""
         return max(float(access.read(rate)) for rate in self._rates)
 
+    def own_factors(self) -> np.ndarray:
+        """Return the factors of the groups as they are without what the owner holds at 0."""
+        own, variable = self._own_rates[-1], self._kept[-1]
+        if self._held_factors is not None and has_value(variable):
+            present = read_variable(variable)
+            own = np.where(self._held_factors() & (present == 0.0), own, present)
+            self._own_rates[-1] = own
+        return np.array(own)
+
     def remove(self) -> None:
         """Put everything back. Can be called again."""
         if hasattr(self._model, "jax_state_sync"):
@@ -201,6 +212,8 @@ class HyperparameterOverrides:
             replace_setting(optimizer, name, variable)
 
     def _take_off(self) -> None:
+        if self._held_factors is not None:
+            self.own_factors()
         for optimizer, own, _ in self._schedules:
             set_rate(optimizer, own)
         for optimizer, name, own, variable in self._stand_ins:
@@ -232,6 +245,8 @@ class HyperparameterOverrides:
             self._is_suspended = False
             self._own_rates = self._present_rates()  # may have been loaded
             self._put_on()
+            if self._held_factors is not None:
+                applied[-1] = np.where(self._held_factors(), 0.0, self._own_rates[-1])
             for rate, value in zip(self._kept, applied, strict=True):
                 rate.assign(value)
 

@@ -18,6 +18,8 @@ class TrainingState:
 
     def __init__(self, model: Any) -> None:
         self.scale = 1.0  # what a plateau makes of whatever learning rate is driven
+        # The same for one of several: a group by its name, an optimizer by the `id` of its rate.
+        self.scales: dict[str | int, float] = {}
         self.cooling: Callable[[int, float], float] | None = None  # what a cooldown makes of it
         self.frozen: frozenset[str] = frozenset()  # groups of layers that a callback holds still
         self._lists: tuple[list[Any], ...] | None = None

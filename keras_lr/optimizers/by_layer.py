@@ -160,14 +160,13 @@ class ByLayer(keras.optimizers.Optimizer):  # type: ignore[misc]
     def load_own_variables(self, store: Any) -> None:
         """Load saved variables, those of the optimizer without groups too."""
         places = [i for i, each in enumerate(self.variables) if each is self._groups_factors]
-        if len(store.keys()) + len(places) > len(self.variables):
-            super().load_own_variables(store)
+        if len(store.keys()) + len(places) != len(self.variables):
+            super().load_own_variables(store)  # if there are too few or too many, Keras warns
             return
         saved = iter(range(len(store.keys())))
         padded = {
             str(place): variable.numpy() if place in places else store[str(next(saved))]
             for place, variable in enumerate(self.variables)
-            if place in places or len(store.keys())
         }
         super().load_own_variables(padded)
 

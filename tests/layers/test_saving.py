@@ -162,3 +162,15 @@ def test_its_configuration_is_plain(tmp_path):
     assert again.get_config() == optimizer.get_config()
     changed = type(optimizer).from_config({**config, "learning_rate": 0.5})
     assert changed.learning_rates == {name: 0.5 * factor for name, factor in FACTORS.items()}
+
+
+def test_a_checkpoint_of_before_the_first_step_is_skipped_as_by_keras(tmp_path):
+    fresh = network()
+    fresh.compile(klr.by_layer("adam", fresh, FACTORS), "mse", jit_compile=JIT)
+    fresh.save_weights(tmp_path / "fresh.weights.h5")
+    model = trained("sequential", MAKERS["AdamW"])
+    state = [np.array(keras.ops.convert_to_numpy(each)) for each in model.optimizer.variables]
+    with pytest.warns(UserWarning, match="Skipping variable loading for optimizer"):
+        model.load_weights(tmp_path / "fresh.weights.h5")
+    present = [keras.ops.convert_to_numpy(each) for each in model.optimizer.variables]
+    assert identical(state, [np.array(each) for each in present])

@@ -267,3 +267,31 @@ def test_arguments_are_checked_at_once():
         klr.Unfreeze(["body"])
     with pytest.raises(ValueError, match="at least 1"):
         klr.Unfreeze(every=0)
+
+
+def test_factors_that_are_changed_in_mid_fit_stay_so():
+    class Change(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 1:
+                self.model.optimizer.factors = {"mid": 0.25}
+
+    model = compiled()
+    watch = fit(model, klr.Unfreeze({"body": 2}), Change())
+    assert [watch.moved(epoch)[0] for epoch in range(3)] == [False, False, True]
+    assert model.optimizer.factors == {**FACTORS, "mid": 0.25}
+
+
+def test_weights_that_are_loaded_in_mid_fit_bring_their_factors(tmp_path):
+    other = compiled(factors={"body": 0.5, "mid": 0.25, "head": 1.0})
+    fit(other, epochs=1)
+    other.save_weights(tmp_path / "other.weights.h5")
+
+    class Load(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            if epoch == 0:
+                self.model.load_weights(tmp_path / "other.weights.h5")
+
+    model = compiled()
+    watch = fit(model, klr.Unfreeze({"body": 2}), Load())
+    assert [factors["body"] for factors in watch.factors[1:]] == [0.0, 0.0, 0.5]
+    assert model.optimizer.factors == other.optimizer.factors

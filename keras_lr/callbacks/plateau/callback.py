@@ -7,7 +7,7 @@ from typing import Any, Literal
 from keras_lr._engine.checkpoint import WeightCheckpoint
 from keras_lr._engine.hooks import attach, detach
 from keras_lr._engine.monitor import check_logged, has_validation_data
-from keras_lr._engine.named_optimizers import Wanted, check_wanted, named_leaves
+from keras_lr._engine.named_optimizers import Wanted, check_wanted
 from keras_lr._keras.running_fit import running_fit
 from keras_lr.callbacks.plateau.backup import PlateauBackup
 from keras_lr.callbacks.plateau.controller import PlateauController
@@ -76,8 +76,9 @@ class ReduceOnPlateauPlus(KerasAttributes):
             and at the end of `fit`; also where the optimizer averages its weights.
         restore_optimizer: Restore the optimizer's variables with them, such as momenta.
         frequency: `"epoch"`, or evaluate every this many training steps.
-        optimizers: The optimizers to scale, as for `LRScheduler`; None for all. If
-            another callback drives the learning rate, all of them are scaled.
+        optimizers: What to scale, by name; None for all. Optimizers, as for `LRScheduler`; or
+            groups of layers of an optimizer that `by_layer` has made, `["backbone"]`: only their
+            factors are reduced. Several callbacks may each watch over other ones.
         backup_dir: Save the callback's state here each epoch, so that an interrupted run resumes
             exactly. Use the same directory for `keras.callbacks.BackupAndRestore` and list that
             callback after this one.
@@ -92,8 +93,8 @@ class ReduceOnPlateauPlus(KerasAttributes):
     Raises:
         TypeError: At construction if an argument is not of the kind asked for.
         ValueError: At construction if an argument is out of bounds. In `fit` if `monitor` is not in
-            the logs or not a scalar, if its direction is not known, if a name in `optimizers` is
-            unknown, or if only some are named while another callback drives the learning rate.
+            the logs or not a scalar, if its direction is not known, or if a name in `optimizers` is
+            unknown.
 
     Example:
         >>> import keras, numpy as np
@@ -293,11 +294,7 @@ class ReduceOnPlateauPlus(KerasAttributes):
             # The weights are those of the last fit, or what has been made of them since.
             kept = {**self.get_state(), "went_back": None}, earlier.restore_points.states
         warn_of_fresh_optimizer(model := self.model, OWNER, epoch)
-        rates = ScaledRates(
-            model,
-            lambda: named_leaves(model, self._optimizers, OWNER),
-            named=self._optimizers is not None,
-        )
+        rates = ScaledRates(model, self._optimizers)
         arguments = (self.monitor, self.controller, self._direction, self._policy)
         self._run = PlateauRun(model, *arguments, rates)
         self._steps = PlateauSteps(model, self._run, self.monitor, self._every)

@@ -7,6 +7,7 @@ from keras_lr._engine.step import StepHook
 from keras_lr._engine.train_function import TrainFunction
 from keras_lr._keras.in_graph import batches_per_step
 from keras_lr._keras.optimizers import (
+    groups_of,
     is_scheduled,
     iterations_of,
     leaf_optimizers,
@@ -94,7 +95,7 @@ class HeldRate:
         self.write(access, rate)
 
 
-class _ScheduleRate:
+class ScheduleRate:
     """The part that rates under a schedule share: a scale, and the schedule's peak as its unit.
 
     A schedule may begin or end near zero. Its highest value seen so far is what says how large the
@@ -147,7 +148,7 @@ class _ScheduleRate:
         raise NotImplementedError
 
 
-class ScheduledRate(_ScheduleRate):
+class ScheduledRate(ScheduleRate):
     """A learning rate that an optimizer computes from a schedule, inside the training step.
 
     The scale is a constant of the compiled step, so each change of it compiles the step anew. A
@@ -178,28 +179,49 @@ class ScheduledRate(_ScheduleRate):
         return float(as_numpy(rate_of(self._optimizer)(step)))
 
 
-class DrivenRate(_ScheduleRate):
-    """The learning rates of a model that another callback of the same fit drives."""
+class DrivenRate(ScheduleRate):
+    """The learning rates that another callback of the same fit drives, or one of them.
 
-    def __init__(self, model: Any) -> None:
+    Args:
+        model: The model in `fit`.
+        part: The only rate that is meant: that of an optimizer, by the ending of its name in logs,
+            or of a group of layers whose driver gives each its own; None for all of them.
+    """
+
+    def __init__(self, model: Any, part: str | None = None) -> None:
         super().__init__(1.0)
-        self._function = model.train_function
+        self._function, self._part = model.train_function, part
         self._driven = False
         self._lag = 1.0
         self.follow(model)
 
     def follow(self, model: Any) -> None:
         """Go over to the optimizers that are driven now."""
-        self._variables = [rate_of(leaf) for leaf in driven_optimizers(model).values()]
+        driven = driven_optimizers(model)
+        self._variables = [rate_of(leaf) for leaf in driven.values()]
+        self._key: str | int | None = self._part
+        self._factor: tuple[Any, int] | None = None
+        if self._part in driven:
+            self._variables = [rate_of(driven[self._part])]
+            self._key = id(self._variables[0])
+        elif self._part is not None:
+            groups, factors = groups_of(next(iter(driven.values())))
+            self._factor = factors, groups.index(self._part)
+        self._tell()
 
     def rescale(self, access: VariableAccess, scale: float) -> None:
         """Tell the driver what to multiply by from the next update on."""
         self._lag *= scale / self.scale
-        self.scale = self._function.state.scale = scale
+        self.scale = scale
+        self._tell()
 
     def applied(self, access: VariableAccess) -> float:
         """Return the largest of the learning rates, with a scale the driver is yet to take over."""
-        return self._lag * max(float(access.read(variable)) for variable in self._variables)
+        rate = self._lag * max(float(access.read(variable)) for variable in self._variables)
+        if self._factor is None:
+            return rate
+        factors, place = self._factor
+        return rate * float(access.read(factors)[place])
 
     def observe(self, access: VariableAccess) -> None:
         """Note the highest rate. Before the first step the driver has not set any."""
@@ -209,6 +231,12 @@ class DrivenRate(_ScheduleRate):
     def begin_step(self) -> None:
         """Take note that the driver sets the learning rate now, scale included."""
         self._driven, self._lag = True, 1.0
+
+    def _tell(self) -> None:
+        if self._key is None:
+            self._function.state.scale = self.scale
+        else:
+            self._function.state.scales[self._key] = self.scale
 
 
 def driver_of(model: Any) -> StepHook | None:
@@ -229,11 +257,6 @@ def driven_optimizers(model: Any) -> dict[str, Any]:
     if not hasattr(driver, "optimizers"):
         return {leaf.name: leaf for leaf in leaf_optimizers(model.optimizer)}
     return driver.optimizers()
-
-
-def is_driven(model: Any) -> bool:
-    """Return whether a callback drives the learning rate in the running `fit`."""
-    return driver_of(model) is not None
 
 
 def scalable_rate(model: Any, optimizer: Any) -> ScalableRate:

@@ -1,6 +1,7 @@
 """One `fit` under a plateau controller: decisions turned into learning rates and weights."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any, Literal
 
@@ -200,6 +201,7 @@ class PlateauRun:
     def _act(self, decision: Decision, access: VariableAccess) -> None:
         before = max(self.rates.applied(access).values())
         self.rates.write(decision.before, decision.after, access)
+        applied = self.rates.applied(access)
         event = PlateauEvent(
             epoch=self.epoch,
             step=updates_made(self._model, access),
@@ -207,16 +209,17 @@ class PlateauRun:
             metric=decision.metric,
             best=decision.best,
             lr_before=before,
-            lr_after=max(self.rates.applied(access).values()),
+            lr_after=max(applied.values()),
             reason=decision.reason,
         )
         self.events.append(event)
         self.restore_points.restore_for(event, access)
         if decision.action == "stop":
             self._model.stop_training = True
-        self._tell(event, decision)
+        told = list(applied.values()) if self.rates.driven else list(decision.after)
+        self._tell(event, decision, dict(zip(applied, told, strict=True)))
 
-    def _tell(self, event: PlateauEvent, decision: Decision) -> None:
+    def _tell(self, event: PlateauEvent, decision: Decision, rates: Mapping[str, float]) -> None:
         if event.action == "stop" and not math.isfinite(event.metric):
             rule = "the metric must become finite again after max_rescues cuts of the learning rate"
             fix = "Training stops at the last sound weights. Begin with a lower learning rate"
@@ -226,9 +229,8 @@ class PlateauRun:
         head = f"\nEpoch {event.epoch + 1}: {OWNER}"
         if event.action == "stop":
             print(f"{head} stopping: {event.reason}.")
-        for name, old, new in zip(self.rates.names, decision.before, decision.after, strict=True):
+        for name, old, new in zip(rates, decision.before, decision.after, strict=True):
             if new != old:
                 doing = "reducing" if new < old else "raising"
                 whose = f"{name} learning rate" if name else "learning rate"
-                applied = event.lr_after if self.rates.driven else new
-                print(f"{head} {doing} {whose} to {applied}.")
+                print(f"{head} {doing} {whose} to {rates[name]}.")

@@ -1,64 +1,48 @@
 """The learning rates of a fit that a plateau scales, read and written together."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import keras
-
-from keras_lr._engine.applied_rate import AppliedRate
 from keras_lr._engine.named_optimizers import named_leaves
 from keras_lr._keras.models import build_optimizer
 from keras_lr._keras.optimizers import leaf_optimizers
 from keras_lr._keras.variables import DIRECT, VariableAccess
-from keras_lr.callbacks.plateau.rates import (
-    DrivenRate,
-    ScalableRate,
-    driven_optimizers,
-    is_driven,
-    scalable_rate,
-)
+from keras_lr.callbacks.plateau.chosen import Chosen
+from keras_lr.callbacks.plateau.rates import ScalableRate, driver_of
 from keras_lr.callbacks.plateau.state import OWNER
-from keras_lr.callbacks.schedule.observed import rate_name
 from keras_lr.errors import complaint
 
 
 class ScaledRates:
-    """One learning rate for each optimizer; a driver's are scaled as one.
+    """Learning rates by name: of groups, optimizers, or by an empty one, where there is one.
 
     Args:
         model: The model in `fit`.
-        find: Returns the optimizers whose learning rates are scaled, by the ending of their names
-            in logs.
-        named: Whether the user has named these; else, where a driver drives some, it is those.
+        wanted: What is scaled, see `Chosen`.
 
     Raises:
-        ValueError: If only some of the optimizers are to be scaled, and a driver drives them all,
-            or if one has a learning rate that cannot be scaled.
+        ValueError: If a name is unknown, or a learning rate cannot be scaled.
 
     Attributes:
         driven: Whether another callback of the fit drives the learning rate.
-        named: As above.
-        names: The endings of their names in logs.
+        named: Whether the user has named what is scaled.
         observed: The optimizers whose learning rates are logged, by these endings.
         leaves: The optimizers of which at least one must make updates.
     """
 
-    def __init__(self, model: Any, find: Callable[[], dict[str, Any]], *, named: bool) -> None:
-        self.driven = is_driven(model)
-        self.named = named
-        self._model, self._find = model, find
+    def __init__(self, model: Any, wanted: Sequence[Any] | None) -> None:
+        self.driven = driver_of(model) is not None
+        self.named = wanted is not None
+        self._model, self._wanted = model, wanted
         self._left: list[float] = []  # the rates as last written, as their precision holds them
-        self._rates: list[ScalableRate] = [DrivenRate(model)] if self.driven else []
+        self._by_name: dict[str, ScalableRate] = {}
         self._take_optimizers()
 
     def _take_optimizers(self) -> None:
-        driven = driven_optimizers(self._model)
-        optimizers = driven if driven and not self.named else self._find()
+        chosen = Chosen(self._model, self._wanted)
+        optimizers = chosen.optimizers
         self._compiled = vars(self._model).get("optimizer")
-        _check_choice(optimizers, driven)
-        self.names = [""] if self.driven else list(optimizers)
-        if not self.driven:
-            self._rates = [scalable_rate(self._model, each) for each in optimizers.values()]
+        self._by_name = chosen.rates(self._by_name)
         self.observed = dict(optimizers)
         compiled = leaf_optimizers(self._compiled) if self._compiled is not None else []
         if all(any(each is leaf for leaf in compiled) for each in optimizers.values()):
@@ -71,11 +55,12 @@ class ScaledRates:
             return False
         build_optimizer(self._model)
         self._take_optimizers()
-        for rate in self._rates:
-            if isinstance(rate, DrivenRate):
-                rate.follow(self._model)
         self._left = []
         return True
+
+    @property
+    def _rates(self) -> list[ScalableRate]:
+        return list(self._by_name.values())
 
     @property
     def starts(self) -> list[float]:
@@ -87,9 +72,8 @@ class ScaledRates:
         return [rate.read(access) for rate in self._rates]
 
     def applied(self, access: VariableAccess = DIRECT) -> dict[str, float]:
-        """Return the learning rates of the next update, by the names they are logged under."""
-        pairs = zip(self.names, self._rates, strict=True)
-        return {rate_name(name): rate.applied(access) for name, rate in pairs}
+        """Return the learning rates of the next update, by name."""
+        return {name: rate.applied(access) for name, rate in self._by_name.items()}
 
     def observe(self, access: VariableAccess = DIRECT) -> None:
         """Look at where the schedules are."""
@@ -146,16 +130,3 @@ class ScaledRates:
         for rate, each, value in zip(self._rates, saved, present, strict=True):
             rate.set_state(each, DIRECT, value)
         self._left = self.read() if written else []
-
-
-def _check_choice(chosen: Mapping[str, Any], driven: Mapping[str, Any]) -> None:
-    if any(all(leaf is not each for each in chosen.values()) for leaf in driven.values()):
-        rule = "optimizers cannot be chosen where another callback drives the learning rate"
-        fix = "Leave optimizers out, and all of them are scaled"
-        raise ValueError(complaint(OWNER, rule, fix, optimizers=list(chosen)))
-    for optimizer in chosen.values():
-        rate = AppliedRate(optimizer).schedule
-        if not isinstance(rate, keras.optimizers.schedules.LearningRateSchedule | None):
-            rule = "the optimizer's learning rate must be a number or a schedule"
-            fix = "Make a schedule of it, by keras_lr.schedules.FromCallable for example"
-            raise ValueError(complaint(OWNER, rule, fix, learning_rate=rate))
