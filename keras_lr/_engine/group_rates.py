@@ -8,7 +8,6 @@ import numpy as np
 from keras_lr._engine.hyperparameters import Hyperparameter
 from keras_lr._engine.rate_writes import RateWrites
 from keras_lr._engine.state import TrainingState
-from keras_lr._keras.variables import VariableAccess
 
 
 def rates_by_group(
@@ -38,11 +37,13 @@ class GroupFactors:
         self._groups, self._variable = groups, variable
         self._writes = RateWrites([variable])
         self._known: Any = None
+        self._factor_writes = 0
 
-    def rates(self, rate: float, access: VariableAccess) -> dict[str, float]:
+    def rates(self, rate: float, state: TrainingState) -> dict[str, float]:
         """Return the groups' learning rates by their names in logs."""
-        if self._known is None or self._writes.noted:
-            self._known = access.read(self._variable)
+        unread = self._known is None or state.factor_writes != self._factor_writes
+        if unread or self._writes.noted:
+            self._known, self._factor_writes = state.read(self._variable), state.factor_writes
             self._writes.settle()
         return rates_by_group("learning_rate", rate, self._groups, self._known)
 

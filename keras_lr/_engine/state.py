@@ -21,6 +21,7 @@ class TrainingState:
         # The same for one of several: a group by its name, an optimizer by the `id` of its rate.
         self.scales: dict[str | int, float] = {}
         self.cooling: Callable[[int, float], float] | None = None  # what a cooldown makes of it
+        self.factor_writes = 0  # how often a plateau has set factors of groups, past `assign`
         self.frozen: frozenset[str] = frozenset()  # groups of layers that a callback holds still
         self._lists: tuple[list[Any], ...] | None = None
         self._handed: tuple[CarriedGroup, ...] | None = None

@@ -217,3 +217,22 @@ def test_a_name_of_no_group_is_refused_before_training(names):
     with pytest.raises(ValueError, match="must be some of the groups 'body', 'mid', 'head'"):
         fit(model, klr.ReduceOnPlateauPlus(**EAGER, optimizers=names))
     assert identical(before, weights(model))
+
+
+@pytest.mark.parametrize("driven", ["together", "by name", "in the graph", "not"])
+def test_it_is_evaluated_every_few_steps(driven):
+    fall = schedules.Linear(0.0625, 0.0, steps=16)
+    schedule = {"together": fall, "by name": {"body": fall, "head": fall}}.get(driven)
+    model = compiled(keras.optimizers.SGD(fall if driven == "in the graph" else 0.0625))
+    seen = []
+
+    class Look(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            seen.append((logs["learning_rate/body"], logs["learning_rate/head"]))
+
+    drivers = [klr.LRScheduler(schedule)] if schedule else []
+    fit(model, *drivers, plateau("body", monitor="batch_loss", frequency=3), Look())
+    body, head = np.transpose(seen)
+    share = 1.0 if driven == "by name" else FACTORS["body"]
+    halvings = np.maximum(np.arange(16) // 3 - 1, 0)
+    np.testing.assert_allclose(body / head, share * 0.5**halvings, rtol=1e-5)

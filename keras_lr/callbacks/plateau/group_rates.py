@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from keras_lr._engine.train_function import TrainFunction
 from keras_lr._keras.optimizers import groups_of, is_scheduled, rate_of
 from keras_lr._keras.variables import DIRECT, VariableAccess
 from keras_lr.callbacks.plateau.rates import ScheduledRate, ScheduleRate
@@ -94,7 +95,7 @@ class ScheduledGroupRate(ScheduleRate):
 
     def __init__(self, model: Any, optimizer: Any, group: str) -> None:
         super().__init__(1.0)
-        self._factor = _Factor(optimizer, group)
+        self._factor, self._function = _Factor(optimizer, group), model.train_function
         self._variable = rate_of(optimizer)
         self._inside = ScheduledRate(model, optimizer) if is_scheduled(optimizer) else None
         self._driven = self._inside is not None
@@ -102,7 +103,7 @@ class ScheduledGroupRate(ScheduleRate):
 
     def rescale(self, access: VariableAccess, scale: float) -> None:
         """Multiply the group's factor; nothing is compiled anew."""
-        self._factor.write(access, self._factor.read(access) * scale / self.scale)
+        self._set(access, self._factor.read(access) * scale / self.scale)
         self.scale = scale
 
     def applied(self, access: VariableAccess) -> float:
@@ -127,4 +128,9 @@ class ScheduledGroupRate(ScheduleRate):
     def set_state(self, state: dict[str, float], access: VariableAccess, rate: float) -> None:
         """Go on at the scale and the factor saved."""
         super().set_state(state, access, rate)
-        self._factor.write(access, state["factor"])
+        self._set(access, state["factor"])
+
+    def _set(self, access: VariableAccess, factor: float) -> None:
+        self._factor.write(access, factor)
+        if isinstance(self._function, TrainFunction):  # a driver reads factors only after that
+            self._function.state.factor_writes += 1
