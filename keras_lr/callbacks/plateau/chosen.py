@@ -1,4 +1,4 @@
-"""What a plateau scales: all learning rates, those of some optimizers, or of groups of layers."""
+"""The choice of what a plateau scales: all rates, some optimizers, or groups of layers."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
