@@ -71,6 +71,11 @@ def as_numpy(value: Any) -> np.ndarray:
     return np.asarray(keras.ops.convert_to_numpy(value))
 
 
+def decimals(values: Any) -> list[float]:
+    """Return the shortest decimals that are the same numbers in single precision: 0.1 for 0.1."""
+    return [float(str(value)) for value in np.ravel(as_numpy(keras.ops.convert_to_tensor(values)))]
+
+
 def rounding(variable: Any, value: float) -> float:
     """Return by how much a variable may differ from a number written to it."""
     relative, absolute = _GRAINS.get(variable.dtype, (1e-6, 0.0))

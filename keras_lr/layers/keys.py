@@ -23,7 +23,9 @@ def name_of(keys: Keys) -> str:
     first = keys[0] if isinstance(keys, tuple) else keys
     if isinstance(first, str):
         return first
-    return str(first.name if isinstance(first, keras.layers.Layer) else first.__name__)
+    if isinstance(first, keras.layers.Layer):
+        return str(first.name)
+    return str(getattr(first, "__name__", type(first).__name__))  # a partial has no name
 
 
 def assigned(
@@ -49,6 +51,9 @@ def assigned(
     rest: int | None = None
     for index, each in enumerate(keys):
         parts = each if isinstance(each, tuple) else (each,)
+        if not parts:
+            rule, fix = "a tuple of keys must not be empty", "Put keys into it, or leave it out"
+            raise ValueError(complaint(owner, rule, fix, **{argument: each}))
         matches = [weight for part in parts for weight in _matches(owner, argument, part, weights)]
         if not matches and each == REST:
             rest = index

@@ -23,11 +23,10 @@ from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import keras
-import numpy as np
 from keras import ops
 
 from keras_lr._keras.optimizers import is_scheduled, rate_of, set_rate, trained_variables
-from keras_lr._keras.variables import as_numpy
+from keras_lr._keras.variables import decimals
 from keras_lr.errors import complaint
 from keras_lr.optimizers.division import OWNER, Division, Member, check_factors
 
@@ -54,7 +53,7 @@ class ByLayer(keras.optimizers.Optimizer):  # type: ignore[misc]
         retrace. A group whose factor becomes 0 stops at once: a velocity that it has is lost.
         """
         self._groups_check_attached()
-        return dict(zip(self._groups_names, _decimals(self._groups_factors), strict=True))
+        return dict(zip(self._groups_names, decimals(self._groups_factors), strict=True))
 
     @factors.setter
     def factors(self, factors: Mapping[str, float]) -> None:
@@ -95,10 +94,10 @@ class ByLayer(keras.optimizers.Optimizer):  # type: ignore[misc]
         Args:
             groups: The names of their groups.
         """
-        velocities: list[Any] = []
-        if isinstance(self, keras.optimizers.SGD | keras.optimizers.RMSprop) and self.momentum:
-            velocities = getattr(self, "momentums", None) or getattr(self, "_momentums", None) or []
-        for index, velocity in enumerate(velocities):
+        if not isinstance(self, keras.optimizers.SGD | keras.optimizers.RMSprop):
+            return
+        velocities = getattr(self, "momentums", None) or getattr(self, "_momentums", None)
+        for index, velocity in enumerate(velocities or []):  # there are none without momentum
             if velocity is not None and self._groups_members[index].group in groups:
                 velocity.assign(ops.zeros(velocity.shape, velocity.dtype))
 
@@ -106,7 +105,7 @@ class ByLayer(keras.optimizers.Optimizer):  # type: ignore[misc]
     def learning_rates(self) -> dict[str, float]:
         """The learning rates of the coming update, by the names of the groups. Read only."""
         factors = self.factors
-        (rate,) = _decimals(self._get_current_learning_rate())
+        (rate,) = decimals(self._get_current_learning_rate())
         return {name: rate * factor for name, factor in factors.items()}
 
     def build(self, variables: Sequence[Any]) -> None:
@@ -176,6 +175,14 @@ class ByLayer(keras.optimizers.Optimizer):  # type: ignore[misc]
         own = [variable for variable in self.variables if variable is not self._groups_factors]
         for variable, value in zip(own, other.variables, strict=True):
             variable.assign(value)
+
+    def _check_variables_are_known(self, variables: Sequence[Any]) -> None:
+        known = self._trainable_variables_indices
+        strange = [each.path for each in variables if self._var_key(each) not in known]
+        if strange:
+            rule = "the optimizer was built before the model had these weights"
+            fix = "Call by_layer again, on a new optimizer, and compile"
+            raise ValueError(complaint(OWNER, rule, fix, weights=strange))
 
     def _groups_begin(self, division: Division) -> Any:
         """Give the optimizer its groups; return it."""
@@ -291,8 +298,3 @@ def class_with_groups(base: type) -> Any:
         _CLASSES[base] = _register(made)
         _register(ByLayer)  # all have this name in files, by which this one makes any of them
     return _CLASSES[base]
-
-
-def _decimals(values: Any) -> list[float]:
-    """Return the shortest decimals that are the same numbers in single precision: 0.1 for 0.1."""
-    return [float(str(value)) for value in np.ravel(as_numpy(ops.convert_to_tensor(values)))]

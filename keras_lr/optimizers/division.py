@@ -111,9 +111,12 @@ def check_factors(
         known: The groups there are; None for any.
 
     Raises:
-        TypeError: If one is no number.
+        TypeError: If they are no dict, or one is no number.
         ValueError: If one is negative, infinite or not a number, or of no known group.
     """
+    if not isinstance(factors, Mapping):
+        rule, fix = "factors must be a dict, by the names of groups", 'Pass {"backbone": 0.1}'
+        raise TypeError(complaint(OWNER, rule, fix, **{argument: factors}))
     for name, factor in factors.items():
         if known is not None and name not in known:
             rule = f"groups must be some of {', '.join(map(repr, known))}"

@@ -378,3 +378,33 @@ def test_a_search_leaves_model_groups_and_state_as_they_were(make):
     make(model, *data(), batch_size=8, verbose=0, **arguments)
     assert identical(before, values(model))
     assert model.optimizer.factors == FACTORS
+
+
+def later(model):
+    """Return a model with a layer that the groups of its optimizer do not have."""
+    return keras.Sequential([model, keras.layers.Dense(2, name="late")])
+
+
+TRAINING = {
+    "fit": lambda model: model.fit(*data(), verbose=0),
+    "LRScheduler": lambda model: model.fit(*data(), verbose=0, callbacks=[klr.LRScheduler()]),
+    "Unfreeze": lambda model: model.fit(*data(), verbose=0, callbacks=[klr.Unfreeze()]),
+    "lr_find": lambda model: klr.lr_find(model, *data(), verbose=0),
+    "klr.fit": lambda model: klr.fit(model, *data(), epochs=2, verbose=0),
+    "fine_tune": lambda model: klr.fine_tune(model, *data(), epochs=2, verbose=0),
+}
+
+
+@pytest.mark.parametrize("built", [False, True])
+@pytest.mark.parametrize("train", TRAINING)
+def test_a_model_with_new_layers_is_refused_and_not_trained(train, built):
+    model = network()
+    optimizer = klr.by_layer("adam", model, FACTORS)
+    if built:
+        optimizer.build(model.trainable_variables)
+    model = later(model)
+    model.compile(optimizer, "mse", jit_compile=JIT)
+    before = weights(model)
+    with pytest.raises(ValueError, match=r"late/kernel.*Call by_layer again"):
+        TRAINING[train](model)
+    assert identical(before, weights(model))

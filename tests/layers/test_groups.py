@@ -1,5 +1,6 @@
 """Keys of `by_layer`: the weights each stands for, and refusals."""
 
+import functools
 import re
 
 import keras
@@ -90,7 +91,11 @@ def test_layers_and_functions():
     def large(variable):
         return variable.shape[0] > 3
 
+    def within(variable, name):
+        return name in variable.path
+
     assert in_group(model, {large: 0.1}, "large") == {"head"}
+    assert in_group(model, {functools.partial(within, name="head"): 0.1}, "partial") == {"head"}
     optimizer = klr.by_layer("sgd", model, lambda v: 0.5 if "head" in v.path else 0.25)
     assert optimizer.factors == {"0.25": 0.25, "0.5": 0.5}
 
@@ -157,6 +162,7 @@ REFUSED = {
         ValueError,
         "two|different",
     ),
+    "an empty tuple": (lambda m: {(): 0.1, "head": 1.0}, ValueError, "must not be empty"),
     "a list": (lambda m: [0.1, 1.0], TypeError, "dict"),
     "a number as key": (lambda m: {3: 0.1}, TypeError, "names or patterns"),
 }
@@ -179,6 +185,7 @@ def test_bad_factors_are_refused_at_once(case):
         (0.1, TypeError, "must be 'kernels'"),
         ({"head": -1.0}, ValueError, "at least 0"),
         ({"hat": 0.1}, ValueError, "must match"),
+        ({(): 0.1}, ValueError, "must not be empty"),
         ("kernels", ValueError, "needs an optimizer with weight decay"),
     ],
 )
@@ -235,4 +242,6 @@ def test_a_bad_factor_is_refused_when_it_is_set(factor):
         optimizer.factors = {"head": factor}
     with pytest.raises(ValueError, match="'head', 'rest'"):
         optimizer.factors = {"hat": 1.0}
+    with pytest.raises(TypeError, match="must be a dict"):
+        optimizer.factors = 0.5
     assert optimizer.factors == {"head": 0.5, "rest": 1.0}

@@ -148,6 +148,17 @@ def test_a_plateau_logs_them_and_halves_all():
     assert set(ratio) == {0.25}
 
 
+@pytest.mark.parametrize("schedule", [None, schedules.Constant(0.0625)])
+def test_a_cooldown_logs_them_on_their_way(schedule):
+    model = grouped({"first": 0.25, "last": 0.5}, rate=schedule or 0.0625)
+    history = fit(model, klr.Cooldown(at_epoch=1, epochs=2)).history
+    np.testing.assert_allclose(history["learning_rate/first"], [2**-6, 0.0097656, 0.001953], 1e-3)
+    np.testing.assert_allclose(
+        np.divide(history["learning_rate/first"], 0.5), history["learning_rate"]
+    )
+    assert history["learning_rate/last"] == history["learning_rate"]
+
+
 @pytest.mark.needs("optimizers.MultiOptimizer")
 @pytest.mark.parametrize("order", [("slow", "quick"), ("quick", "slow")])
 def test_optimizers_by_name_and_not_by_the_order_they_were_built(order):

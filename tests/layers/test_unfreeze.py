@@ -295,3 +295,10 @@ def test_weights_that_are_loaded_in_mid_fit_bring_their_factors(tmp_path):
     watch = fit(model, klr.Unfreeze({"body": 2}), Load())
     assert [factors["body"] for factors in watch.factors[1:]] == [0.0, 0.0, 0.5]
     assert model.optimizer.factors == other.optimizer.factors
+
+
+@pytest.mark.parametrize("name", ["SGD", "RMSprop"])
+def test_beside_a_cycle_that_drives_the_momentum(name):
+    optimizer = getattr(keras.optimizers, name)(0.01, momentum=0.9)
+    watch = fit(compiled(optimizer), klr.Unfreeze({"body": 1}), klr.OneCycle(0.01), epochs=2)
+    assert [watch.moved(epoch)[0] for epoch in range(2)] == [False, True]

@@ -184,8 +184,10 @@ class CooledRates:
         ):
             hyperparameter.write(state, rate * observation.division(state))
         held = iter(rates)
-        applied = [next(held) if each is None else each.value(done) for each in self._cooled]
-        return dict(zip(self._names, applied, strict=True))
+        rates = [next(held) if each is None else each.value(done) for each in self._cooled]
+        applied = dict(zip(self._names, rates, strict=True))
+        groups = self._overrides.groups
+        return applied if groups is None else applied | groups.rates(rates[0], state)
 
     def remove(self) -> None:
         """Give the optimizers their own rates back. Can be called again."""
