@@ -104,9 +104,8 @@ class ByLayer(keras.optimizers.Optimizer):  # type: ignore[misc]
     @property
     def learning_rates(self) -> dict[str, float]:
         """The learning rates of the coming update, by the names of the groups. Read only."""
-        factors = self.factors
         (rate,) = decimals(self._get_current_learning_rate())
-        return {name: rate * factor for name, factor in factors.items()}
+        return {name: rate * factor for name, factor in self.factors.items()}
 
     def build(self, variables: Sequence[Any]) -> None:
         """Create the optimizer's variables, unless they are there already.
@@ -176,25 +175,26 @@ class ByLayer(keras.optimizers.Optimizer):  # type: ignore[misc]
         for variable, value in zip(own, other.variables, strict=True):
             variable.assign(value)
 
+    def stateless_apply(
+        self, optimizer_variables: Any, grads: Any, trainable_variables: Any
+    ) -> Any:
+        """Return weights and optimizer variables after an update, as JAX needs it."""
+        self._groups_division.check_shapes(self._trainable_variables, trainable_variables)
+        return super().stateless_apply(optimizer_variables, grads, trainable_variables)
+
     def _check_variables_are_known(self, variables: Sequence[Any]) -> None:
-        known = self._trainable_variables_indices
-        strange = [each.path for each in variables if self._var_key(each) not in known]
-        if strange:
-            rule = "the optimizer was built before the model had these weights"
-            fix = "Call by_layer again, on a new optimizer, and compile"
-            raise ValueError(complaint(OWNER, rule, fix, weights=strange))
+        self._groups_division.check_known(self._trainable_variables, variables)
 
     def _groups_begin(self, division: Division) -> Any:
         """Give the optimizer its groups; return it."""
         self._groups_check_zero(division.factors)
-        factors = self.add_variable(
-            shape=(len(division.factors),), aggregation="only_first_replica", name="factors"
-        )
+        names = tuple(division.factors)
+        factors = self.add_variable((len(names),), aggregation="only_first_replica", name="factors")
         factors.assign(list(division.factors.values()))
         self._groups_set(
             _groups_division=division,
             _groups_members={},
-            _groups_names=tuple(division.factors),
+            _groups_names=names,
             _groups_factors=factors,
         )
         return self
@@ -237,8 +237,9 @@ class ByLayer(keras.optimizers.Optimizer):  # type: ignore[misc]
         return ops.multiply(rate, self._groups_current.decay) if self._groups_decaying else rate
 
     def _groups_rate(self, learning_rate: Any, member: Member) -> Any:
-        place = self._groups_names.index(member.group)
-        return ops.multiply(learning_rate, self._groups_factors[place])
+        return ops.multiply(
+            learning_rate, self._groups_factors[self._groups_names.index(member.group)]
+        )
 
     @contextmanager
     def _groups_updating(self, member: Member, *, decaying: bool = False) -> Iterator[None]:

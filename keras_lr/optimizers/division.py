@@ -9,6 +9,8 @@ from typing import Any
 from keras_lr.errors import GREATEST, check_number, complaint
 
 OWNER = "by_layer"
+LATE = "the optimizer was built before the model had these weights"
+ANEW = "Call by_layer again, on a new optimizer, and compile"
 
 
 @dataclass(frozen=True)
@@ -62,8 +64,7 @@ class Division:
         strange = [v.path for v, each in zip(variables, found, strict=True) if each is None]
         if strange:
             rule = "the model has weights that it did not have when its groups were made"
-            fix = "Call by_layer again, on a new optimizer, and compile"
-            raise ValueError(complaint(OWNER, rule, fix, weights=strange))
+            raise ValueError(complaint(OWNER, rule, ANEW, weights=strange))
         return [each for each in found if each is not None]
 
     def bound_to(self, variables: Sequence[Any]) -> Division:
@@ -74,6 +75,20 @@ class Division:
         for place, variable in zip(built, variables, strict=True):
             members[place] = replace(members[place], variable=variable)
         return replace(self, members=tuple(members), built=tuple(built))
+
+    def check_known(self, built: Sequence[Any], variables: Iterable[Any]) -> None:
+        """Raise a ValueError if one of the variables is none of those an optimizer is built for."""
+        known = {id(variable) for variable in built}
+        late = [variable.path for variable in variables if id(variable) not in known]
+        if late:
+            raise ValueError(complaint(OWNER, LATE, ANEW, weights=late))
+
+    def check_shapes(self, built: Sequence[Any], values: Iterable[Any]) -> None:
+        """Raise a ValueError if values cannot be those of the variables it is built for."""
+        known, present = ([tuple(each.shape) for each in group] for group in (built, values))
+        late = [shape for shape in present if shape not in known] or present[len(known) :]
+        if known != present:
+            raise ValueError(complaint(OWNER, LATE, ANEW, shapes=late or present))
 
     def get_config(self) -> dict[str, Any]:
         """Return what `from_config` takes."""
