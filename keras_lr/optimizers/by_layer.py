@@ -237,9 +237,8 @@ class ByLayer(keras.optimizers.Optimizer):  # type: ignore[misc]
         return ops.multiply(rate, self._groups_current.decay) if self._groups_decaying else rate
 
     def _groups_rate(self, learning_rate: Any, member: Member) -> Any:
-        return ops.multiply(
-            learning_rate, self._groups_factors[self._groups_names.index(member.group)]
-        )
+        place = self._groups_names.index(member.group)
+        return ops.multiply(learning_rate, self._groups_factors[place])
 
     @contextmanager
     def _groups_updating(self, member: Member, *, decaying: bool = False) -> Iterator[None]:
@@ -295,7 +294,6 @@ def class_with_groups(base: type) -> Any:
     """Return the class of optimizers with groups that is derived from one without."""
     if base not in _CLASSES:
         attributes = {"_groups_base": base, "__module__": __name__, "__doc__": base.__doc__}
-        made = type(f"ByLayer{base.__name__}", (ByLayer, base), attributes)
-        _CLASSES[base] = _register(made)
+        _CLASSES[base] = _register(type(f"ByLayer{base.__name__}", (ByLayer, base), attributes))
         _register(ByLayer)  # all have this name in files, by which this one makes any of them
     return _CLASSES[base]
