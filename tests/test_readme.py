@@ -220,8 +220,9 @@ def test_every_file_it_names_is_there(page):
     for name in re.findall(r"\]\((?!http)([\w/.-]+)(?:#[\w-]+)?\)", PAGES[page]):
         assert ((ROOT / page).parent / name).exists(), name
     for name in re.findall(r"`(?:python (?:-m )?)?(benchmarks[/.][\w/.]+)`", PAGES[page]):
-        file = name if name.endswith(".py") else name.replace(".", "/") + ".py"
-        assert (ROOT / file).exists(), name
+        place = ROOT / (name if name.endswith(".py") else name.replace(".", "/"))
+        files = (place, place.with_suffix(".py"), place / "__main__.py")
+        assert any(file.is_file() for file in files), name
 
 
 CHECKS = {each for page in PAGES.values() for each in re.findall(r"`(pytest tests/[^`]+)`", page)}

@@ -11,6 +11,7 @@ from keras_lr.plot import style
 from keras_lr.plot.given import picture_of, several_axes
 
 _PANEL_INCHES = 1.9
+_MARGIN = 0.03  # of the length of the run, on both sides
 _MOST_POINTS = 30  # of a curve that are marked one by one
 _FACTOR_OF_LOG = 5.0  # between the highest and the lowest loss, for a logarithmic axis
 
@@ -55,6 +56,9 @@ def plot_fit(result: Any, axes: Any = None) -> "np.ndarray[Any, np.dtype[np.obje
     for draw, ax in zip(panels, listed, strict=True):
         draw(ax, drawn)
         ax.grid(alpha=0.2)
+    length = len(drawn.rates)
+    for ax in listed[-2:]:
+        ax.set_xlim(-_MARGIN * length, (1.0 + _MARGIN) * length)
     if axes is None:
         listed[-2].sharex(listed[-1])
         listed[-2].tick_params(labelbottom=False)

@@ -79,6 +79,15 @@ def test_a_panel_for_each():
     assert [ax.get_ylabel() for ax in axes] == ["Learning rate", "Loss"]
 
 
+@pytest.mark.parametrize("given", [False, True])
+def test_the_whole_run_is_in_view(given):
+    axes = plot_fit(TRIED, plt.subplots(3)[1] if given else None)
+    for ax in axes[1:]:
+        low, high = ax.get_xlim()
+        assert low <= 0
+        assert high >= 30
+
+
 def test_it_is_drawn_where_it_is_wanted():
     _figure, wanted = plt.subplots(3)
     axes = plot_fit(TRIED, wanted)
