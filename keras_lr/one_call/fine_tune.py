@@ -93,6 +93,16 @@ class FineTuneResult(Result):
         columns = dict(zip(names, zip(*rows, strict=True), strict=True))
         return ("stage", columns.pop("stage")), columns
 
+    def _told(self) -> Mapping[str, Any]:
+        """Return what sums up the stages there were, and the factors."""
+        told: dict[str, Any] = {}
+        for name, stage in (("head", self.head), ("whole", self.whole)):
+            if stage is not None:
+                told |= {f"{name}, peak": stage.peak, f"{name}, peak source": stage.peak_source}
+                told[f"{name}, updates"] = stage.tuning_steps + stage.training_steps
+                told[f"{name}, kept"] = stage.kept
+        return told | {f"factor of {name}": factor for name, factor in self.factors.items()}
+
     def to_dataframe(self) -> "pd.DataFrame":
         """A row for each stage: its peak, and the updates of its search and of its training.
 

@@ -5,12 +5,21 @@ import json
 import keras
 import numpy as np
 import pytest
-from one_call.support import VALIDATION, X, Y
+from one_call.support import VALIDATION, X, Y, light
 from support.tiny import JIT, identical
 
 from keras_lr import FineTuneResult, by_layer, fine_tune, fit, layer_decay
 
 GIVEN = {"batch_size": 8, "verbose": 0, "tune": 0.01}
+
+
+def test_a_notebook_shows_both_stages_and_the_factors():
+    fitted = fit(light("adam"), X, Y, steps=10, tune=0.05, verbose=0)
+    shown = FineTuneResult(head=None, whole=fitted, factors={"body": 0.25})._repr_html_()
+    assert "head" not in shown.partition("<img")[0]
+    both = FineTuneResult(head=fitted, whole=fitted, factors={"body": 0.25})._repr_html_()
+    for row in ("head, peak", "whole, peak", "factor of body", "0.25"):
+        assert row in both.partition("<img")[0]
 
 
 def pretrained(optimizer="adam"):
