@@ -1,5 +1,6 @@
 """The training of `fit`: Keras' own, with a driver of the learning rate and averages."""
 
+from contextlib import nullcontext
 from typing import Any
 
 import keras
@@ -12,9 +13,11 @@ from keras_lr._keras.optimizers import (
     proportions,
 )
 from keras_lr.callbacks import Cooldown
+from keras_lr.errors import complaining_as
 from keras_lr.one_call.choice import Choice
 from keras_lr.one_call.driver import RecipeDriver
 from keras_lr.one_call.plan import RunPlan
+from keras_lr.one_call.recipe import OWNER
 from keras_lr.schedules import Schedule
 
 
@@ -81,7 +84,10 @@ class Training:
         ours = [each for each in (self.driver, self.choice, self.cooldown) if each is not None]
         history = None
         try:
-            history = model.fit(**arguments, callbacks=[*ours, *callbacks])
+            # Without a choice, a WeightAverage is the user's own, and speaks for itself.
+            ours_alone = complaining_as(OWNER, "WeightAverage") if self.choice else nullcontext()
+            with ours_alone:
+                history = model.fit(**arguments, callbacks=[*ours, *callbacks])
         except KeyboardInterrupt:
             if not self.driver.learning_rates:
                 raise

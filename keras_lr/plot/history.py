@@ -143,8 +143,10 @@ def _scale(ax: Axes, values: np.ndarray[Any, np.dtype[np.float64]]) -> None:
         ax.set_yscale("log")
         style.label_decades(ax)
     else:
-        ax.set_yscale("symlog", linthresh=10.0 ** np.floor(np.log10(lowest)), linscale=0.5)
+        first = int(np.floor(np.log10(lowest)))
+        ax.set_yscale("symlog", linthresh=10.0**first)
         ax.set_ylim(bottom=0.0)
+        ax.set_yticks([0.0, *style.decades(ax, first, int(np.floor(np.log10(highest))))])
 
 
 def _draw_legend(ax: Axes, shown: set[str]) -> set[str]:

@@ -17,6 +17,7 @@ _ON_DARK = ("#56B4E9", "#E69F00", "#2FC99A", "#CC79A7", "#FF7F3F")
 _LINES = ("-", "--", "-.", ":")  # told apart in grey
 _NARROW_INCHES = 4.0
 _FONT_POINTS = (7.0, 8.5)  # of legends and labels in narrow axes and others
+_TICK_INCHES = 0.25  # between labels of an upright axis
 _PASSES = 2  # the layout moves once more when limits have changed
 _GAP_POINTS = 4.0  # below a legend: half a marker at the top of what is drawn
 _LETTER = 0.56  # the width of a letter, in sizes of its font
@@ -129,6 +130,19 @@ def label_decades(ax: Axes) -> None:
             axis.set_major_locator(LogLocator(subs=(1.0, 3.0) if wide else (1.0, 2.0, 3.0, 5.0)))
             axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
             axis.set_minor_formatter(NullFormatter())
+
+
+def decades(ax: Axes, first: int, last: int) -> list[float]:
+    """Return powers of ten to label, from the highest down, as many as the height has room for.
+
+    Args:
+        ax: The Axes, on whose axis there is a decade below the first for what is lower, and 0.
+        first: The exponent of the lowest one.
+        last: That of the highest.
+    """
+    room = max(2, int(ax.bbox.height / ax.figure.dpi / _TICK_INCHES))
+    every = -(-(last - first + 2) // room)
+    return [10.0**n for n in range(last, first - 1, -every) if n - first + 1 >= every]
 
 
 def raise_top(ax: Axes, share: float) -> None:

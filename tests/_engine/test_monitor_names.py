@@ -136,3 +136,10 @@ def test_a_search_names_what_can_be_watched(search):
     message = r"monitor='los', logs=\['loss', 'mae'\]. Pass one of these"
     with pytest.raises(ValueError, match=message):
         search(trained(), **DATA, monitor="los", **more.get(search.__name__, {}))
+
+
+def test_fit_speaks_in_its_own_name_where_only_validation_can_tell():
+    with pytest.raises(ValueError, match=r"^fit: .*monitor='val_mea'"):
+        klr.fit(
+            trained(OwnMetrics), **VALIDATED, epochs=2, monitor="val_mea", mode="min", tune=0.01
+        )
