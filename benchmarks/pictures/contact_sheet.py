@@ -89,7 +89,7 @@ def several_axes() -> Any:
     """Draw on four Axes of one figure."""
     width = plt.rcParams["figure.figsize"][0]
     rows = 4 if width < 5.0 else 2
-    size = (width, rows * (0.6 if rows == 4 else 0.45) * width)
+    size = (width, rows * (0.7 if rows == 4 else 0.45) * width)
     figure, made = plt.subplots(rows, 4 // rows, figsize=size, layout="constrained")
     axes = made.reshape(2, 2)
     examples.range_test().plot(ax=axes[0, 0], rules="consensus")

@@ -146,7 +146,7 @@ def _scale(ax: Axes, values: np.ndarray[Any, np.dtype[np.float64]]) -> None:
         first = int(np.floor(np.log10(lowest)))
         ax.set_yscale("symlog", linthresh=10.0**first)
         ax.set_ylim(bottom=0.0)
-        ax.set_yticks([0.0, *style.decades(ax, first, int(np.floor(np.log10(highest))))])
+        ax.set_yticks([0.0, *style.decades(ax, first, int(np.floor(np.log10(1.1 * highest))))])
 
 
 def _draw_legend(ax: Axes, shown: set[str]) -> set[str]:
