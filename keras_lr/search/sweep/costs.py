@@ -26,7 +26,7 @@ class SweepCosts:
 
     def __init__(self, model: keras.Model, trials: Trials) -> None:
         self._model, self._trials = model, trials
-        # JAX does not tell whether a function is compiled. An optimizer that counts has been in one.
+        # JAX does not tell what is compiled. An optimizer that counts has been in such a function.
         self._has_trained = batches_seen(model) > 0
 
     @property
