@@ -13,6 +13,7 @@ from keras_lr.one_call.fit import fit
 from keras_lr.one_call.result import FitResult
 from keras_lr.one_call.stages import (
     OWNER,
+    FreshStatistics,
     compiled_back,
     factors_of,
     frozen,
@@ -134,7 +135,9 @@ def fine_tune(
     `BatchNormalization` in inference mode. Then all layers train, with an optimizer of `by_layer`:
     the head with the learning rate $\eta$, the upper half of the levels below it with
     $\eta \sqrt{lowest}$, the lower half with $\eta \cdot lowest$. Each stage is a call of `fit`,
-    which finds its own $\eta$ and pays for the search out of its own updates.
+    which finds its own $\eta$ and pays for the search out of its own updates. In the end the
+    statistics of `BatchNormalization` are taken anew from the training data, in one epoch of
+    forward passes, if that can be read again: the moving ones lag behind in a short run.
 
     Layers that are frozen already stay so. Afterwards the model is compiled with the optimizer of
     `by_layer`, as it was otherwise. If an argument is wrong, or a stage raises, it is
@@ -172,7 +175,8 @@ def fine_tune(
         [0.01, 0.1, 1.0]
 
     Reference:
-        Howard and Gugger, arXiv:2002.04688, Section 2.1, `Learner.fine_tune`.
+        Howard and Gugger, arXiv:2002.04688, Section 2.1, `Learner.fine_tune`. Wu and Johnson,
+        arXiv:2105.07576, Section 3, for the statistics.
     """
     check_model(OWNER, model)
     fix = "Pass a number of epochs; freeze_epochs are among them"
@@ -199,7 +203,8 @@ def fine_tune(
         compiled.compile(given)
         whole = None
         if first is None or not first.interrupted:
-            whole = fit(model, x, y, epochs=epochs - freeze_epochs, **arguments)
+            given = [FreshStatistics(), *listed(arguments.pop("callbacks", None))]
+            whole = fit(model, x, y, epochs=epochs - freeze_epochs, callbacks=given, **arguments)
     return FineTuneResult(
         head=first, whole=whole, factors=leaf_optimizers(model.optimizer)[0].factors
     )

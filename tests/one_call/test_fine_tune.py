@@ -192,3 +192,41 @@ def test_what_was_compiled_meanwhile_stays_when_a_run_raises():
     assert type(model.optimizer).__name__ == "RMSprop"
     assert model.loss == "mae"
     model.fit(X, Y, verbose=0)
+
+
+def population_statistics(model, batch_size):
+    """Return the mean over batches of what the only BatchNorm layer sees."""
+    backbone = model.get_layer("backbone")
+    low = np.array(keras.ops.convert_to_numpy(backbone.get_layer("low")(X)))
+    batches = np.split(low, range(batch_size, len(low), batch_size))
+    shares = [len(batch) / len(low) for batch in batches]
+    means = np.average([batch.mean(0) for batch in batches], axis=0, weights=shares)
+    return means, np.average([batch.var(0) for batch in batches], axis=0, weights=shares)
+
+
+@pytest.mark.parametrize("validated", [False, True])
+def test_statistics_of_batch_norm_are_those_of_the_weights_it_leaves(validated):
+    model, user = pretrained(), Epochs()
+    given = {"validation_data": VALIDATION} if validated else {}
+    fine_tune(model, X, Y, epochs=3, callbacks=user, shuffle=False, **GIVEN, **given)
+    norm = model.get_layer("backbone").get_layer("norm")
+    means, variances = population_statistics(model, GIVEN["batch_size"])
+    np.testing.assert_allclose(
+        keras.ops.convert_to_numpy(norm.moving_mean), means, rtol=1e-4, atol=1e-6
+    )
+    np.testing.assert_allclose(
+        keras.ops.convert_to_numpy(norm.moving_variance), variances, rtol=1e-4, atol=1e-6
+    )
+    assert len(user.seen) == 3
+
+
+def test_data_that_can_be_read_once_leaves_them_as_they_are():
+    def batches():
+        for start in range(0, 10**6, 8):
+            rows = np.arange(start, start + 8) % len(X)
+            yield X[rows], Y[rows]
+
+    model, epochs = pretrained(), Epochs()
+    arguments = {"epochs": 2, "steps_per_epoch": 4, "shuffle": False, "tune": 0.01, "verbose": 0}
+    fine_tune(model, batches(), callbacks=[epochs], averages=(), **arguments)
+    assert identical(epochs.seen[-1], values(model))
