@@ -15,6 +15,7 @@ from keras_lr._keras.optimizers import (
     leaf_optimizers,
     rate_of,
 )
+from keras_lr._keras.placement import gathered, is_finite
 from keras_lr._keras.variables import DIRECT, VariableAccess
 
 
@@ -25,7 +26,8 @@ class WeightCheckpoint:
     after going back is another attempt, not the same one again.
 
     Args:
-        weights: One array per weight of the model: those that training goes on from.
+        weights: One array per weight of the model: those that training goes on from. What is split
+            among devices stays so.
         slots: One array per optimizer variable that is not a learning rate.
         averages: What evaluation used instead of weights, by their place in the list.
     """
@@ -53,8 +55,8 @@ class WeightCheckpoint:
         """
         averages = {} if average is None else average.averaged_values(access.read)
         return cls(
-            [access.read(_place(variable, average)) for variable in model.weights],
-            [access.read(_place(variable, average)) for variable in _slots(model)],
+            [access.keep(_place(variable, average)) for variable in model.weights],
+            [access.keep(_place(variable, average)) for variable in _slots(model)],
             {
                 index: averages[id(variable)]
                 for index, variable in enumerate(model.weights)
@@ -74,8 +76,7 @@ class WeightCheckpoint:
         """Return whether every array is finite that was so in an earlier copy of the same model."""
         present, past = [*self._weights, *self._slots], [*earlier._weights, *earlier._slots]
         return all(
-            np.isfinite(new).all() or not np.isfinite(old).all()
-            for new, old in zip(present, past, strict=True)
+            is_finite(new) or not is_finite(old) for new, old in zip(present, past, strict=True)
         )
 
     def restore(
@@ -139,7 +140,7 @@ class WeightCheckpoint:
             "average": self._averages,
         }
         arrays = {
-            f"{group}_{index}": _portable(array)
+            f"{group}_{index}": _portable(np.asarray(gathered(array)))
             for group, members in groups.items()
             for index, array in members.items()
         }

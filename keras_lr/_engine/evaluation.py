@@ -11,6 +11,7 @@ from keras_lr._keras.data import Batch, batch_length
 from keras_lr._keras.kept import kept_with_step
 from keras_lr._keras.models import compute_loss, has_compiled_loss
 from keras_lr._keras.variables import as_numpy
+from keras_lr._keras.workers import as_global
 from keras_lr.errors import complaint
 
 
@@ -56,7 +57,7 @@ class LossFunction:
         if self._compiled is None:
             self._compiled = self._compile()
         values = state.carried() if ON_JAX else ()
-        loss = float(as_numpy(self._compiled(values, batch)))
+        loss = float(as_numpy(self._compiled(values, as_global(batch))))
         if not self._is_known:
             rule = "the loss of data that is not trained on must be known outside of train_step"
             fix = "Pass loss= to compile, or override compute_loss"

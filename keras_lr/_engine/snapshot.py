@@ -79,7 +79,7 @@ class ModelSnapshot:
         held = [variable for each in others if each.built for variable in each.variables]
         self._not_built = [each for each in others if not each.built]
         held += uncounted_variables(model)
-        self._variables = VariableSnapshot([*model_variables(model), *held], read or state.read)
+        self._variables = VariableSnapshot([*model_variables(model), *held], read or state.keep)
         self._attributes = {
             name: value
             for name, value in vars(model).items()

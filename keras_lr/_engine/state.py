@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from keras_lr._keras.backend import ON_JAX
+from keras_lr._keras.placement import gathered, kept_copy, placed_like
 from keras_lr._keras.variables import VariableHandle
 
 
@@ -35,7 +37,14 @@ class TrainingState:
         if self._lists is None:
             return self._handle(variable).read()
         group, index = self._places[id(variable)][0]
-        return np.array(self._lists[group][index])
+        return np.array(gathered(self._lists[group][index]))
+
+    def keep(self, variable: Any) -> Any:
+        """Return a copy of the variable's present value to go back to.
+
+        On the host, or where the value is split among devices (JAX), on these.
+        """
+        return kept_copy(self.value(variable)) if ON_JAX else self.read(variable)
 
     def value(self, variable: Any) -> Any:
         """Return the variable's present value on its device; the next step may overwrite it."""
@@ -53,7 +62,7 @@ class TrainingState:
             old = self._lists[group][index]
             dtype = old.dtype  # that of the variable, in a tenth of the time
             if not (hasattr(value, "sharding") and value.dtype == dtype):
-                value = np.asarray(value).astype(dtype, copy=False)
+                value = np.asarray(gathered(value)).astype(dtype, copy=False)
             self._lists[group][index] = placed_like(old, value)
 
     def carry(self, values: Any) -> None:
@@ -137,12 +146,3 @@ def state_variables(model: Any) -> tuple[list[Any], ...]:
         model.optimizer.variables,
         model.metrics_variables,
     )
-
-
-def placed_like(old: Any, value: Any) -> Any:
-    """Return a value on the devices of its predecessor: else the step would compile again (JAX)."""
-    if getattr(old, "committed", False):
-        import jax
-
-        return jax.device_put(value, old.sharding)
-    return value

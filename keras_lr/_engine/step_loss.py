@@ -22,6 +22,7 @@ from keras_lr._keras.data import Batch, batch_length
 from keras_lr._keras.executions import execution_of
 from keras_lr._keras.models import has_compiled_loss
 from keras_lr._keras.random import RandomSnapshot
+from keras_lr._keras.workers import as_global
 
 LossOfBatches = Callable[[TrainingState, Iterable[Batch]], float]
 
@@ -100,7 +101,7 @@ class StepLoss:
         return total / samples
 
     def _step(self, state: TrainingState, batch: Batch) -> Any:
-        execution = execution_of(self._model, [batch])
+        execution = execution_of(self._model, [as_global(batch)])
         if self._testing:
             return self._test(state, execution)
         function = plain_function(self._model)

@@ -6,8 +6,6 @@ import warnings
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-import numpy as np
-
 from keras_lr._engine.batch_loss import BatchLoss, Monitor, as_float, float_logs, loss_in
 from keras_lr._engine.hyperparameters import LearningRates
 from keras_lr._engine.optimizer_use import OptimizerUse, check_trainable
@@ -24,6 +22,7 @@ from keras_lr._keras.models import build_on
 from keras_lr._keras.random import RandomSnapshot, data_peek_undone
 from keras_lr._keras.variables import VariableSnapshot, write_variable
 from keras_lr._keras.versions import lacks_shardings, record_shardings
+from keras_lr._keras.workers import as_global
 
 
 class Trials:
@@ -72,7 +71,7 @@ class Trials:
         self.use.before_step(self.state.read)
         self._batch_loss.before_step(self.state)
         self.rates.write(self.state, learning_rate)
-        execution = execution_of(self._model, [batch])
+        execution = execution_of(self._model, [as_global(batch)])
         if ON_JAX:
             if lacks_shardings(self._model):  # a fit or an evaluation has ended since
                 record_shardings(self._model)
@@ -126,7 +125,7 @@ class Trials:
         """Write the present values into the model's variables (JAX)."""
         variables = itertools.chain.from_iterable(state_variables(self._model))
         # Other arrays than those that the next step takes: `evaluate` takes over their memory.
-        present = VariableSnapshot(variables, lambda each: np.asarray(self.state.value(each)))
+        present = VariableSnapshot(variables, self.state.keep)
         present.restore(write_variable)
 
     def put_back(self) -> None:

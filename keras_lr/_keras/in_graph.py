@@ -5,6 +5,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_lr._cpu import on_cpu
 from keras_lr._keras.backend import ON_TENSORFLOW
 from keras_lr._keras.optimizers import is_scheduled, leaf_optimizers
 
@@ -75,7 +76,7 @@ def _mapped(schedule: Any, steps: np.ndarray) -> np.ndarray:
 
         spec = tf.TensorSpec(steps.shape, steps.dtype)
         every = tf.function(every).get_concrete_function(spec)
-    with keras.device("cpu:0"):
+    with on_cpu():
         values = every(keras.ops.convert_to_tensor(steps))
     return np.asarray(keras.ops.convert_to_numpy(values), np.float64)
 

@@ -4,6 +4,7 @@ from itertools import chain
 from typing import Any, Literal
 
 import keras
+from keras.src.losses.loss import unscale_loss_for_distribution
 
 from keras_lr._keras.backend import ON_TENSORFLOW, strategy_scope
 from keras_lr._keras.data import Batch
@@ -32,8 +33,11 @@ def metrics_are_built(model: Any) -> bool:
 
 
 def compute_loss(model: Any, *arguments: Any, training: bool) -> Any:
-    """Return the loss of `(x, y, y_pred, sample_weight)`, as a compiled step computes it."""
-    return model._compute_loss(*arguments, training=training)
+    """Return the loss of `(x, y, y_pred, sample_weight)`, as a compiled step reports it.
+
+    Under a strategy of TensorFlow the loss is the part of one replica in the sum of all.
+    """
+    return unscale_loss_for_distribution(model._compute_loss(*arguments, training=training))
 
 
 def compile_config(model: Any) -> dict[str, Any]:

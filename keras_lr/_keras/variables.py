@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from keras_lr._keras.backend import ON_JAX, ON_TENSORFLOW
+from keras_lr._keras.placement import copied, gathered, is_within_process, kept_copy, placed_like
 
 if ON_TENSORFLOW:
     import tensorflow as tf
@@ -45,6 +46,9 @@ class VariableHandle:
     def write(self, value: Any) -> None:
         """Give the variable a value of its shape, or on TensorFlow a tensor of its dtype too."""
         if self._resource is None:
+            held = self._variable._value if ON_JAX else None
+            if held is not None and not is_within_process(held):
+                value = placed_like(held, np.asarray(value, dtype=held.dtype))
             self._variable.assign(value)
             return
         if self._is_single and isinstance(value, float):
@@ -68,7 +72,7 @@ def as_numpy(value: Any) -> np.ndarray:
     """Return a tensor's value as an array: Keras' own way raises for bfloat16 on TensorFlow."""
     if ON_TENSORFLOW and isinstance(value, tf.Tensor):
         return np.asarray(value.numpy())
-    return np.asarray(keras.ops.convert_to_numpy(value))
+    return np.asarray(keras.ops.convert_to_numpy(gathered(value) if ON_JAX else value))
 
 
 def decimals(values: Any) -> list[float]:
@@ -94,6 +98,9 @@ class VariableAccess(Protocol):
     def read(self, variable: Any) -> Any:
         """Return a copy of a variable's value."""
 
+    def keep(self, variable: Any) -> Any:
+        """Return a copy to go back to; where a value is split among devices, on these."""
+
     def write(self, variable: Any, value: Any) -> None:
         """Give a variable a value."""
 
@@ -103,6 +110,9 @@ class _Host:
 
     def read(self, variable: Any) -> Any:
         return read_variable(variable)
+
+    def keep(self, variable: Any) -> Any:
+        return kept_copy(variable.value) if ON_JAX else read_variable(variable)
 
     def write(self, variable: Any, value: Any) -> None:
         write_variable(variable, value)
@@ -174,8 +184,8 @@ class VariableSnapshot:
         """
         import jax
 
-        if all(isinstance(value, jax.Array) for value in self._values):
-            return jax.device_put(self._values, may_alias=False) if for_steps else self._values
+        if any(isinstance(value, jax.Array) for value in self._values):
+            return [copied(each) for each in self._values] if for_steps else self._values
         if not self._placed or any(value.is_deleted() for value in self._placed):
             self._placed = jax.device_put(self._values)
         return self._placed

@@ -11,6 +11,7 @@ from keras_lr._engine.step import StepHook
 from keras_lr._keras.in_graph import schedule_of
 from keras_lr._keras.optimizers import known_leaves, proportions
 from keras_lr._keras.running_fit import FitSession
+from keras_lr._keras.workers import is_agreed
 from keras_lr.callbacks.cooldown.interrupt import FirstInterrupt
 from keras_lr.callbacks.schedule.bound import BoundSchedule
 from keras_lr.callbacks.schedule.driver import ScheduleCallback
@@ -120,7 +121,7 @@ class RecipeDriver(ScheduleCallback):
     def end_update(self, position: FitPosition, learning_rate: float) -> bool:
         """Note an update; return whether it was the last one."""
         self.learning_rates.append(learning_rate)
-        self.interrupted = self._interrupt is not None and self._interrupt.asked
+        self.interrupted = self._interrupt is not None and is_agreed(self._interrupt.asked)
         return self.interrupted or position.update >= self._end
 
     def restore(self) -> None:

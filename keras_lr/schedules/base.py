@@ -10,6 +10,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_lr._cpu import on_cpu
 from keras_lr.errors import GREATEST, check_rate, complaint
 from keras_lr.schedules.asking import asking_optimizer, update_at
 from keras_lr.schedules.fields import Fields
@@ -123,7 +124,7 @@ class Schedule(Fields, keras.optimizers.schedules.LearningRateSchedule):  # type
         steps = np.asarray(steps)
         if steps.dtype.kind == "u":  # torch barely knows those above 8 bits
             steps = steps.astype("int64")
-        with keras.device("cpu:0"):
+        with on_cpu():
             return np.asarray(ops.convert_to_numpy(self(steps)))
 
     def cycle_ends(self, last: int = LAST_STEP) -> list[int]:

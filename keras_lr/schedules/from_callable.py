@@ -6,10 +6,10 @@ from collections.abc import Callable
 from numbers import Real
 from typing import Any
 
-import keras
 import numpy as np
 from keras import ops
 
+from keras_lr._cpu import on_cpu
 from keras_lr.errors import check_rate, complaint, takes
 from keras_lr.schedules.base import Schedule
 from keras_lr.schedules.decorators import schedule
@@ -73,7 +73,7 @@ class FromCallable(Schedule):
         if self.steps is None and self.is_foreseeable:
             steps = np.append(0, 2 ** np.arange(14))  # as far as GROWTH_STEPS
         for step in steps.tolist():
-            with keras.device("cpu:0"):
+            with on_cpu():
                 value = self.function(ops.convert_to_tensor(step, dtype="int32"))
                 self._check_kind(value)
                 number = float(ops.convert_to_numpy(real(value)))

@@ -6,6 +6,7 @@ import keras
 
 from keras_lr._engine.optimizer_use import check_trainable
 from keras_lr._keras.optimizers import known_leaves
+from keras_lr._keras.workers import are_apart
 from keras_lr.errors import check_integer, complaint
 from keras_lr.search.data import TrainingData
 from keras_lr.search.given import check_most
@@ -22,6 +23,11 @@ def check_model(owner: str, model: Any) -> None:
     if not model.compiled or model.optimizer is None:
         rule = "the model must be compiled with an optimizer"
         raise ValueError(complaint(owner, rule, fix, model=model.name))
+    if are_apart(model):
+        rule = "Keras' fit does not train over several processes on TensorFlow"
+        fix = "Use MirroredStrategy on one machine, or keras.distribution on JAX"
+        strategy = type(model.distribute_strategy).__name__
+        raise ValueError(complaint(owner, rule, fix, strategy=strategy))
     known_leaves(model, owner)
     check_trainable(model, owner)
 

@@ -1,16 +1,36 @@
-"""Searches and fits of small models: the numbers that must not depend on how many devices train."""
+"""Searches and fits of small models: the numbers that must not depend on how many devices train.
+
+`SPLIT` says which rows this process holds; it is all of them unless there are several processes.
+"""
 
 import keras
 import numpy as np
 
 import keras_lr as klr
+from keras_lr._engine.checkpoint import WeightCheckpoint
+from keras_lr._engine.snapshot import ModelSnapshot
+from keras_lr._engine.state import TrainingState
+from keras_lr._keras.placement import is_split
+from keras_lr._keras.variables import DIRECT
 
 BACKEND = keras.backend.backend()
 SAMPLES, BATCH = 64, 16
 X = np.random.default_rng(0).normal(size=(SAMPLES, 4)).astype("float32")
 Y = X[:, :1] * X[:, 1:2]
+LONG = np.tile(X, (32, 1)), np.tile(Y, (32, 1))
+SPLIT = {"own": slice(None), "batch": BATCH}
 OPTIONS = {"epochs": 4, "verbose": 0, "shuffle": False}
-FEEDING = {"x": X, "y": Y, "batch_size": BATCH}
+
+
+def feeding(x=X, y=Y):
+    """Return the arguments of a fit that hand this process' rows over."""
+    own = SPLIT["own"]
+    return {"x": x[own], "y": y[own], "batch_size": SPLIT["batch"]}
+
+
+def validation():
+    """Return this process' rows to validate by."""
+    return X[SPLIT["own"]], Y[SPLIT["own"]]
 
 
 def made(optimizer=keras.optimizers.Adam, rate=0.1):
@@ -31,7 +51,7 @@ def momentum(rate):
 def fitted(callback, optimizer=keras.optimizers.Adam, **options):
     """Return a model trained with a callback, and the learning rates that were logged."""
     model = made(optimizer)
-    history = model.fit(callbacks=[callback], **FEEDING | OPTIONS | options).history
+    history = model.fit(callbacks=[callback], **feeding() | OPTIONS | options).history
     return model, history["learning_rate"]
 
 
@@ -59,7 +79,7 @@ def places_of(model):
 
 def range_test(**settings):
     def search(model):
-        found = klr.lr_find(model, **FEEDING, steps=8, shuffle=False, verbose=0, **settings)
+        found = klr.lr_find(model, **feeding(), steps=8, shuffle=False, verbose=0, **settings)
         probes = found.probe_losses if found.probe_losses is not None else []
         return [*found.losses, *probes]
 
@@ -67,26 +87,27 @@ def range_test(**settings):
 
 
 def range_test_in_a_fit():
-    finder = klr.LRRangeTest(steps=6, validation_data=(X, Y), validation_every_steps=3)
+    finder = klr.LRRangeTest(steps=6, validation_data=validation(), validation_every_steps=3)
     model = made()
     before, places = values_of(model), places_of(model)
-    model.fit(**FEEDING, **OPTIONS, callbacks=[finder])
+    model.fit(**feeding(), **OPTIONS, callbacks=[finder])
     assert all(map(np.array_equal, values_of(model), before)), "not put back"
     assert places_of(model) == places, "moved to other devices"
     return [*finder.result.losses, *finder.result.validation_losses[2::3]]
 
 
-def sweep(**settings):
+def sweep():
     def search(model):
         rates = [1e-3, 0.1]
-        return klr.lr_sweep(model, X, Y, rates, 6, batch_size=BATCH, verbose=0, **settings).losses
+        found = klr.lr_sweep(model, **feeding(), learning_rates=rates, steps=6, verbose=0)
+        return found.losses
 
     return unchanged(search).ravel()
 
 
 def tuned():
     def search(model):
-        best = klr.tune_lr(model, **FEEDING, epochs=20, verbose=0)
+        best = klr.tune_lr(model, **feeding(*LONG), epochs=1, verbose=0)
         return [best.learning_rate, *(trial.score for trial in best.trials)]
 
     return unchanged(search)
@@ -105,20 +126,20 @@ def check_copies(model):
         if BACKEND == "tensorflow":
             held = [part.numpy() for part in getattr(variable.value, "values", ())]
         else:
-            shards = variable.value.addressable_shards
-            whole = shards[0].data.shape == variable.value.shape
-            held = [np.asarray(shard.data) for shard in shards] if whole else []
+            value, held = variable.value, []
+            if value.is_fully_addressable and value.sharding.is_fully_replicated:
+                held = [np.asarray(shard.data) for shard in value.addressable_shards]
         assert all(np.array_equal(part, held[0]) for part in held), f"{variable.path} differs"
 
 
 def broken_and_rescued():
     """Go back to the weights of the best epoch after the loss has become NaN."""
-    y = np.tile(Y, (4, 1))
-    y[-1] = np.nan
-    x = np.tile(X, (4, 1))
+    x, y = LONG[0], LONG[1].copy()
+    y[-40] = np.nan
     callback = klr.ReduceOnPlateauPlus("loss", factor=0.5, max_rescues=1, frequency=3)
     model = made()
-    model.fit(x, y, batch_size=BATCH, epochs=1, verbose=0, shuffle=False, callbacks=[callback])
+    options = {"epochs": 1, "verbose": 0, "shuffle": False}
+    model.fit(**feeding(x, y), **options, callbacks=[callback])
     check_copies(model)
     return np.concatenate([np.ravel(weight) for weight in model.get_weights()])
 
@@ -132,13 +153,15 @@ def restarts():
     callback = klr.CosineWarmRestarts(first_cycle_epochs=2, cycle_mult=1, snapshots=2)
     model, rates = fitted(callback)
     check_copies(model)
-    return [*rates, *callback.ensemble().predict(X, verbose=0).ravel()]
+    ends = [member.get_weights() for member in callback.snapshots]
+    return [*rates, *(float(np.sum(weight)) for weights in ends for weight in weights)]
 
 
 def averaged():
     average = klr.WeightAverage((0.9, 0.5), keep="best")
     model = made()
-    model.fit(**FEEDING, **OPTIONS, validation_data=(X, Y), callbacks=[average])
+    options = OPTIONS | {"epochs": 2, "validation_data": validation()}
+    model.fit(**feeding(), **options, callbacks=[average])
     check_copies(model)
     return np.concatenate([np.ravel(weight) for weight in model.get_weights()])
 
@@ -149,9 +172,37 @@ def cooled():
 
 def fit():
     model = made()
-    result = klr.fit(model, **FEEDING, steps=200, validation_data=(X, Y), verbose=0)
+    options = {"steps": 200, "shuffle": False, "validation_data": validation(), "verbose": 0}
+    result = klr.fit(model, **feeding(*LONG), **options)
     check_copies(model)
     return [result.peak, *result.learning_rates, result.kept_value]
+
+
+class OwnMetric(keras.callbacks.Callback):
+    """Logs a metric that improves for some processes and not for the first."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        logs["score"] = 1.0 - 1e-6 * epoch * SPLIT.get("rank", 0)
+
+
+def disagreement():
+    own = OwnMetric()
+    plateau = klr.ReduceOnPlateauPlus("score", mode="min", factor=0.5, patience=1, min_delta=0.0)
+    stop = klr.Cooldown(steps=4, monitor="score", patience=2, mode="min")
+    model = made()
+    rates = model.fit(**feeding(), **OPTIONS | {"epochs": 6}, callbacks=[own, plateau, stop])
+    return rates.history["learning_rate"]
+
+
+def copies_on_devices():
+    """Return how many weights are split among devices, and of what is kept to go back to, too."""
+    if BACKEND == "tensorflow":
+        return 0, 0, 0
+    model = made()
+    checkpoint = WeightCheckpoint.take(model, DIRECT)._weights
+    snapshot = ModelSnapshot(model, TrainingState(model))._variables._values
+    counts = [sum(map(is_split, each)) for each in (checkpoint, snapshot)]
+    return sum(is_split(weight.value) for weight in model.weights), *counts
 
 
 CASES = {
@@ -168,6 +219,8 @@ CASES = {
     "average": averaged,
     "cooldown": cooled,
     "fit": fit,
+    "own metric": disagreement,
+    "copies": copies_on_devices,
     "Keras' plateau": lambda: fitted(
         keras.callbacks.ReduceLROnPlateau("loss", factor=0.5, patience=1, min_delta=1e9)
     )[1],

@@ -9,6 +9,7 @@ from statistics import median
 from time import monotonic
 from typing import Any, Literal
 
+from keras_lr._keras.workers import agreed
 from keras_lr.errors import check_number, complaint
 
 OWNER = "Cooldown"  # the public name, for messages
@@ -132,6 +133,12 @@ class Pace:
         Args:
             epoch_ends: How many epochs end meanwhile, the last one included.
         """
+        own = self._affordable(epoch_ends)
+        shared = agreed(math.nan if own is None else own)
+        return None if math.isnan(shared) else int(shared)
+
+    def _affordable(self, epoch_ends: int) -> int | None:
+        """Return it by this process' clock."""
         left = self._deadline - monotonic()
         if left <= 0 or not self._batches:
             return 0 if left <= 0 else None

@@ -13,6 +13,7 @@ from keras_lr._keras.optimizers import (
     batches_of,
 )
 from keras_lr._keras.running_fit import FitSession, fit_argument
+from keras_lr._keras.workers import is_agreed
 from keras_lr._warnings import warn
 from keras_lr.callbacks.cooldown.descent import OWNER, Descent, Pace
 from keras_lr.callbacks.cooldown.interrupt import FirstInterrupt
@@ -151,7 +152,7 @@ class CooldownRun:
         position = self.steps.position
         following = position.update + (0 if position.between_updates else 1)
         execution = math.ceil(self._model.steps_per_execution / position.accumulation)
-        if self._interrupt is not None and self._interrupt.asked:
+        if self._interrupt is not None and is_agreed(self._interrupt.asked):
             self.asked = self.asked or "interrupt"
         if self.asked is not None:
             self.reason, self.asked = self.asked, None

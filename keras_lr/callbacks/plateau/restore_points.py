@@ -10,6 +10,7 @@ import numpy as np
 from keras_lr._engine.averages.in_use import average_in_use
 from keras_lr._engine.checkpoint import WeightCheckpoint
 from keras_lr._keras.variables import DIRECT, VariableAccess
+from keras_lr._keras.workers import agreed
 from keras_lr.callbacks.plateau.state import PlateauEvent
 
 JUDGED = "judged"  # the state at the first step of an evaluation, which may span two epochs
@@ -102,7 +103,7 @@ class RestorePoints:
 
     def score_start(self, loss: float) -> None:
         """Take the loss of the first batch, before any update, as that of the starting state."""
-        self._start_loss = loss
+        self._start_loss = agreed(loss)
 
     def take(self, access: VariableAccess) -> WeightCheckpoint:
         """Return a copy of the present state."""

@@ -9,6 +9,7 @@ from keras_lr._engine.checkpoint import WeightCheckpoint
 from keras_lr._engine.monitor import metric_direction
 from keras_lr._keras.optimizers import updates_made
 from keras_lr._keras.variables import DIRECT, VariableAccess
+from keras_lr._keras.workers import agreed
 from keras_lr._warnings import warn
 from keras_lr.callbacks.cooldown.rates import is_cooling
 from keras_lr.callbacks.plateau.controller import PlateauController
@@ -124,6 +125,7 @@ class PlateauRun:
         Returns:
             The decision.
         """
+        metric, loss = agreed(metric), None if loss is None else agreed(loss)
         self._find_direction()
         self.rates.observe(access)
         controller, present = self.controller, self.rates.read(access)

@@ -24,12 +24,16 @@ UNREADABLE = (
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, ending: str = "") -> Iterator[Path]:
     """Hand out a draft that takes a file's place once it is whole, and is gone if it is not.
 
     A kill leaves the old file or the new one, never half of it.
+
+    Args:
+        path: The file.
+        ending: What the draft's name must end in, where the writer asks for that.
     """
-    draft = path.with_name(f"{path.name}.draft")
+    draft = path.with_name(f"{path.name}.draft{ending}")
     try:
         yield draft
         with draft.open("rb+") as file:

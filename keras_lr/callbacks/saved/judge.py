@@ -14,6 +14,7 @@ from keras_lr._engine.monitor import (
     reported_names,
 )
 from keras_lr._keras.variables import as_numpy
+from keras_lr._keras.workers import agreed
 from keras_lr.errors import check_choice, complaint
 
 MODES = ("auto", "min", "max")
@@ -110,7 +111,7 @@ class Judge:
         if value.size != 1:
             fix = f"Pass one of {', '.join(map(repr, sorted(logs)))}, or validation data to fit"
             raise ValueError(complaint(self.owner, _RULE, fix, monitor=self.monitor))
-        return float(value.item())
+        return agreed(float(value.item()))
 
     def _sign(self, model: Any) -> float:
         mode = metric_direction(model, self.monitor) if self.mode == "auto" else self.mode

@@ -11,6 +11,7 @@ from keras_lr._engine.averages.view import AveragedWeights
 from keras_lr._engine.averages.weight_sets import Weights, put_weights, read_weights
 from keras_lr._engine.state import TrainingState
 from keras_lr._keras.variables import read_variable
+from keras_lr.callbacks.saved.backups import replacing
 from keras_lr.errors import check_integer, check_path, complaint
 
 
@@ -109,7 +110,8 @@ class Snapshots:
             present = [read_variable(variable) for variable in model.weights]
             try:
                 put_weights(model, weights)
-                type(model).save_weights(model, path)
+                with replacing(path, ending=".weights.h5") as draft:
+                    type(model).save_weights(model, draft)
             finally:
                 put_weights(model, present)
             self._add(Snapshot(cycle, path))

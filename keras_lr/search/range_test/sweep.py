@@ -22,6 +22,7 @@ from keras_lr._keras.cut_off import spare_weights
 from keras_lr._keras.data import Batch
 from keras_lr._keras.optimizers import accumulation_steps, micro_step
 from keras_lr._keras.random import RandomSnapshot
+from keras_lr._keras.workers import agreed
 from keras_lr.errors import complaint
 from keras_lr.search.probe import say_how_it_is_read, say_if_there_is_no_validation
 from keras_lr.search.progress import Progress
@@ -144,7 +145,7 @@ class RangeSweep(StepHook):
         logs["learning_rate"] = learning_rate
         pending = 1 if self._reads_late and self._point < self._settings.steps else 0
         while len(self._unread) > pending and not self.done:
-            self._take(state, as_float(self._unread.pop(0)))
+            self._take(state, agreed(as_float(self._unread.pop(0))))
 
     def on_interrupt(self) -> None:
         """Put everything back at once: an exception is on its way out of `fit`."""

@@ -20,6 +20,7 @@ from keras_lr._engine.trials import Trials
 from keras_lr._engine.vmapped import VmappedTrials, can_vmap, memory_limit
 from keras_lr._keras.backend import ON_JAX
 from keras_lr._keras.data import Batch, FitData
+from keras_lr._keras.workers import agreed
 from keras_lr.search.progress import Progress
 from keras_lr.search.stop_rule import TrialWatch, ended_above
 from keras_lr.search.sweep.costs import SweepCosts
@@ -137,7 +138,7 @@ class SweepTrainer:
             pending = 1 if ON_JAX and index + 1 < len(batches) else 0
             while len(unread) > pending:
                 seen = index + 1 - len(unread)
-                losses[seen] = as_float(unread.pop(0))
+                losses[seen] = agreed(as_float(unread.pop(0)))
                 self._count(1, losses[seen], rates[seen])
                 if watch.is_diverged(losses[seen]) and (
                     confirms is None or not math.isfinite(losses[seen]) or confirms()

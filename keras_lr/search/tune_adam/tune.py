@@ -10,7 +10,8 @@ import numpy as np
 from keras_lr._engine.batch_loss import Monitor, check_monitor
 from keras_lr._engine.hyperparameters import momentum_name
 from keras_lr._keras.optimizers import leaf_optimizers
-from keras_lr.errors import check_integer
+from keras_lr._keras.workers import are_several
+from keras_lr.errors import check_integer, complaint
 from keras_lr.search.arguments import check_model, length_in_steps
 from keras_lr.search.data import TrainingData
 from keras_lr.search.progress import Progress, Verbosity, check_verbose
@@ -186,6 +187,10 @@ def tune_adam(
     """
     optuna = import_optuna(OWNER)
     check_model(OWNER, model)
+    if are_several():
+        rule = "the processes that train one model together cannot each propose trials"
+        fix = "Tune in processes of their own that share a storage, or call tune_lr"
+        raise ValueError(complaint(OWNER, rule, fix, distribution="several processes"))
     check_unscheduled(model)
     data, validation = TrainingData.beside_validation(
         OWNER,
