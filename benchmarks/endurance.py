@@ -30,6 +30,9 @@ BACKEND = keras.backend.backend()
 RESULTS = pathlib.Path(__file__).with_suffix(".json")
 TABLE = pathlib.Path(__file__).with_suffix(".md")
 COUNTS = ("functions", "threads", "files", "objects")
+FITTED = "fit with "
+# Without `fine_tune`, which compiles a model anew each time.
+USES = [name for name in SEARCHES if name != "fine_tune"] + [FITTED + name for name in CALLBACKS]
 WARM = 3  # calls that are not counted
 
 
@@ -82,18 +85,14 @@ def growth(use, calls):
     return {name: round(after[name] - before[name], 2) for name in after}
 
 
-def uses():
-    """Return every use by its name: searches of one model, and fits of another."""
-    searched, named = compiled(), {}
-    for name, search in SEARCHES.items():
-        if name != "fine_tune":  # compiles the model anew, by design
-            named[name] = lambda search=search: search(searched)
-    for name, make in CALLBACKS.items():
-        model = compiled(name)
-        named[f"fit with {name}"] = lambda model=model, make=make: model.fit(
-            **FIT, callbacks=[make(None)]
-        )
-    return named
+def use_of(name):
+    """Return what makes one call of a search, or one fit with a callback, always of one model."""
+    if name in SEARCHES:
+        model = compiled()
+        return lambda: SEARCHES[name](model)
+    callback = name.removeprefix(FITTED)
+    model = compiled(callback)
+    return lambda: model.fit(**FIT, callbacks=[CALLBACKS[callback](None)])
 
 
 def long_fit(steps, epochs):
@@ -130,9 +129,9 @@ def long_fit(steps, epochs):
 def measure(searches, fits, steps, epochs, only=""):
     """Return everything for one backend, printed line by line."""
     found = {}
-    for name, use in uses().items():
+    for name in USES:
         if only in name:
-            found[name] = growth(use, fits if name.startswith("fit with") else searches)
+            found[name] = growth(use_of(name), fits if name.startswith(FITTED) else searches)
             print(name, found[name], file=sys.stderr, flush=True)
     return {"uses": found, "long fit": long_fit(steps, epochs) if not only else None}
 

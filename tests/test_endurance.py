@@ -2,16 +2,15 @@
 
 import pytest
 
-from benchmarks.endurance import growth, long_fit, uses
+from benchmarks.endurance import USES, growth, long_fit, use_of
 
-USES = uses()
 LONG = {"tune_adam", "fit"}  # seconds each
 
 
 @pytest.mark.parametrize("name", USES)
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_nothing_is_left_behind(name):
-    left = growth(USES[name], 2 if name in LONG else 5)
+    left = growth(use_of(name), 2 if name in LONG else 5)
     del left["mib"]  # of which five calls say nothing
     assert left == dict.fromkeys(left, 0)
 
