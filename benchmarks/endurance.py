@@ -23,6 +23,8 @@ import time
 import keras
 import numpy as np
 
+from benchmarks.cost.clock import one_thread
+from benchmarks.cost.processes import resident
 from benchmarks.uses import CALLBACKS, FIT, JIT, SEARCHES, compiled
 from keras_lr import LRScheduler, plot_history, schedules
 
@@ -47,12 +49,6 @@ def counts():
         "files": len(os.listdir("/proc/self/fd")),
         "objects": sum(is_ours(each) for each in gc.get_objects()),
     }
-
-
-def resident():
-    """Return this process' memory in MiB (Linux)."""
-    pages = int(pathlib.Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 def is_ours(value):
@@ -175,10 +171,7 @@ def main():
     parser.add_argument("--epochs", type=int, default=500)
     parser.add_argument("--only", default="", help="part of the names of the uses; writes nothing")
     given = parser.parse_args()
-    if BACKEND == "torch":
-        import torch
-
-        torch.set_num_threads(1)
+    one_thread()
     found = measure(given.searches, given.fits, given.steps, given.epochs, given.only)
     if given.only:
         return

@@ -3,7 +3,7 @@
 `lr_find(steps=100)` against `fit` over the same 100 batches, of the same compiled model, in one
 process and in turn. Prints the median ratio of the pairs with its quartiles, and writes it as JSON:
 
-    KERAS_BACKEND=jax python benchmarks/range_test_overhead.py
+    KERAS_BACKEND=jax python -m benchmarks.range_test_overhead
 """
 
 import argparse
@@ -11,7 +11,6 @@ import json
 import os
 import pathlib
 import platform
-import time
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -19,6 +18,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 
+from benchmarks.cost.clock import one_thread, seconds
 from keras_lr import lr_find
 
 STEPS, BATCH = 100, 32
@@ -41,13 +41,6 @@ def cnn():
 
 
 MODELS = {"small MLP": mlp, "small CNN": cnn}
-
-
-def seconds(run):
-    """Return how long a call takes."""
-    start = time.perf_counter()
-    run()
-    return time.perf_counter() - start
 
 
 def ratios(make, pairs):
@@ -84,10 +77,7 @@ def main():
     parser.add_argument("--pairs", type=int, default=31)
     pairs = parser.parse_args().pairs
     backend = keras.backend.backend()
-    if backend == "torch":
-        import torch
-
-        torch.set_num_threads(1)
+    one_thread()
     report = {"keras": keras.__version__, "python": platform.python_version(), "pairs": pairs}
     print(f"| {backend} | median ratio | quartiles |\n|---|---|---|")
     for name, make in MODELS.items():

@@ -3,66 +3,28 @@
 Every variant is compared with a fit that has a callback which does nothing, in the same process and
 turn about, so that whatever else the machine does falls on both. A ratio of 1.05 means 5 % longer.
 
-    KERAS_BACKEND=jax python benchmarks/schedule_overhead.py
+    KERAS_BACKEND=jax python -m benchmarks.schedule_overhead
 
 adds a backend to `schedule_overhead.json` and writes the table `schedule_overhead.md` of all.
 """
 
+import functools
 import json
 import os
 import platform
-import statistics
 import sys
-import time
 from pathlib import Path
 
 import keras
 import numpy as np
 
+from benchmarks.cost.clock import AssignPerBatch, NoOp, fit_seconds, one_thread, ratios_beside
 from keras_lr import schedules
 from keras_lr.callbacks import LRScheduler
 
 RESULTS = Path(__file__).with_suffix(".json")
 TABLE = Path(__file__).with_suffix(".md")
 REPEATS = 15
-
-
-class Clock(keras.callbacks.Callback):
-    """Takes the time when it is told that training begins and ends.
-
-    What comes after is left out: tf.data now and then lets go of an iterator only when its
-    autotuning wakes up, and a fit of half a second then takes 1.3 seconds.
-    """
-
-    def on_train_begin(self, logs=None):
-        """Take the time."""
-        self.began = time.perf_counter()
-
-    def on_train_end(self, logs=None):
-        """Take the time."""
-        self.ended = time.perf_counter()
-
-
-class NoOp(keras.callbacks.Callback):
-    """Does nothing, after every batch."""
-
-    def on_train_batch_end(self, batch, logs=None):
-        """Do nothing."""
-
-
-class AssignPerBatch(keras.callbacks.Callback):
-    """What users write: set the optimizer's learning rate before every batch."""
-
-    def __init__(self, schedule):
-        super().__init__()
-        self.values = schedule.values(range(schedule.steps)).tolist()
-
-    def on_train_batch_begin(self, batch, logs=None):
-        """Set it."""
-        self.model.optimizer.learning_rate = self.values[batch]
-
-    def on_train_batch_end(self, batch, logs=None):
-        """Do nothing, as the no-op does."""
 
 
 def mlp():
@@ -106,43 +68,25 @@ def variants(steps):
     }
 
 
-def seconds(model, x, y, callback):
-    """Return how long an epoch takes, with all that the callback does before and after it."""
-    first, last = Clock(), Clock()
-    model.fit(x, y, batch_size=32, shuffle=False, verbose=0, callbacks=[first, callback, last])
-    return last.ended - first.began
-
-
 def measure(make, steps_per_execution):
     """Return the quartiles of the ratio to the no-op callback by variant, and its own step time."""
-    models = {}
-    for name, (learning_rate, callback) in variants(len(make()[2]) // 32).items():
+    steps = len(make()[2]) // 32
+    timed = {}
+    for name, (learning_rate, callback) in variants(steps).items():
         model, loss, x, y = make()
         model.compile(
             keras.optimizers.Adam(learning_rate), loss, steps_per_execution=steps_per_execution
         )
-        models[name] = model, callback
-        seconds(model, x, y, callback)  # compiles
-    base = models.pop("no-op callback")
-    ratios = {name: [] for name in models}
-    own = []
-    for _ in range(REPEATS):
-        for name, pair in models.items():
-            before, with_it, after = (seconds(m, x, y, c) for m, c in (base, pair, base))
-            ratios[name].append(2 * with_it / (before + after))
-            own += [before, after]
-    step = statistics.median(own) / (len(x) // 32)
-    quartiles = {name: statistics.quantiles(values, n=4) for name, values in ratios.items()}
-    return quartiles, step
+        timed[name] = functools.partial(fit_seconds, model, x, y, callback)
+        timed[name]()  # compiles
+    ratios, own = ratios_beside(timed.pop("no-op callback"), timed, REPEATS)
+    return ratios, own / steps
 
 
 def main():
     """Measure one backend and write all results."""
     backend = keras.backend.backend()
-    if backend == "torch":
-        import torch
-
-        torch.set_num_threads(1)
+    one_thread()
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     rows = []
     results[backend] = {

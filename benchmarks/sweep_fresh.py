@@ -13,11 +13,12 @@ resident set above that of the built model, in copies of its state (weights, opt
 
 import argparse
 import json
-import multiprocessing
 import os
 import pathlib
 import time
 from importlib import metadata
+
+from benchmarks.cost.processes import context, in_new_process, resident
 
 CASES = {
     "MLP 9e3, 3 x 20": ("mlp", 64, 3, 20),
@@ -56,13 +57,6 @@ def build(kind, width):
     return model
 
 
-def resident(key):
-    """Return a figure of this process' memory in MiB (Linux)."""
-    status = pathlib.Path("/proc/self/status").read_text()
-    line = next(line for line in status.splitlines() if line.startswith(key))
-    return int(line.split()[1]) / 1024
-
-
 def one(kind, width, rates, steps, way):
     """Sweep in this process and return what it took."""
     import numpy as np
@@ -74,7 +68,7 @@ def one(kind, width, rates, steps, way):
     x = random.normal(size=(steps * BATCH, *model.input_shape[1:])).astype("float32")
     y = random.integers(0, 10, len(x)).astype("int32")
     state = sum(v.value.nbytes for v in [*model.variables, *model.optimizer.variables]) / 2**20
-    before, began, cpu = resident("VmRSS:"), time.perf_counter(), time.process_time()
+    before, began, cpu = resident(), time.perf_counter(), time.process_time()
     used = way
     if way == "fit":
         model.fit(x, y, batch_size=BATCH, verbose=0)
@@ -88,22 +82,6 @@ def one(kind, width, rates, steps, way):
         "state_mib": state,
         "peak_mib": resident("VmHWM:") - before,
     }
-
-
-def send(connection, case, way):
-    """Send what a way takes in this process."""
-    connection.send(one(*CASES[case], way))
-
-
-def in_new_process(context, case, way):
-    """Return what a way takes in a process of its own."""
-    ours, theirs = context.Pipe()
-    process = context.Process(target=send, args=(theirs, case, way))
-    process.start()
-    theirs.close()
-    found = ours.recv()
-    process.join()
-    return found
 
 
 def summary(runs):
@@ -164,8 +142,7 @@ def main():
     given = parser.parse_args()
     os.environ |= {"KERAS_BACKEND": "jax", "TF_CPP_MIN_LOG_LEVEL": "3"}
     os.environ.pop("JAX_COMPILATION_CACHE_DIR", None)
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["keras_lr"])
+    maker = context("keras_lr")
 
     load = round(os.getloadavg()[0], 1)
     report = {"keras": metadata.version("keras"), "rounds": given.rounds}
@@ -175,7 +152,7 @@ def main():
         runs = {way: [] for way in WAYS}
         for _ in range(given.rounds):
             for way in WAYS:
-                runs[way].append(in_new_process(context, case, way))
+                runs[way].append(in_new_process(maker, one, *CASES[case], way))
         report["cases"][case] = summary(runs)
         print(case, report["cases"][case], flush=True)
         if given.only:

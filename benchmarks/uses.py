@@ -82,9 +82,10 @@ class Killed(keras.callbacks.Callback):
             raise InterruptedError
 
 
-def fit_with(name, place=None, *, killed=False):
-    """Train a model with a callback, and return both."""
-    model, callback = compiled(name), CALLBACKS[name](place)
+def fit_with(name, place=None, *, model=None, killed=False, **options):
+    """Train a model with a callback, and return the callback."""
+    model, callback = model or compiled(name), CALLBACKS[name](place)
+    model.optimizer.iterations.assign(0)
     with contextlib.suppress(InterruptedError):
-        model.fit(**FIT, callbacks=[callback, *([Killed()] if killed else [])])
-    return model, callback
+        model.fit(**FIT | options, callbacks=[callback, *([Killed()] if killed else [])])
+    return callback

@@ -4,6 +4,7 @@
 that were written and the processes and connections that were begun. `allowed` names a folder.
 """
 
+import functools
 import json
 import os
 import pathlib
@@ -49,12 +50,12 @@ class Audit:
             self.use = None
 
 
-def results_read_again(model):
+def results_read_again(results):
     """Write every result as JSON, and read it again."""
-    for name in ("lr_find", "lr_sweep", "tune_lr", "tune_adam", "fit"):
-        result = SEARCHES[name](model)
-        read = type(result).from_dict(json.loads(json.dumps(result.to_dict())))
-        assert read.to_dict() == result.to_dict()
+    for result in results:
+        written = json.dumps(result.to_dict())
+        read = type(result).from_dict(json.loads(written))
+        assert json.dumps(read.to_dict()) == written
 
 
 def main(folder):
@@ -63,28 +64,25 @@ def main(folder):
 
     audit = Audit()
     for name in CALLBACKS:
-        fit_with(name)  # what the backend does once is none of the library's doing
-        audit.during(f"{name}, no folder", fit_with, name)
-        place = str(folder / name)
-        audit.during(f"{name}, a folder", lambda use=(name, place): fit_with(*use, killed=True))
+        model, place = compiled(name), str(folder / name)
+        fit_with(name, model=model)  # what the backend does once is none of the library's doing
+        fit = functools.partial(fit_with, name, model=model)
+        audit.during(f"{name}, no folder", fit)
+        audit.during(f"{name}, a folder", functools.partial(fit, place, killed=True))
         left = [path.name for path in (folder / name).rglob("*")]
         audit.found[f"{name}, a folder"]["left"] = left
-        again = compiled(name), CALLBACKS[name](place)
-        goes_on = {**FIT, "initial_epoch": 1, "callbacks": [again[1]]}
-        audit.during(f"{name}, gone on", lambda model=again[0], fit=goes_on: model.fit(**fit))
+        audit.during(f"{name}, gone on", functools.partial(fit, place, initial_epoch=1))
     model = compiled()
-    for name, search in SEARCHES.items():
-        search(model)
-        audit.during(name, search, model)
-    audit.during("results", results_read_again, compiled())
+    results = [audit.during(name, search, model) for name, search in SEARCHES.items()]
+    audit.during("results", results_read_again, results[:-1])  # `fine_tune` has none to be saved
     schedule = klr.schedules.Cosine(0.1, 0.0, steps=8).warmup(2) * 0.5
     model = compiled()
     model.compile(klr.Adam(schedule), "mse")
     model.fit(**FIT)
     path = str(folder / "model.keras")
     model.save(path)
-    load = lambda: keras.models.load_model(path, safe_mode=True)  # noqa: E731
-    loaded = audit.during("a saved model", load)
+    load = functools.partial(keras.models.load_model, safe_mode=True)
+    loaded = audit.during("a saved model", load, path)
     assert loaded.optimizer._learning_rate == schedule
     assert np.array_equal(loaded.predict(X, verbose=0), model.predict(X, verbose=0))
     return audit.found

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import pytest
 
-from benchmarks.uses import CALLBACKS, FIT, SEARCHES, compiled, fit_with
+from benchmarks.uses import CALLBACKS, SEARCHES, fit_with
 
 SCRIPT = pathlib.Path(__file__).with_name("audited.py")
 SAVING = ["CosineWarmRestarts", "ReduceOnPlateauPlus", "WeightAverage", "Cooldown"]
@@ -87,8 +87,7 @@ def test_a_pickle_put_in_the_place_of_a_state_is_not_read(tmp_path, name):
         np.savez(path, **dict.fromkeys(names, evil))
         arrays.append(path)
     assert arrays or name == "CosineWarmRestarts"
-    model, callback = compiled(name), CALLBACKS[name](str(tmp_path / "state"))
     with warnings.catch_warnings(record=True):
         warnings.simplefilter("always")
-        model.fit(**FIT, initial_epoch=1, callbacks=[callback])
+        fit_with(name, str(tmp_path / "state"), initial_epoch=1)
     assert not trap.exists()
