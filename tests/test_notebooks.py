@@ -32,9 +32,9 @@ def texts(output):
     return [str(data) for kind, data in output.data.items() if kind.startswith("text/")]
 
 
-def test_they_are_numbered_from_0_to_6():
+def test_they_are_numbered_from_0_to_7():
     numbers = [path.name.partition("-")[0] for path in NOTEBOOKS]
-    assert numbers == [str(number) for number in range(7)]
+    assert numbers == [str(number) for number in range(8)]
 
 
 @every_notebook
