@@ -6,6 +6,7 @@ from typing import Any
 
 from keras_lr._engine.step import StepHook
 from keras_lr._engine.train_function import TrainFunction, plain_function
+from keras_lr._keras.given_values import train_function_around
 from keras_lr._keras.versions import record_shardings
 from keras_lr.errors import complaint
 
@@ -54,24 +55,19 @@ def detach(model: Any, hook: StepHook) -> None:
 
 def compile_anew(model: Any) -> None:
     """Make the training step be traced again, also in the middle of `fit`; hooks stay around it."""
-    wrapper = model.train_function
-    step = model.train_step
+    record_shardings(model)
+    function = train_function_around(model, _fresh)
+    if isinstance(model.train_function, TrainFunction):
+        model.train_function.plain = function
+    else:
+        model.train_function = function
 
-    def fresh_train_step(*arguments: Any, **named: Any) -> Any:
+
+def _fresh(step: Any) -> Any:
+    def train_step(*arguments: Any, **named: Any) -> Any:
         return step(*arguments, **named)  # JAX would find the old method in its cache
 
-    record_shardings(model)
-    own = vars(model).get("train_step")
-    vars(model)["train_step"] = fresh_train_step
-    try:
-        model.train_function = None
-        model.make_train_function()
-    finally:
-        del vars(model)["train_step"]
-        if own is not None:
-            vars(model)["train_step"] = own
-    if isinstance(wrapper, TrainFunction):
-        wrapper.plain, model.train_function = plain_function(model), wrapper
+    return train_step
 
 
 @contextlib.contextmanager

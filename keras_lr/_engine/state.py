@@ -65,6 +65,10 @@ class TrainingState:
                 value = np.asarray(gathered(value)).astype(dtype, copy=False)
             self._lists[group][index] = placed_like(old, value)
 
+    def places(self, variable: Any) -> list[tuple[int, int]]:
+        """Return in which of the lists, and where in it, a variable's value is (JAX)."""
+        return self._places[id(variable)]
+
     def carry(self, values: Any) -> None:
         """Take over the values that `fit` hands to the next step (JAX)."""
         if values is self._handed:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from keras_lr._engine.state import TrainingState
+from keras_lr._engine.writes_ahead import WritesAhead
 
 
 class StepHook:
@@ -33,6 +34,20 @@ class StepHook:
 
     def after_step(self, state: TrainingState, logs: dict[str, Any]) -> None:
         """Run after a step: read what it wrote; add to its logs."""
+
+    def foresees(self, steps: int) -> bool:
+        """Return whether what it writes before each of so many steps depends on none of them.
+
+        If so for all hooks that must run around each step, those of an execution are made together,
+        each with what `foresee` has written for it.
+        """
+        return False
+
+    def foresee(self, state: TrainingState, ahead: WritesAhead) -> None:
+        """Run before the steps of an execution: write what each of them is to read, in turn."""
+
+    def after_steps(self, state: TrainingState, logs: dict[str, Any], made: int) -> None:
+        """Run after them: there may have been less data than for the steps foreseen."""
 
     def on_end_of_data(self, state: TrainingState) -> None:
         """Run instead of `after_step` where the data had ended: undo what `before_step` did."""

@@ -7,10 +7,12 @@ from typing import Any
 from keras_lr._engine.loggers import LoggedRates
 from keras_lr._engine.state import TrainingState
 from keras_lr._engine.step import StepHook
+from keras_lr._engine.writes_ahead import WritesAhead
 from keras_lr._keras import jax_state
 from keras_lr._keras.backend import ON_JAX, ON_TENSORFLOW
 from keras_lr._keras.cut_off import FitWatch
 from keras_lr._keras.executions import batches_of_execution, execution_of
+from keras_lr._keras.given_values import can_give_values, run_given
 from keras_lr._keras.models import build, build_optimizer, loss_tracker
 from keras_lr._keras.patch import Patch
 from keras_lr._keras.running_fit import FitSession
@@ -26,9 +28,9 @@ if ON_TENSORFLOW:
 class TrainFunction:
     """A model's train function with hooks around each single step.
 
-    Under `steps_per_execution > 1` one call of the train function makes several steps. Here they
-    are made one at a time by the same compiled step, so that the hooks see, and may change, each
-    of them, unless no hook asks for that.
+    Under `steps_per_execution > 1` one call of the train function makes several steps. Where a hook
+    asks for each of them, they are made one at a time by the same compiled step; or together, if
+    all that ask foresee what they write.
 
     Whatever the model is compiled to in the middle of the fit gets the same hooks. Where something
     else has taken the place of the train function, and in a loop of the user's own that does
@@ -75,9 +77,7 @@ class TrainFunction:
             if not self._begun:
                 batches = build(self._model, batches)
                 self._begun = True
-            several = self._model.steps_per_execution > 1
-            one_by_one = several and any(getattr(hook, "each_step", True) for hook in self.hooks)
-            logs = self._several_steps(batches) if one_by_one else self._step(batches)
+            logs = self._execute(batches)
         except END_OF_DATA:
             raise
         except BaseException:
@@ -229,6 +229,43 @@ class TrainFunction:
         if not any(getattr(v, "is_deleted", bool)() for group in values for v in group):
             jax_state.hand_over(self._model, values)
 
+    def _execute(self, batches: Any) -> dict[str, Any]:
+        steps = self._model.steps_per_execution
+        asking = [hook for hook in self.hooks if hook.each_step] if steps > 1 else []
+        if not asking:
+            return self._step(batches)
+        if all(hook.foresees(steps) for hook in asking) and can_give_values(self._model):
+            return self._foreseen_steps(batches)
+        return self._several_steps(batches)
+
+    def _foreseen_steps(self, execution: Any) -> dict[str, Any]:
+        ahead = WritesAhead(self.state, self._model.steps_per_execution)
+        for hook in self.hooks:
+            if hook.each_step:
+                hook.foresee(self.state, ahead)
+            else:
+                hook.before_step(self.state)
+        self._made()
+        try:
+            logs, made = run_given(
+                self._model, execution, self.state, ahead.variables, ahead.columns
+            )
+        except END_OF_DATA:
+            self._tell_end_of_data()
+            raise
+        logs = dict(logs)
+        for hook in self.hooks:
+            if hook.each_step:
+                hook.after_steps(self.state, logs, made)
+            else:
+                hook.after_step(self.state, logs)
+        return logs
+
+    def _tell_end_of_data(self) -> None:
+        """Tell the hooks what data of unknown length tell only when asked for a batch."""
+        for hook in self.hooks:
+            hook.on_end_of_data(self.state)
+
     def _several_steps(self, execution: Any) -> dict[str, Any]:
         batches = batches_of_execution(self._model, execution)
         logs: dict[str, Any] = {}
@@ -251,9 +288,8 @@ class TrainFunction:
                 self.state.update(values)
             else:
                 logs = function(batches)
-        except END_OF_DATA:  # which data of unknown length tell only when asked for a batch
-            for hook in self.hooks:
-                hook.on_end_of_data(self.state)
+        except END_OF_DATA:
+            self._tell_end_of_data()
             raise
         logs = dict(logs)
         for hook in self.hooks:

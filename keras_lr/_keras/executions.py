@@ -50,6 +50,30 @@ def batches_of_execution(model: Any, execution: Any) -> Iterator[Any]:
     return iter(first if isinstance(first, _BatchList) else _unstacked(first))
 
 
+def execution_with(model: Any, execution: Any, columns: Sequence[Any]) -> tuple[Any, int]:
+    """Return an execution on JAX of which each batch has values beside it, and its length.
+
+    Args:
+        model: A compiled model.
+        execution: What `fit` has handed to its train function.
+        columns: Arrays, of which the first axis are the steps; as many as an execution can have.
+
+    Raises:
+        StopIteration: If the data has ended.
+    """
+    if _stacks(model):
+        first = next(execution)
+        if not isinstance(first, _BatchList):
+            steps = len(next(leaf for leaf in keras.tree.flatten(first) if leaf is not None))
+            return iter([(first, tuple(column[:steps] for column in columns))]), steps
+        batches = list(first)
+    else:
+        batches = [next(execution)]
+        batches += islice(execution, model.steps_per_execution - 1)
+    pairs = list(zip(batches, zip(*columns, strict=True), strict=False))
+    return execution_of(model, pairs), len(pairs)
+
+
 def _stacks(model: Any) -> bool:
     """Return whether the batches of an execution come together."""
     return ON_JAX and _BatchList is not None and model.steps_per_execution > 1

@@ -29,9 +29,9 @@ class LRScheduler(ScheduleCallback):
     $t = \lfloor (epoch \cdot steps + batch) / a \rfloor$ with $a$ batches to an update. So a fit
     that goes on with `initial_epoch=k`, in the same process or in a new one, or after
     `BackupAndRestore`, goes on in the schedule, and one that begins at epoch 0 begins it afresh.
-    Under `steps_per_execution` each update still has its own value; for that, they are made one at
-    a time, so a very small model loses the speed-up of the setting. A schedule in the
-    optimizer (`SGD(learning_rate=schedule)`) is as exact and costs nothing.
+    Under `steps_per_execution` each update has its own value: those of an execution are computed
+    before it, and the compiled steps take them in turn. A schedule in the optimizer
+    (`SGD(learning_rate=schedule)`) is as exact and costs nothing.
 
     The applied value is in the logs under `learning_rate`, at every batch and epoch, and so in
     `History`, `CSVLogger`, `TensorBoard` and the progress bar. **Without a schedule**,

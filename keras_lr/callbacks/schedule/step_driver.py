@@ -1,6 +1,7 @@
 """Plans of what to drive in a fit, and the hook that carries one out at every step."""
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -8,6 +9,7 @@ from keras_lr._engine.hyperparameters import Hyperparameter
 from keras_lr._engine.overrides import HyperparameterOverrides
 from keras_lr._engine.state import TrainingState
 from keras_lr._engine.step import StepHook
+from keras_lr._engine.writes_ahead import WritesAhead
 from keras_lr._keras.optimizers import batches_of
 from keras_lr._keras.variables import DIRECT
 from keras_lr.callbacks.schedule.bound import BoundSchedule, checked
@@ -124,28 +126,31 @@ class StepDriver(StepHook):
         self.each_step = bool(tracks)
         self._observed = Observed(optimizers) if rates is None else None
         self.applied = {}
+        self._foreseen = 0
 
     def optimizers(self) -> dict[str, Any]:
         """Return the optimizers by their names in logs."""
         return self._find()
 
+    def foresees(self, steps: int) -> bool:
+        """Return whether what it writes depends on the place in the fit alone, as in `fit`."""
+        return bool(self.runner.session.is_fit)
+
     def before_step(self, state: TrainingState) -> None:
         """Set the values of the coming update, after a look for other writers of them."""
         if not self.runner.session.is_fit:
             self._position.follow(batches_of(self._leaf, state))
-        self.check_held()
-        if self.drives_learning_rate:
-            self.watch.look(self._overrides, state, self._leaf)
-        self.updates.before_step(state)
-        if self._observed is not None:
-            for name, rate in self._observed.coming(state).items():
-                checked(self.owner, name, rate, self._position)
-        for name, reading, hyperparameter in self._tracks:
-            self.applied[name] = hyperparameter.write(state, reading(self._position))
-        if self._overrides.groups is not None and "learning_rate" in self.applied:
-            rate = self.applied["learning_rate"]
-            self.applied |= self._overrides.groups.rates(rate, state)
-        self._overrides.rate_writes.settle()
+        self._look(state)
+        self._set(state, self._position)
+
+    def foresee(self, state: TrainingState, ahead: WritesAhead) -> None:
+        """Set the values of several steps, after a look for other writers of them."""
+        self._look(state)
+        position = copy(self._position)
+        for _ in ahead.each():
+            self._set(ahead, position)
+            position.advance()
+        self._foreseen = position.batch
 
     def after_step(self, state: TrainingState, logs: dict[str, Any]) -> None:
         """Log them if there was an update; move on."""
@@ -157,6 +162,33 @@ class StepDriver(StepHook):
             self._position.advance()
         else:
             self._position.follow(batches_of(self._leaf, state))
+
+    def after_steps(self, state: TrainingState, logs: dict[str, Any], made: int) -> None:
+        """Log those of the last step; move on."""
+        for _ in range(made - 1):
+            self._position.advance()
+        if self._position.batch + 1 != self._foreseen:  # it ended early: those of its last step
+            self._set(state, self._position)
+        self.after_step(state, logs)
+
+    def _look(self, state: TrainingState) -> None:
+        """Look for other writers of the values, and at what the coming update will use."""
+        self.check_held()
+        if self.drives_learning_rate:
+            self.watch.look(self._overrides, state, self._leaf)
+        self.updates.before_step(state)
+        if self._observed is not None:
+            for name, rate in self._observed.coming(state).items():
+                checked(self.owner, name, rate, self._position)
+
+    def _set(self, state: TrainingState, position: FitPosition) -> None:
+        """Set the values of the update at a place in the fit."""
+        for name, reading, hyperparameter in self._tracks:
+            self.applied[name] = hyperparameter.write(state, reading(position))
+        if self._overrides.groups is not None and "learning_rate" in self.applied:
+            rate = self.applied["learning_rate"]
+            self.applied |= self._overrides.groups.rates(rate, state)
+        self._overrides.rate_writes.settle()
 
     def log_in_loop(self, logs: dict[str, Any]) -> None:
         """Add them to logs that `fit` does not take from the step's."""
@@ -173,6 +205,10 @@ class StepDriver(StepHook):
         """Look for other writers once more: there may have been some since the last step."""
         if self.drives_learning_rate:
             self.watch.look_again(self._overrides, DIRECT, "the optimizer's own takes its place")
+
+    def on_end_of_data(self, state: TrainingState) -> None:
+        """Set the values of the coming update, which may have been foreseen alone."""
+        self._set(state, self._position)
 
     def on_compiled(self, state: TrainingState) -> None:
         """Go over to the optimizer that the model has been compiled with."""

@@ -10,6 +10,7 @@ import numpy as np
 from keras_lr._engine.optimizer_reset import OptimizerReset
 from keras_lr._engine.state import TrainingState
 from keras_lr._engine.step import StepHook
+from keras_lr._engine.writes_ahead import WritesAhead
 from keras_lr.callbacks.schedule.fit import FitInfo, FitPosition
 from keras_lr.callbacks.warm_restarts.snapshots import Snapshots
 from keras_lr.errors import complaint, takes
@@ -89,6 +90,17 @@ class CycleHook(StepHook):
         self._restart = RestartEvent(epoch, position.update, ended + 1)
         if self._reset is not None:
             self._replaced = self._reset(state)
+
+    def foresees(self, steps: int) -> bool:
+        """Return whether no cycle begins or ends with so many steps."""
+        position = self._position
+        updates = range(position.update, position.update_at(position.batch + steps) + 1)
+        return self._numbers.keys().isdisjoint(updates)
+
+    def foresee(self, state: TrainingState, ahead: WritesAhead) -> None:
+        """Get ready for the first restart."""
+        if self._reset is not None:
+            self._reset.prepare()
 
     def on_end_of_data(self, state: TrainingState) -> None:
         """Take the restart back, as no step has followed."""
