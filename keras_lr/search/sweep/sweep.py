@@ -20,7 +20,8 @@ from keras_lr.search.given import check_most
 from keras_lr.search.probe import say_if_there_is_no_validation
 from keras_lr.search.progress import Progress, Verbosity, check_verbose
 from keras_lr.search.sweep.result import SweepResult
-from keras_lr.search.sweep.trainer import Method, SweepTrainer, TrialRun
+from keras_lr.search.sweep.trainer import Method, SweepTrainer
+from keras_lr.search.trial_run import TrialRun
 
 _OWNER = "lr_sweep"
 _DEFAULT_RATES = tuple(np.geomspace(1e-5, 1.0, 16).tolist())

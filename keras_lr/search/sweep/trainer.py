@@ -4,53 +4,29 @@ Both ways make the same steps. Compiling takes most of the time of a small sweep
 chosen before either is compiled, and again when the costs of one are known.
 """
 
-import math
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Literal
 
 import keras
 import numpy as np
 
-from keras_lr._engine.batch_loss import as_float
 from keras_lr._engine.cached_batches import CachedBatches
-from keras_lr._engine.movement import Movement, still_from
 from keras_lr._engine.trials import Trials
 from keras_lr._engine.vmapped import VmappedTrials, can_vmap, memory_limit
 from keras_lr._keras.backend import ON_JAX
 from keras_lr._keras.data import Batch, FitData
-from keras_lr._keras.workers import agreed
 from keras_lr.search.progress import Progress
 from keras_lr.search.stop_rule import TrialWatch, ended_above
 from keras_lr.search.sweep.costs import SweepCosts
+from keras_lr.search.trial_run import TrialRun, TrialRunner, last_quarter, typical_step
 
 Method = Literal["auto", "sequential", "lanes"]
 
 _TIMED_STEPS = 5
 _START_BATCHES = 8  # at most, whose losses at the starting weights are the scale
 _DIVERGED_FACTOR = 2.0
-
-
-@dataclass(frozen=True)
-class TrialRun:
-    """How one learning rate went.
-
-    Attributes:
-        losses: float64[batches], NaN after the lane was stopped.
-        made: How many batches it was trained on.
-        final: The metrics at its end.
-        diverged: Whether it was stopped, or ended far above the loss of the same batches at the
-            starting weights.
-        died: Whether its matrices stood still at its end, which is looked at where there is a
-            probe.
-    """
-
-    losses: np.ndarray
-    made: int
-    final: dict[str, float]
-    diverged: bool
-    died: bool = False
 
 
 class SweepTrainer:
@@ -101,56 +77,23 @@ class SweepTrainer:
             batches = CachedBatches(batches)
         return self._one_by_one(batches, rates)
 
-    def alone(
-        self,
-        batches: Sequence[Batch],
-        rates: np.ndarray,
-        confirms: Callable[[], bool] | None = None,
-    ) -> TrialRun:
-        """Train one lane; stop it when it diverges.
-
-        Args:
-            batches: The batches.
-            rates: The learning rate at each of them.
-            confirms: Where there is a probe: asked whether a lane has diverged whose losses, all of
-                them finite, say so. None to believe the losses, by their scale at the start.
-        """
-        trials = self._trials
-        if self._start_losses is None and confirms is None:
+    def alone(self, batches: Sequence[Batch], rates: np.ndarray) -> TrialRun:
+        """Train one lane; stop it when it diverges."""
+        if self._start_losses is None:
             self._start_losses = self._losses_at_start(batches)
-        times = [time.perf_counter()]
-        watch = TrialWatch(self._start_losses or ())
-        trials.begin()
-        losses = np.full(len(batches), np.nan)
-        unread: list[Any] = []
-        movement, movements = Movement(self._model), dict[int, float]()
-        for index, rate in enumerate(rates):
-            if index == last_quarter(len(batches)):
-                trials.reset_metrics()
-            measured = confirms is not None and index in (0, len(batches) - 1)
-            if measured:
-                movement.before_step(trials.state)
-            unread.append(trials.step(batches[index], float(rate)))
-            if measured:
-                movements[index] = movement.after_step(trials.state, float(rate))
-            # JAX returns before a step is computed: its loss is waited for while the next step is
-            # on its way, and a divergence seen a step late.
-            pending = 1 if ON_JAX and index + 1 < len(batches) else 0
-            while len(unread) > pending:
-                seen = index + 1 - len(unread)
-                losses[seen] = agreed(as_float(unread.pop(0)))
-                self._count(1, losses[seen], rates[seen])
-                if watch.is_diverged(losses[seen]) and (
-                    confirms is None or not math.isfinite(losses[seen]) or confirms()
-                ):
-                    return TrialRun(losses, seen + 1, {}, diverged=True)
-            times.append(time.perf_counter())
+        self._trials.begin()
+        run = TrialRunner(self._model, self._trials).run(
+            batches,
+            rates.tolist(),
+            TrialWatch(self._start_losses),
+            on_loss=lambda index, loss: self._count(1, loss, rates[index]),
+        )
+        if run.diverged:
+            return run
         if ON_JAX:
-            self._costs.note_alone(step=_typical_step(times))
-        trials.use.at_end()
-        died = still_from(movements, losses.tolist()) is not None
-        final, diverged = self._final(trials.logs()), self._ended_above(losses)
-        return TrialRun(losses, len(batches), final, diverged, died)
+            self._costs.note_alone(step=run.step_seconds)
+        final, diverged = self._final(self._trials.logs()), self._ended_above(run.losses)
+        return replace(run, final=final, diverged=diverged)
 
     def _fastest(self, batches: Sequence[Batch], rates: np.ndarray) -> list[TrialRun]:
         """Train the lanes in whichever way is quicker."""
@@ -215,7 +158,7 @@ class SweepTrainer:
         for index, batch in enumerate(batches):
             times.append(time.perf_counter())
             if 2 <= index <= 1 + _TIMED_STEPS:
-                lanes.compiled.step_seconds = each = _typical_step(times)
+                lanes.compiled.step_seconds = each = typical_step(times)
                 given = len(rates), len(batches), lanes.compiled, batch
                 likely = each if index > _TIMED_STEPS else each / 2
                 if may_give_up and self._costs.quicker(*given, likely) == "sequential":
@@ -238,10 +181,11 @@ class SweepTrainer:
 
     def _lane(self, lanes: VmappedTrials, index: int, losses: np.ndarray, made: int) -> TrialRun:
         if made < len(losses):
-            return TrialRun(losses, made, {}, diverged=True)
+            return TrialRun(losses, made, diverged=True)
         if self._validation_data is not None:
             self._trials.state.carry(lanes.state(index))
-        return TrialRun(losses, made, self._final(lanes.logs(index)), self._ended_above(losses))
+        final, diverged = self._final(lanes.logs(index)), self._ended_above(losses)
+        return TrialRun(losses, made, diverged, final)
 
     def _losses_at_start(self, batches: Sequence[Batch]) -> list[float]:
         """Return the losses of the last batches at the starting weights; time what is compiled."""
@@ -272,19 +216,9 @@ class SweepTrainer:
         self._progress.update(shown, loss=float(loss), learning_rate=float(rate))
 
 
-def _typical_step(times: list[float]) -> float:
-    """Return how long a step takes, by when each began: the first may compile, and some others."""
-    return float(np.median(np.diff(times)[1:])) if len(times) > 2 else 0.0
-
-
 def _last(count: int) -> range:
     """Return the last batches: the end of a lane is held against their losses at its start.
 
     No more than a lane's end has, and no more than it takes to know the scale.
     """
     return range(count - min(_START_BATCHES, count - last_quarter(count)), count)
-
-
-def last_quarter(count: int) -> int:
-    """Return where the last quarter of so many steps begins."""
-    return count - max(1, count // 4)

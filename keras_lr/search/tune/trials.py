@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,8 +19,8 @@ from keras_lr.search.data import TrainingData
 from keras_lr.search.progress import Progress, Verbosity
 from keras_lr.search.range_test.curve import SuggestionError
 from keras_lr.search.range_test.find import INTERRUPTED, lr_find
-from keras_lr.search.stop_rule import TRIAL_FACTOR
-from keras_lr.search.sweep.trainer import SweepTrainer, TrialRun, last_quarter
+from keras_lr.search.stop_rule import TRIAL_FACTOR, TrialWatch
+from keras_lr.search.trial_run import TrialRunner, last_quarter
 from keras_lr.search.tune.climb import ProbeClimb
 
 _OWNER = "tune_lr"
@@ -52,6 +53,71 @@ class Judges:
         return (loss + opened.watched(logs)) / 2
 
 
+class ScoredTrials:
+    """Trials of a constant learning rate each, from the same weights and on the same batches.
+
+    Args:
+        model: The model.
+        opened: Its trials.
+        batches: The batches.
+        judges: What the trials are scored by.
+        progress: Where to show the steps made.
+
+    Attributes:
+        untrained: The score of the weights that every trial starts from.
+        steps_made: Training steps made.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        opened: Trials,
+        batches: Sequence[Batch],
+        judges: Judges,
+        progress: Progress,
+    ) -> None:
+        self._trials, self._batches = opened, batches
+        self._judges, self._progress = judges, progress
+        self._runner = TrialRunner(model, opened)
+        self.steps_made = 0
+        opened.begin()
+        if judges.probe is None:
+            self._start_losses = opened.start_losses(batches[last_quarter(len(batches)) :])
+            start = float(np.mean(self._start_losses))
+        else:
+            self._start_losses, start = [], opened.probe(judges.probe)
+        start = _untrained(start)
+        self._bound = start + TRIAL_FACTOR * abs(start)
+        self.untrained = _untrained(judges.score(opened, start))
+
+    def score(self, learning_rate: float) -> float:
+        """Return the score of a trial: infinite if it has diverged, or the network has died."""
+
+        def noted(index: int, loss: float) -> None:
+            self.steps_made += 1
+            self._progress.update(self.steps_made, loss=loss, learning_rate=learning_rate)
+
+        probe, rates = self._judges.probe, [learning_rate] * len(self._batches)
+        self._trials.begin()
+        run = self._runner.run(
+            self._batches,
+            rates,
+            TrialWatch(self._start_losses),
+            on_loss=noted,
+            confirms=None if probe is None else lambda: self._is_above(probe),
+        )
+        if run.made < len(run.losses) or not math.isfinite(run.losses[-1]):
+            return math.inf
+        last = run.losses[last_quarter(len(run.losses)) :]
+        loss = float(np.mean(last)) if probe is None else self._trials.probe(probe)
+        score = self._judges.score(self._trials, loss)
+        # Of a dead network only the last bias learns.
+        return math.inf if run.died and score != self.untrained else score
+
+    def _is_above(self, probe: Sequence[Batch]) -> bool:
+        return not self._trials.probe(probe) <= self._bound
+
+
 def run_climb(
     model: keras.Model,
     data: TrainingData,
@@ -69,37 +135,18 @@ def run_climb(
     """
     accumulated = accumulation_steps(model)
     batches = data.batches(length * accumulated, seed)
-    most, probe = ProbeClimb.max_trials * len(batches), judges.probe
     with contextlib.ExitStack() as stack:
         stack.enter_context(data.faults_named())
         monitored = trials(model, data.for_fit, batches[0], _OWNER, judges.monitor)
         opened = stack.enter_context(monitored)
-        progress = Progress(most, verbose)
+        progress = Progress(ProbeClimb.max_trials * len(batches), verbose)
         stack.callback(progress.finish)
-        opened.begin()
-        last = batches[last_quarter(len(batches)) :]
-        loss = np.mean(opened.start_losses(last)) if probe is None else opened.probe(probe)
-        start = _untrained(float(loss))
-        bound = start + TRIAL_FACTOR * abs(start)
-        untrained = _untrained(judges.score(opened, start))
-        climb = ProbeClimb(math.log10(usual) + _ABOVE_START, untrained)
-
-        def confirms() -> bool:
-            return probe is not None and not opened.probe(probe) <= bound
-
-        sweeper = SweepTrainer(model, opened, None, progress)
+        scored = ScoredTrials(model, opened, batches, judges, progress)
+        climb = ProbeClimb(math.log10(usual) + _ABOVE_START, scored.untrained)
         finished = True
         try:
             while (point := climb.ask()) is not None:
-                rates = np.full(len(batches), 10**point)
-                lane = sweeper.alone(batches, rates, confirms if probe is not None else None)
-                score = math.inf
-                if _whole(lane):
-                    score = _tail(lane) if probe is None else opened.probe(probe)
-                    score = judges.score(opened, score)
-                    if lane.died and score != climb.untrained:
-                        score = math.inf  # of a dead network only the last bias learns
-                climb = climb.tell(point, score)
+                climb = climb.tell(point, scored.score(10**point))
         except KeyboardInterrupt:
             if not climb.has_fallen:
                 raise
@@ -107,7 +154,7 @@ def run_climb(
         if must_fall or climb.has_fallen:
             _check_moved(climb)
             climb.vertex()
-    return climb, -(-sweeper.steps_made // accumulated), finished
+    return climb, -(-scored.steps_made // accumulated), finished
 
 
 def range_tested(
@@ -132,14 +179,6 @@ def range_tested(
         raise SuggestionError(complaint(_OWNER, rule, fix, start="range_test")) from error
     # The upper end of what a range test's valley means is nearer to a short trial's best.
     return valley * 10 ** (0.3 - _ABOVE_START)
-
-
-def _tail(lane: TrialRun) -> float:
-    return float(np.mean(lane.losses[last_quarter(len(lane.losses)) :]))
-
-
-def _whole(lane: TrialRun) -> bool:
-    return lane.made == len(lane.losses) and math.isfinite(lane.losses[-1])
 
 
 def _untrained(loss: float) -> float:

@@ -9,7 +9,7 @@ from typing import Literal
 import keras
 import numpy as np
 
-from keras_lr._engine.batch_loss import Monitor, as_float
+from keras_lr._engine.batch_loss import Monitor
 from keras_lr._engine.overrides import HyperparameterOverrides
 from keras_lr._engine.trials import Trials, trials
 from keras_lr._keras.data import Batch, FitData
@@ -18,6 +18,7 @@ from keras_lr._keras.random import random_state_kept, seed_generators
 from keras_lr.search.data import TrainingData
 from keras_lr.search.progress import Progress
 from keras_lr.search.stop_rule import TrialWatch
+from keras_lr.search.trial_run import TrialRunner
 from keras_lr.search.tune_adam.space import AdamSettings, AdamSpace
 
 State = Literal["complete", "pruned", "diverged"]
@@ -55,6 +56,7 @@ class AdamRun:
         steps: int,
     ) -> None:
         self._trials, self._data, self._validation_data = opened, data, validation_data
+        self._runner = TrialRunner(model, opened)
         self._momentum, self._weight_decay = overrides.momentum, overrides.weight_decay
         self._steps, self._accumulated = steps, accumulation_steps(model)
         self._drawn: tuple[int, Sequence[Batch]] | None = None
@@ -78,42 +80,48 @@ class AdamRun:
             rungs: After how many ninths of the run to ask whether to go on.
             prune: Whom to ask.
         """
-        batches = self._batches(seed)
+        batches, accumulated = self._batches(seed), self._accumulated
         looks = {max(1, round(self._steps * rung / RUNGS)): rung for rung in rungs if rung < RUNGS}
         if self._start_losses is None:
             first = range(min(_START_BATCHES, len(batches)))
             self._start_losses = self._trials.start_losses(batches[index] for index in first)
-        watch = TrialWatch(self._start_losses)
-        self._trials.begin()
-        seed_generators(seed)
-        for update, rate in enumerate(settings.rates(self._steps).tolist()):
-            if update in looks:
+        rates = np.repeat(settings.rates(self._steps), accumulated).tolist()
+        ended: list[Outcome] = []
+
+        def goes_on(index: int) -> bool:
+            self._set(settings)
+            update, micro_step = divmod(index, accumulated)
+            if micro_step == 0 and update in looks:
                 loss = self.validation_loss()
                 if not math.isfinite(loss):
-                    return Outcome("diverged", math.inf, update)
-                if prune(looks[update], loss):
-                    return Outcome("pruned", loss, update)
-            loss = self._update(batches, update, rate, settings)
-            self._made += 1
-            progress.update(self._made, loss=loss, learning_rate=rate)
-            if watch.is_diverged(loss):
-                return Outcome("diverged", math.inf, update + 1)
-        self._trials.use.at_end()
+                    ended.append(Outcome("diverged", math.inf, update))
+                elif prune(looks[update], loss):
+                    ended.append(Outcome("pruned", loss, update))
+            return not ended
+
+        def noted(index: int, loss: float) -> None:
+            if (index + 1) % accumulated == 0:
+                self._made += 1
+                progress.update(self._made, loss=loss, learning_rate=rates[index])
+
+        self._trials.begin()
+        seed_generators(seed)
+        watch = TrialWatch(self._start_losses)
+        run = self._runner.run(batches, rates, watch, on_loss=noted, before_step=goes_on)
+        if ended:
+            return ended[0]
+        if run.diverged:
+            return Outcome("diverged", math.inf, -(-run.made // accumulated))
         loss = self.validation_loss()
         state: State = "complete" if math.isfinite(loss) else "diverged"
         return Outcome(state, loss if state == "complete" else math.inf, self._steps)
 
-    def _update(
-        self, batches: Sequence[Batch], update: int, rate: float, settings: AdamSettings
-    ) -> float:
-        state, losses = self._trials.state, []
-        for index in range(update * self._accumulated, (update + 1) * self._accumulated):
-            if self._momentum is not None and settings.momentum is not None:
-                self._momentum.write(state, settings.momentum)
-            if self._weight_decay is not None and settings.weight_decay is not None:
-                self._weight_decay.write(state, settings.weight_decay)
-            losses.append(as_float(self._trials.step(batches[index], rate)))
-        return float(np.mean(losses))
+    def _set(self, settings: AdamSettings) -> None:
+        state = self._trials.state
+        if self._momentum is not None and settings.momentum is not None:
+            self._momentum.write(state, settings.momentum)
+        if self._weight_decay is not None and settings.weight_decay is not None:
+            self._weight_decay.write(state, settings.weight_decay)
 
     def validation_loss(self) -> float:
         """Return the loss of the validation data at the present weights."""
