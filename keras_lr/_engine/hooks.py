@@ -38,7 +38,7 @@ def attach(model: Any, hook: StepHook) -> TrainFunction:
         fix = "Keep one of them; ReduceOnPlateauPlus can be combined with any"
         raise ValueError(complaint(hook.owner, rule, fix, also=drivers[0]))
     function.hooks.append(hook)
-    function.hooks.sort(key=lambda each: getattr(each, "goes_last", False))
+    function.hooks.sort(key=lambda each: each.goes_last)
     hook.runner = function
     function.logged_rates.show()
     return function
@@ -46,7 +46,7 @@ def attach(model: Any, hook: StepHook) -> TrainFunction:
 
 def detach(model: Any, hook: StepHook) -> None:
     """Take a hook off again; with the last one the plain train function returns."""
-    function = getattr(hook, "runner", None)
+    function = hook.runner
     if function is not None and hook in function.hooks:
         function.hooks.remove(hook)
         if not function.hooks:

@@ -10,6 +10,7 @@ from support.tiny import compiled as with_dropout
 
 from keras_lr._engine.batch_loss import BatchLoss, as_float, has_custom_train_step
 from keras_lr._engine.hooks import attach, detach
+from keras_lr._engine.step import StepHook
 
 X, Y = regression(samples=90)  # batches of 20, 20, 20, 20 and 10
 WEIGHTS = np.linspace(0, 2, 90).astype("float32")
@@ -17,7 +18,7 @@ compiled = functools.partial(with_dropout, dropout=0.0)
 BACKEND = keras.backend.backend()
 
 
-class BatchLosses(keras.callbacks.Callback):
+class BatchLosses(keras.callbacks.Callback, StepHook):
     """Records the loss of each single batch."""
 
     owner, drives_learning_rate = "BatchLosses", False
@@ -34,11 +35,6 @@ class BatchLosses(keras.callbacks.Callback):
 
     def after_step(self, state, logs):
         self.losses.append(as_float(logs["loss"]))
-
-    def on_interrupt(self):
-        pass
-
-    on_fit_over = on_interrupt
 
 
 class MeanTracker(keras.Model):

@@ -7,13 +7,14 @@ from support.tiny import compiled, identical, regression, values
 
 from keras_lr._engine.evaluation import LossFunction
 from keras_lr._engine.hooks import attach, detach
+from keras_lr._engine.step import StepHook
 from keras_lr._keras.data import numpy_batches
 
 X, Y = regression()
 WEIGHTS = np.linspace(0, 2, len(X)).astype("float32")
 
 
-class Probe(keras.callbacks.Callback):
+class Probe(keras.callbacks.Callback, StepHook):
     """Takes a loss after every step, and Keras' own at the end of the epoch."""
 
     owner, drives_learning_rate = "Probe", False
@@ -35,11 +36,6 @@ class Probe(keras.callbacks.Callback):
     def after_step(self, state, logs):
         batches = numpy_batches(X, Y, self.weights, batch_size=64)
         self.losses.append(self.loss(state, batches))
-
-    def on_interrupt(self):
-        pass
-
-    on_fit_over = on_interrupt
 
 
 @pytest.mark.parametrize("weights", [None, WEIGHTS])

@@ -7,12 +7,13 @@ from support.tiny import EXECUTIONS, compiled, identical, regression, values
 
 from keras_lr import LRRangeTest, LRScheduler, schedules
 from keras_lr._engine.hooks import TrainFunction, attach, compiled_anew, detach
+from keras_lr._engine.step import StepHook
 
 X, Y = regression()
 BACKEND = keras.backend.backend()
 
 
-class Recorder:
+class Recorder(StepHook):
     """A hook that notes what it sees and, if asked to, raises or stops at a step."""
 
     owner = "Recorder"

@@ -10,7 +10,6 @@ from keras_lr._keras.optimizers import (
     groups_of,
     is_scheduled,
     iterations_of,
-    leaf_optimizers,
     rate_of,
     set_rate,
 )
@@ -247,16 +246,9 @@ def driver_of(model: Any) -> StepHook | None:
 
 
 def driven_optimizers(model: Any) -> dict[str, Any]:
-    """Return the leaf optimizers that it drives, by their names in logs; none where there is none.
-
-    A hook that does not say drives those that the model is compiled with.
-    """
+    """Return the leaf optimizers that it drives, by their names in logs; none where there is none."""
     driver = driver_of(model)
-    if driver is None:
-        return {}
-    if not hasattr(driver, "optimizers"):
-        return {leaf.name: leaf for leaf in leaf_optimizers(model.optimizer)}
-    return driver.optimizers()
+    return {} if driver is None else driver.optimizers()
 
 
 def scalable_rate(model: Any, optimizer: Any) -> ScalableRate:

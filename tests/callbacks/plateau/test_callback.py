@@ -8,6 +8,7 @@ from support.plateau import NOISY, Scripted, X, Y, fit, learning_rate, make_mode
 from keras_lr import optimizers, schedules
 from keras_lr._engine.hooks import attach, detach
 from keras_lr._engine.hyperparameters import LearningRates
+from keras_lr._engine.step import StepHook
 from keras_lr.callbacks.plateau import ReduceOnPlateauPlus
 from keras_lr.callbacks.plateau.rates import Scaled
 from keras_lr.callbacks.schedule.scheduler import LRScheduler
@@ -196,7 +197,7 @@ def test_steps_per_execution(backend):
         np.testing.assert_array_equal(one, other)
 
 
-class Driver(keras.callbacks.Callback):
+class Driver(keras.callbacks.Callback, StepHook):
     """Drives the learning rate as this library's schedules do: it halves with each epoch."""
 
     owner, drives_learning_rate = "Driver", True
@@ -216,13 +217,8 @@ class Driver(keras.callbacks.Callback):
         self.rates.write(state, 0.1 * 0.5**self.epoch)
         self.seen.append(float(state.read(self.variable)))
 
-    def after_step(self, state, logs):
-        pass
-
-    def on_interrupt(self):
-        pass
-
-    on_fit_over = on_interrupt
+    def optimizers(self):
+        return {"": self.model.optimizer}
 
 
 @pytest.mark.parametrize("plateau_first", [True, False])

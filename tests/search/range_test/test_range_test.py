@@ -22,6 +22,7 @@ from support.tiny import (
 import keras_lr
 from keras_lr import LRRangeTest, lr_find
 from keras_lr._engine.hooks import attach
+from keras_lr._engine.step import StepHook
 
 BACKEND = keras.backend.backend()
 X, Y = regression()
@@ -232,7 +233,7 @@ def test_the_models_own_attributes_stay():
 # ---------------------------------------------------------------- cut off
 
 
-class Strikes(keras.callbacks.Callback):
+class Strikes(keras.callbacks.Callback, StepHook):
     """Ends a fit at a given step, in one of the ways a fit can end."""
 
     owner, drives_learning_rate = "Strikes", False
@@ -250,11 +251,6 @@ class Strikes(keras.callbacks.Callback):
 
     def after_step(self, state, logs):
         self.strike(KeyboardInterrupt)
-
-    def on_interrupt(self):
-        pass
-
-    on_fit_over = on_interrupt
 
     def on_train_batch_end(self, batch, logs=None):
         if self.cause == "exception":
