@@ -1,11 +1,12 @@
 """Measures how far training steps move a model's weights, to see whether the network is alive."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from keras_lr._engine.state import TrainingState
+Read = Callable[[Any], np.ndarray]
 
 _AT_MOST = 1_000_000  # weights that are looked at; of larger models the smaller matrices
 _STILL = 1e-3
@@ -32,11 +33,15 @@ class Movement:
         self._before: list[np.ndarray] = []
         self._first: list[float] = [0.0] * len(self._variables)
 
-    def before_step(self, state: TrainingState) -> None:
-        """Note where the weights are."""
-        self._before = [state.read(variable) for variable in self._variables]
+    def before_step(self, read: Read) -> None:
+        """Note where the weights are.
 
-    def after_step(self, state: TrainingState, learning_rate: float) -> float:
+        Args:
+            read: Returns a copy of a variable's value.
+        """
+        self._before = [read(variable) for variable in self._variables]
+
+    def after_step(self, read: Read, learning_rate: float) -> float:
         """Return how far the liveliest matrix has moved, as a multiple of its first movement.
 
         0 if none has moved; NaN if that is not finite, or if the model has no matrix to train.
@@ -46,7 +51,7 @@ class Movement:
         shares = []
         for index, (variable, old) in enumerate(zip(self._variables, self._before, strict=True)):
             with np.errstate(all="ignore"):
-                squares = (state.read(variable).astype(np.float64) - old) ** 2
+                squares = (read(variable).astype(np.float64) - old) ** 2
                 moved = math.sqrt(float(np.sum(squares))) / learning_rate
             if not math.isfinite(moved):
                 return math.nan

@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import math
 import warnings
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -15,7 +16,7 @@ from keras_lr._engine.state import state_variables
 from keras_lr._engine.step_loss import LossOfBatches, probe_loss
 from keras_lr._engine.train_function import TrainFunction
 from keras_lr._keras.backend import ON_JAX, ON_TORCH
-from keras_lr._keras.data import Batch, FitData
+from keras_lr._keras.data import Batch, FitData, with_equal_inputs
 from keras_lr._keras.executions import execution_of
 from keras_lr._keras.fit_effects import fit_effects_kept
 from keras_lr._keras.models import build_on
@@ -101,6 +102,17 @@ class Trials:
     def probe(self, batches: Iterable[Batch]) -> float:
         """Return the mean loss of batches in training mode, without training on them."""
         return self._probe_loss(self.state, batches)
+
+    def answers_alike(self, batch: Batch) -> bool:
+        """Return whether the model answers every input of a batch alike, as a dead network does.
+
+        Then the loss is the same if all samples have the inputs of the first. Where that cannot be
+        tried, the answer is no.
+        """
+        equal = with_equal_inputs(batch)
+        return equal is not None and math.isclose(
+            self.probe([batch]), self.probe([equal]), rel_tol=1e-6
+        )
 
     def evaluate(self, validation_data: FitData) -> dict[str, float]:
         """Return `Model.evaluate` of the present weights, the names with `val_` before them."""

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from keras_lr._engine.batch_loss import flat_logs, float_logs, has_custom_train_step, loss_in
+from keras_lr._engine.state import state_variables
 from keras_lr._engine.trials import Trials
 from keras_lr._keras.backend import ON_JAX
 from keras_lr._keras.data import Batch
@@ -73,7 +74,11 @@ class VmappedTrials:
     def __init__(self, model: Any, trials: Trials, count: int, batch: Batch) -> None:
         self._model, self._trials, self._count, self._batch = model, trials, count, batch
         self.compiled = _stacked_step(model, trials, count, batch)
-        self._places = {id(v): index for index, v in enumerate(model.optimizer.variables)}
+        self._places = {
+            id(variable): (group, index)
+            for group, variables in enumerate(state_variables(model))
+            for index, variable in enumerate(variables)
+        }
         self._owner, self._monitor = trials.owner, trials.monitor
         self._state: list[list[Any]] = []
         self._on_host: list[list[np.ndarray]] | None = None
@@ -120,11 +125,11 @@ class VmappedTrials:
     def step(self, batch: Batch, learning_rates: np.ndarray) -> np.ndarray:
         """Make one step in every lane and return the losses of the batch, float[K]."""
         rates = np.asarray(learning_rates, dtype="float32")
-        self._trials.use.before_step(self._read)
+        self._trials.use.before_step(self.read)
         self._on_host = None
         self._logs, self._state = self.compiled.step(self._state, batch, rates)
         losses = self._losses(len(rates))
-        self._trials.use.after_step(self._read)
+        self._trials.use.after_step(self.read)
         return losses
 
     def reset_metrics(self) -> None:
@@ -174,10 +179,10 @@ class VmappedTrials:
         rates = shaped((self._count,), "float32")
         return self.compiled.step.lower(state, self._batch, rates).compile()
 
-    def _read(self, variable: Any) -> np.ndarray:
-        """Return the first lane's value of a variable of the optimizer."""
-        value: np.ndarray = np.asarray(self._state[2][self._places[id(variable)]])[0]
-        return value
+    def read(self, variable: Any, lane: int = 0) -> np.ndarray:
+        """Return a copy of one lane's value of a variable."""
+        group, index = self._places[id(variable)]
+        return np.array(np.asarray(self._state[group][index])[lane])
 
 
 def _stacked_step(model: Any, trials: Trials, count: int, batch: Batch) -> StackedStep:

@@ -175,6 +175,29 @@ def batch_length(batch: Batch) -> int:
     return int(next(leaf for leaf in keras.tree.flatten(batch) if leaf is not None).shape[0])
 
 
+def with_equal_inputs(batch: Batch) -> Batch | None:
+    """Return a batch of which every sample has the inputs of the first; None of sparse ones."""
+    x, *others = batch if isinstance(batch, tuple) else (batch,)
+    first = np.zeros(batch_length(batch), dtype=int)
+    leaves = keras.tree.flatten(x)
+    if not all(leaf is None or _is_dense(leaf) for leaf in leaves):
+        return None
+    equal = [_taken(leaf, first) for leaf in leaves]
+    return (keras.tree.pack_sequence_as(x, equal), *others)
+
+
+def _taken(leaf: Any, places: np.ndarray) -> Any:
+    if leaf is None or isinstance(leaf, np.ndarray):
+        return leaf if leaf is None else leaf[places]
+    return keras.ops.take(leaf, places, axis=0)
+
+
+def _is_dense(leaf: Any) -> bool:
+    if ON_TENSORFLOW and not isinstance(leaf, np.ndarray):
+        return isinstance(leaf, tf.Tensor)
+    return isinstance(leaf, np.ndarray) or keras.ops.is_tensor(leaf)
+
+
 def _as_in_fit(array: Any, places: np.ndarray) -> Any:
     """Return rows of an array as Keras' adapter of arrays hands them to a step."""
     rows = array[places]

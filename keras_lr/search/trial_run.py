@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from keras_lr._engine.batch_loss import as_float
-from keras_lr._engine.movement import Movement, still_from
+from keras_lr._engine.movement import Movement, Read, still_from
 from keras_lr._engine.trials import Trials
 from keras_lr._keras.backend import ON_JAX
 from keras_lr._keras.data import Batch
@@ -30,7 +30,8 @@ class TrialRun:
         made: How many batches it was trained on.
         diverged: Whether its loss diverged, or ended far above what its batches lost at the start.
         final: The metrics at its end, where these were looked at.
-        died: Whether its matrices stood still at its end; only looked at where that was asked for.
+        died: Whether the network was dead at its end: its matrices stood still, as those of a model
+            that has converged do too, and it answered every input alike.
         step_seconds: How long a step took, typically.
     """
 
@@ -40,6 +41,35 @@ class TrialRun:
     final: dict[str, float] = field(default_factory=dict)
     died: bool = False
     step_seconds: float = 0.0
+
+
+class Life:
+    """Looks at the first and the last step of a trial for whether the network is alive.
+
+    Args:
+        model: The model.
+        rates: The learning rate of each step; one of 0 moves nothing.
+    """
+
+    def __init__(self, model: keras.Model, rates: Sequence[float]) -> None:
+        self._movement, self._rates = Movement(model), rates
+        moving = [index for index, rate in enumerate(rates) if rate > 0]
+        self._looked_at = {*moving[:1], *moving[-1:]}
+        self._movements: dict[int, float] = {}
+
+    def before_step(self, index: int, read: Read) -> None:
+        """Look where the weights are."""
+        if index in self._looked_at:
+            self._movement.before_step(read)
+
+    def after_step(self, index: int, read: Read) -> None:
+        """Look how far they have come."""
+        if index in self._looked_at:
+            self._movements[index] = self._movement.after_step(read, self._rates[index])
+
+    def stands_still(self, losses: np.ndarray) -> bool:
+        """Return whether the weights stood still at the last step, by `still_from`."""
+        return still_from(self._movements, losses.tolist()) is not None
 
 
 class TrialRunner:
@@ -73,24 +103,21 @@ class TrialRunner:
             watch: Tells whether a loss has diverged.
             on_loss: Told of each loss.
             confirms: Where there is a probe: asked whether the trial has diverged whose losses, all
-                of them finite, say so. Then its matrices are looked at, too.
+                of them finite, say so.
             before_step: Called before each step; ends the trial where it returns False.
         """
         trials, losses = self._trials, np.full(len(batches), np.nan)
         unread: list[Any] = []
-        movement, movements = Movement(self._model), dict[int, float]()
+        life = Life(self._model, rates)
         times = [time.perf_counter()]
         for index, rate in enumerate(rates):
             if not before_step(index):
                 return TrialRun(losses, index, diverged=False)
             if index == last_quarter(len(batches)):
                 trials.reset_metrics()
-            measured = confirms is not None and index in (0, len(batches) - 1)
-            if measured:
-                movement.before_step(trials.state)
+            life.before_step(index, trials.state.read)
             unread.append(trials.step(batches[index], rate))
-            if measured:
-                movements[index] = movement.after_step(trials.state, rate)
+            life.after_step(index, trials.state.read)
             # JAX returns before a step is computed: its loss is waited for while the next step is
             # on its way, and a divergence seen a step late.
             pending = 1 if ON_JAX and index + 1 < len(batches) else 0
@@ -104,7 +131,7 @@ class TrialRunner:
                     return TrialRun(losses, seen + 1, diverged=True)
             times.append(time.perf_counter())
         trials.use.at_end()
-        died = still_from(movements, losses.tolist()) is not None
+        died = life.stands_still(losses) and trials.answers_alike(batches[-1])
         seconds = typical_step(times)
         return TrialRun(losses, len(batches), diverged=False, died=died, step_seconds=seconds)
 

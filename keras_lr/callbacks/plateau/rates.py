@@ -246,7 +246,7 @@ def driver_of(model: Any) -> StepHook | None:
 
 
 def driven_optimizers(model: Any) -> dict[str, Any]:
-    """Return the leaf optimizers that it drives, by their names in logs; none where there is none."""
+    """Return the leaf optimizers that it drives, by their names in logs."""
     driver = driver_of(model)
     return {} if driver is None else driver.optimizers()
 

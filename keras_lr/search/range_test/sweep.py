@@ -73,6 +73,7 @@ class RangeSweep(StepHook):
         self._use: OptimizerUse | None = None
         self._movement: Movement | None = None
         self._movements: dict[int, float] = {}  # of some steps of the first repeat
+        self._is_still = False
         self._micro_losses: list[float] = []
         # JAX returns before a step is computed. Where nothing else hangs on its loss, it is waited
         # for while the next step is on its way; a divergence is then seen a step late.
@@ -103,9 +104,13 @@ class RangeSweep(StepHook):
 
     @property
     def _is_measured(self) -> bool:
-        """Whether the movement of the coming step is measured: of twenty updates, or so."""
+        """Whether the movement of the coming step is measured: of twenty updates, or so.
+
+        Of each once the weights stand still: a model that has converged moves as it diverges.
+        """
         every = max(1, self._settings.steps // _MEASURED)
-        is_due = len(self._records) == 1 and self._point % every == 0
+        is_due = self._is_still or self._point % every == 0
+        is_due = is_due and len(self._records) == 1
         # Under gradient accumulation the last batch of an update moves the weights.
         batches = self._lead + len(self._micro_losses) + 1 if self._accumulation > 1 else 1
         return is_due and batches == self._accumulation
@@ -123,7 +128,7 @@ class RangeSweep(StepHook):
             self._use.before_step(state.read)
             self._movement = Movement(self._model)
         if self._movement is not None and self._is_measured:
-            self._movement.before_step(state)
+            self._movement.before_step(state.read)
         self._batch_loss.before_step(state)
         self._rates.write(state, self._learning_rates[self._point])
 
@@ -139,8 +144,9 @@ class RangeSweep(StepHook):
             self._use.after_step(state.read)
         learning_rate = float(self._learning_rates[self._point])
         if self._movement is not None and self._is_measured:
-            moved = self._movement.after_step(state, learning_rate)
+            moved = self._movement.after_step(state.read, learning_rate)
             self._movements[self._point] = moved
+            self._is_still = still_from(self._movements, self._records[-1].losses) is not None
         self._unread.append(loss_in(logs, self.owner, self._monitor))
         logs["learning_rate"] = learning_rate
         pending = 1 if self._reads_late and self._point < self._settings.steps else 0

@@ -35,6 +35,8 @@ class SweepResult(Result):
             was validation data; the median over the repeats. Infinite where a lane diverged.
         diverged: bool[K], whether a lane was stopped, or ended with losses above twice those of
             the same batches at the starting weights, or with a validation loss that is not finite.
+        dead: bool[K], whether the network had died at the end of a lane, as when every ReLU has: it
+            answers every input alike, and its matrices stand still. None where not known.
         stopped_at: int[K], the steps a lane made before it was stopped, or all.
         cost_steps: Training steps made in all.
         method: `"sequential"` or `"lanes"`, how most of the lanes were trained.
@@ -64,6 +66,7 @@ class SweepResult(Result):
     cost_steps: int
     method: str = "sequential"
     finished: bool = True
+    dead: NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -76,9 +79,15 @@ class SweepResult(Result):
 
     @property
     def best_lr(self) -> float:
-        """The learning rate with the lowest final loss, of the validation data if there was any."""
+        """The learning rate with the lowest final loss, of the validation data if there was any.
+
+        Of those whose network has not died, unless all have.
+        """
         final = self.final[self.measure]
-        return float(self.learning_rates[int(np.argmin(np.where(np.isnan(final), np.inf, final)))])
+        unfit = np.isnan(final)
+        if self.dead is not None and not self.dead.all():
+            unfit = unfit | self.dead
+        return float(self.learning_rates[int(np.argmin(np.where(unfit, np.inf, final)))])
 
     @property
     def measure(self) -> str:
@@ -117,7 +126,7 @@ class SweepResult(Result):
 
         Returns:
             A pandas DataFrame indexed by learning rate, a column for each measure of `final`,
-            `diverged` and `stopped_at`.
+            `diverged`, `stopped_at` and `dead`.
 
         Raises:
             ImportError: If pandas is not installed.
@@ -126,14 +135,17 @@ class SweepResult(Result):
 
     def _table(self) -> tuple[tuple[str, Sequence[Any]], Mapping[str, Any]]:
         ends = {"diverged": self.diverged, "stopped_at": self.stopped_at}
+        if self.dead is not None:
+            ends["dead"] = self.dead
         return ("learning_rate", self.learning_rates.tolist()), {**self.final, **ends}
 
     def __repr__(self) -> str:
         """The range, how many diverged and the best."""
         low, high = self.learning_rates[[0, -1]]
         lost = int(self.diverged.sum())
+        dead = "" if self.dead is None or not self.dead.any() else f", {int(self.dead.sum())} dead"
         cut = "" if self.finished else ", interrupted"
         return (
             f"SweepResult({len(self.learning_rates)} learning rates, {low:.3g} to {high:.3g}; "
-            f"{lost} diverged; best {self.best_lr:.3g} by {self.measure}{cut})"
+            f"{lost} diverged{dead}; best {self.best_lr:.3g} by {self.measure}{cut})"
         )

@@ -104,9 +104,9 @@ def lr_sweep(
     Raises:
         ValueError: If the model is not compiled, the data is empty or a one-shot generator,
             neither or both of `steps` and `epochs` are given, the learning rates are not positive
-            and increasing, `method="lanes"` takes too much memory, every lane diverged, every
-            weight is frozen, `train_step` does not use the compiled optimizer, or the learning rate
-            makes no difference.
+            and increasing, `method="lanes"` takes too much memory, every lane diverged, the network
+            died in every lane, every weight is frozen, `train_step` does not use the compiled
+            optimizer, or the learning rate makes no difference.
         TypeError: If `model` is no Keras model, or a number is not a number.
 
     Example:
@@ -243,6 +243,7 @@ def _result(
         cost_steps=sweeper.steps_made // accumulated,
         method=sweeper.used,
         finished=finished,
+        dead=np.median([[lane.died for lane in run] for run in runs], axis=0) >= 0.5,
     )
 
 
@@ -257,6 +258,10 @@ def _check_result(result: SweepResult) -> None:
     if result.diverged.all() and np.isinf(result.final[result.measure]).all():
         rule = "every learning rate diverged"
         fix = "Pass smaller learning rates, or look for NaN in the data; nothing was changed"
+        raise ValueError(complaint(_OWNER, rule, fix, learning_rates=rates))
+    if result.dead is not None and result.dead.all():
+        rule = "the network must be alive at the end of a lane, but answers every input alike"
+        fix = "Scale inputs and targets to about 1, or pass smaller learning rates"
         raise ValueError(complaint(_OWNER, rule, fix, learning_rates=rates))
     steady = len(rates) > 1 and result.losses.shape[1] > 1
     if steady and (np.ptp(result.losses, axis=0) == 0).all():

@@ -7,6 +7,7 @@ chosen before either is compiled, and again when the costs of one are known.
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Literal
 
 import keras
@@ -20,7 +21,7 @@ from keras_lr._keras.data import Batch, FitData
 from keras_lr.search.progress import Progress
 from keras_lr.search.stop_rule import TrialWatch, ended_above
 from keras_lr.search.sweep.costs import SweepCosts
-from keras_lr.search.trial_run import TrialRun, TrialRunner, last_quarter, typical_step
+from keras_lr.search.trial_run import Life, TrialRun, TrialRunner, last_quarter, typical_step
 
 Method = Literal["auto", "sequential", "lanes"]
 
@@ -152,6 +153,8 @@ class SweepTrainer:
         if self._start_losses is None:
             self._start_losses = lanes.start_losses(batches[i] for i in _last(len(batches)))
         watches = [TrialWatch(self._start_losses) for _ in rates]
+        lives = [Life(self._model, row.tolist()) for row in rates]
+        reads = [partial(lanes.read, lane=lane) for lane in range(len(rates))]
         losses = np.full(rates.shape, np.nan)
         going = np.full(len(rates), len(batches))
         made_before, times = self.steps_made, []
@@ -167,7 +170,11 @@ class SweepTrainer:
             if index == last_quarter(len(batches)):
                 lanes.reset_metrics()
             alive = going == len(batches)
+            for life, read in zip(lives, reads, strict=True):
+                life.before_step(index, read)
             losses[alive, index] = lanes.step(batch, rates[:, index])[alive]
+            for life, read in zip(lives, reads, strict=True):
+                life.after_step(index, read)
             lowest = int(np.argmin(np.where(np.isnan(losses[:, index]), np.inf, losses[:, index])))
             self._count(int(alive.sum()), losses[lowest, index], rates[lowest, index])
             for lane in np.flatnonzero(alive):
@@ -177,15 +184,23 @@ class SweepTrainer:
                 break
         self._trials.use.at_end()
         self.used = "lanes"
-        return [self._lane(lanes, k, losses[k], int(made)) for k, made in enumerate(going)]
+        stopped = going < len(batches)
+        return [
+            TrialRun(losses[k], int(going[k]), diverged=True)
+            if stopped[k]
+            else self._whole_lane(lanes, k, losses[k], lives[k], batches[-1])
+            for k in range(len(rates))
+        ]
 
-    def _lane(self, lanes: VmappedTrials, index: int, losses: np.ndarray, made: int) -> TrialRun:
-        if made < len(losses):
-            return TrialRun(losses, made, diverged=True)
-        if self._validation_data is not None:
-            self._trials.state.carry(lanes.state(index))
-        final, diverged = self._final(lanes.logs(index)), self._ended_above(losses)
-        return TrialRun(losses, made, diverged, final)
+    def _whole_lane(
+        self, lanes: VmappedTrials, lane: int, losses: np.ndarray, life: Life, last: Batch
+    ) -> TrialRun:
+        is_still = life.stands_still(losses)
+        if is_still or self._validation_data is not None:
+            self._trials.state.carry(lanes.state(lane))
+        died = is_still and self._trials.answers_alike(last)
+        final, diverged = self._final(lanes.logs(lane)), self._ended_above(losses)
+        return TrialRun(losses, len(losses), diverged, final, died)
 
     def _losses_at_start(self, batches: Sequence[Batch]) -> list[float]:
         """Return the losses of the last batches at the starting weights; time what is compiled."""

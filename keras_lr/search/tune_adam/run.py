@@ -33,7 +33,7 @@ class Outcome:
     """How a trial ended.
 
     Attributes:
-        state: `"complete"`, `"pruned"` or `"diverged"`.
+        state: `"complete"`, `"pruned"` or `"diverged"`, as of a network that has died.
         loss: The last validation loss; infinite if it diverged.
         steps: Updates made.
     """
@@ -110,7 +110,7 @@ class AdamRun:
         run = self._runner.run(batches, rates, watch, on_loss=noted, before_step=goes_on)
         if ended:
             return ended[0]
-        if run.diverged:
+        if run.diverged or run.died:
             return Outcome("diverged", math.inf, -(-run.made // accumulated))
         loss = self.validation_loss()
         state: State = "complete" if math.isfinite(loss) else "diverged"

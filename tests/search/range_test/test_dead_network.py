@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from support.tiny import regression
 
-from keras_lr import LRRangeTest, lr_find, tune_lr
+from keras_lr import LRRangeTest, lr_find, lr_sweep, tune_lr
 from keras_lr._engine.movement import Movement, still_from
 from keras_lr.search.suggest import SuggestionError
 
@@ -115,6 +115,48 @@ def test_a_loss_that_is_learned_away_is_no_death():
     assert finder.result.dead_from is None
 
 
+METHODS = ["sequential", "lanes"] if keras.backend.backend() == "jax" else ["sequential"]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_sweep_tells_the_lanes_that_died(method):
+    model = network(3, 0, units=(32, 16))
+    model.layers[0].set_weights([np.full((3, 32), 1e-2), np.zeros(32)])  # on every backend
+    model.layers[1].set_weights([np.full((32, 16), 1e-2), np.zeros(16)])
+    model.layers[2].set_weights([np.full((16, 1), 1e-2), np.zeros(1)])
+    rates = [1e-12, 1e-10, 1e-6]
+    result = lr_sweep(model, *prices(), rates, steps=40, verbose=0, method=method)
+    assert result.dead.tolist() == [False, False, True]
+    assert result.best_lr in rates[:2]
+    assert ", 1 dead;" in repr(result)
+    assert type(result).from_dict(result.to_dict()) == result
+    x, y = regression(samples=256)
+    with pytest.raises(ValueError, match="lr_sweep: the network must be alive"):
+        lr_sweep(dead_from_the_start("sgd"), x, y, [1e-3, 1e-2], steps=20, method=method, verbose=0)
+
+
+def linear_with_noise():
+    """The same batch at every step: the gradient goes to zero, and the loss does not."""
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=(64, 4)).astype("float32")
+    y = x.sum(axis=1, keepdims=True) + generator.normal(size=(64, 1))
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse", jit_compile=JIT)
+    return model, x, y.astype("float32")
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_model_that_has_converged_is_not_dead(method):
+    model, x, y = linear_with_noise()
+    options = {"batch_size": 64, "verbose": 0}
+    result = lr_sweep(model, x, y, [1e-3, 0.1, 0.3], steps=150, method=method, **options)
+    assert not result.dead.any()
+    assert result.best_lr > 0.05
+    assert lr_find(model, x, y, steps=200, **options).dead_from is None
+    trials = tune_lr(model, x, y, steps=1000, thorough=True, **options).trials
+    assert all(np.isfinite(trial.score) for trial in trials if trial.x < -0.5)
+
+
 def test_still_from_is_the_first_of_the_steps_that_stay_still():
     losses = [1.0] * 10
     assert still_from({0: 0.0, 2: 5.0, 4: 3.0, 6: 0.0, 8: 1e-4}, losses) == 6
@@ -151,10 +193,10 @@ def test_a_matrix_that_another_optimizer_moves_hides_no_life_and_no_death(quick)
         movement = Movement(model)
         movements = {}
         for step, rate in enumerate(np.geomspace(1e-6, 100.0, 20)):
-            movement.before_step(model)
+            movement.before_step(model.read)
             model.trainable_variables[quick] += rate * (step < death)
             model.trainable_variables[1 - quick] += 1e-3
-            movements[step] = movement.after_step(model, rate)
+            movements[step] = movement.after_step(model.read, rate)
         assert still_from(movements, [1.0] * 20) == expected
 
 
