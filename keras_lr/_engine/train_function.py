@@ -1,36 +1,23 @@
 """A model's train function with hooks around each step, for the length of one `fit`."""
 
-import contextlib
-from collections.abc import Callable
 from typing import Any
 
+from keras_lr._engine.executions import Executions
 from keras_lr._engine.loggers import LoggedRates
 from keras_lr._engine.state import TrainingState
 from keras_lr._engine.step import StepHook
-from keras_lr._engine.writes_ahead import WritesAhead
 from keras_lr._keras import jax_state
-from keras_lr._keras.backend import ON_JAX, ON_TENSORFLOW
+from keras_lr._keras.backend import ON_JAX
 from keras_lr._keras.cut_off import FitWatch
-from keras_lr._keras.executions import batches_of_execution, execution_of
-from keras_lr._keras.given_values import can_give_values, run_given
+from keras_lr._keras.executions import END_OF_DATA
 from keras_lr._keras.models import build, build_optimizer, loss_tracker
 from keras_lr._keras.patch import Patch
 from keras_lr._keras.running_fit import FitSession
 from keras_lr._keras.versions import record_shardings
 
-END_OF_DATA: tuple[type[BaseException], ...] = (StopIteration,)
-if ON_TENSORFLOW:
-    import tensorflow as tf
-
-    END_OF_DATA += (tf.errors.OutOfRangeError,)
-
 
 class TrainFunction:
     """A model's train function with hooks around each single step.
-
-    Under `steps_per_execution > 1` one call of the train function makes several steps. Where a hook
-    asks for each of them, they are made one at a time by the same compiled step; or together, if
-    all that ask foresee what they write.
 
     Whatever the model is compiled to in the middle of the fit gets the same hooks. Where something
     else has taken the place of the train function, and in a loop of the user's own that does
@@ -50,6 +37,7 @@ class TrainFunction:
         self.session = FitSession(model)
         self.state = TrainingState(model)
         self._model = model
+        self._executions = Executions(model, self.state, self._made)
         self._history = _history(model)
         self._compiled = _compilation(model)
         self._outer: TrainFunction | None = None
@@ -77,7 +65,8 @@ class TrainFunction:
             if not self._begun:
                 batches = build(self._model, batches)
                 self._begun = True
-            logs = self._execute(batches)
+            begun, self._pending = self._pending, False
+            logs = self._executions.run(self.hooks, batches, begun=begun)
         except END_OF_DATA:
             raise
         except BaseException:
@@ -228,83 +217,6 @@ class TrainFunction:
         values = self.state.carried()
         if not any(getattr(v, "is_deleted", bool)() for group in values for v in group):
             jax_state.hand_over(self._model, values)
-
-    def _execute(self, batches: Any) -> dict[str, Any]:
-        steps = self._model.steps_per_execution
-        asking = [hook for hook in self.hooks if hook.each_step] if steps > 1 else []
-        if not asking:
-            return self._step(batches)
-        if all(hook.foresees(steps) for hook in asking) and can_give_values(self._model):
-            return self._foreseen_steps(batches)
-        return self._several_steps(batches)
-
-    def _foreseen_steps(self, execution: Any) -> dict[str, Any]:
-        ahead = WritesAhead(self.state, self._model.steps_per_execution)
-        for hook in self.hooks:
-            if hook.each_step:
-                hook.foresee(self.state, ahead)
-            else:
-                hook.before_step(self.state)
-        self._made()
-        try:
-            logs, made = run_given(
-                self._model, execution, self.state, ahead.variables, ahead.columns
-            )
-        except END_OF_DATA:
-            self._tell_end_of_data()
-            raise
-        logs = dict(logs)
-        for hook in self.hooks:
-            if hook.each_step:
-                hook.after_steps(self.state, logs, made)
-            else:
-                hook.after_step(self.state, logs)
-        return logs
-
-    def _tell_end_of_data(self) -> None:
-        """Tell the hooks what data of unknown length tell only when asked for a batch."""
-        for hook in self.hooks:
-            hook.on_end_of_data(self.state)
-
-    def _several_steps(self, execution: Any) -> dict[str, Any]:
-        batches = batches_of_execution(self._model, execution)
-        logs: dict[str, Any] = {}
-        with contextlib.suppress(*END_OF_DATA):  # at the first batch this raises above
-            for batch in batches:
-                logs = self._step(execution_of(self._model, [batch]), self._single_step)
-                if self._model.stop_training:
-                    break
-        return logs
-
-    def _step(self, batches: Any, function: Callable[..., Any] | None = None) -> dict[str, Any]:
-        function = function or self._made()
-        if not self._pending:
-            for hook in self.hooks:
-                hook.before_step(self.state)
-        self._pending = False
-        try:
-            if ON_JAX:
-                logs, values = function(self.state.carried(), batches)
-                self.state.update(values)
-            else:
-                logs = function(batches)
-        except END_OF_DATA:
-            self._tell_end_of_data()
-            raise
-        logs = dict(logs)
-        for hook in self.hooks:
-            hook.after_step(self.state, logs)
-        return logs
-
-    def _single_step(self, *arguments: Any) -> Any:
-        plain = self._made()
-        several = self._model.steps_per_execution
-        attributes = vars(self._model)  # through Keras' own tracking, setting one takes 20 us
-        attributes["steps_per_execution"] = 1
-        try:
-            return plain(*arguments)
-        finally:
-            attributes["steps_per_execution"] = several
 
 
 def plain_function(model: Any) -> Any:

@@ -13,7 +13,14 @@ from typing import Any
 import keras
 from keras.src.trainers.data_adapters import data_adapter_utils
 
-from keras_lr._keras.backend import ON_JAX, ON_TORCH
+from keras_lr._keras.backend import ON_JAX, ON_TENSORFLOW, ON_TORCH
+
+# What the end of data of unknown length raises.
+END_OF_DATA: tuple[type[BaseException], ...] = (StopIteration,)
+if ON_TENSORFLOW:
+    import tensorflow as tf
+
+    END_OF_DATA += (tf.errors.OutOfRangeError,)
 
 _BatchList: Any = getattr(data_adapter_utils, "PartialBatchList", None)
 

@@ -6,7 +6,7 @@ import pytest
 from support.tiny import EXECUTIONS, JIT
 
 from keras_lr import schedules
-from keras_lr._engine.train_function import TrainFunction
+from keras_lr._engine.executions import Executions
 from keras_lr._keras import given_values
 from keras_lr.callbacks import CosineWarmRestarts, LRScheduler, OneCycle, ReduceOnPlateauPlus
 
@@ -44,7 +44,7 @@ def together(monkeypatch):
         raise AssertionError("steps were made one at a time")
 
     if SEVERAL > 1:
-        monkeypatch.setattr(TrainFunction, "_several_steps", alone)
+        monkeypatch.setattr(Executions, "_one_by_one", alone)
 
 
 @pytest.mark.parametrize("jit_compile", [False, JIT])
@@ -107,9 +107,9 @@ def test_momentum_and_weight_decay_too(together, accumulation):
 
 
 def test_warm_restarts_make_their_ends_alone(monkeypatch):
-    lengths, several = [], TrainFunction._foreseen_steps
+    lengths, several = [], Executions._foreseen
     monkeypatch.setattr(
-        TrainFunction, "_foreseen_steps", lambda *given: lengths.append(1) or several(*given)
+        Executions, "_foreseen", lambda *given: lengths.append(1) or several(*given)
     )
     restarts = CosineWarmRestarts(0.5, first_cycle_steps=20, cycle_mult=1)
     moved, _ = fit(straight(), restarts, epochs=1, data=(np.ones((40, 1)), np.ones((40, 1))))
