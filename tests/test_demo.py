@@ -4,11 +4,10 @@ import os
 import pathlib
 import subprocess
 import sys
-from types import SimpleNamespace
 
 import pytest
 
-from keras_lr.__main__ import NEXT, Way, main, row, verdict
+from keras_lr.__main__ import NEXT, Trained, Way, main, row, verdict
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -45,13 +44,9 @@ def test_nothing_of_the_backend_is_printed_at_the_start(tmp_path):
     assert told.stdout == ""
 
 
-def history(loss):
-    return SimpleNamespace(history={"val_loss": [9.0, loss], "val_accuracy": [0.1, 0.5]})
-
-
 def test_the_table_fits_80_columns():
     way = Way("2 ask the clock", "warm-up + cosine", 0.1, cost=10_000)
-    line = row(way, [history(loss) for loss in (10.5, 12.5, 11.0)])
+    line = row(way, [Trained({}, loss, 50.0) for loss in (10.5, 12.5, 11.0)])
     assert "11.000" in line
     assert len(line) <= 80
     assert max(map(len, NEXT.splitlines())) <= 80
