@@ -155,8 +155,9 @@ def draw(found: klr.RangeTestResult, runs: dict[str, Trained], path: Path) -> No
     searched, losses, rates = figure.subplots(1, 3, width_ratios=(1.4, 1, 1))
     klr.plot_range_test(found, ax=searched)
     searched.set_title("Range test")
-    epochs = np.arange(1, EPOCHS + 1)
     for name, run in runs.items():
+        # The trials of fit, where there is time for some, have taken the place of its first epochs.
+        epochs = np.arange(1, EPOCHS + 1)[-len(run.history["val_loss"]) :]
         losses.plot(epochs, run.history["val_loss"], label=name)
         rates.plot(epochs, run.history["learning_rate"], label=name)
     losses.set(
