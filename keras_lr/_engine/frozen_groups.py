@@ -51,7 +51,7 @@ class FrozenGroups:
         function = self._model.train_function
         hooks = []
         if isinstance(function, TrainFunction):
-            function.state.frozen, hooks = frozenset(groups), function.hooks
+            function.state.changes.frozen, hooks = frozenset(groups), function.hooks
         if any(getattr(hook, "drives_groups", False) for hook in hooks):
             self.frozen = frozenset(groups)
             self._leaf.stop(self.frozen)  # the driver keeps their rates at 0
@@ -74,7 +74,7 @@ class FrozenGroups:
         """Give the groups their own factors back. Can be called again."""
         function = self._model.train_function
         if isinstance(function, TrainFunction):
-            function.state.frozen = frozenset()
+            function.state.changes.frozen = frozenset()
         self._put_in_inference_mode([])
         if self._overrides is not None:
             self._overrides.remove()

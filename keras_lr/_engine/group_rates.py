@@ -41,9 +41,12 @@ class GroupFactors:
 
     def rates(self, rate: float, state: TrainingState) -> dict[str, float]:
         """Return the groups' learning rates by their names in logs."""
-        unread = self._known is None or state.factor_writes != self._factor_writes
+        unread = self._known is None or state.changes.factor_writes != self._factor_writes
         if unread or self._writes.noted:
-            self._known, self._factor_writes = state.read(self._variable), state.factor_writes
+            self._known, self._factor_writes = (
+                state.read(self._variable),
+                state.changes.factor_writes,
+            )
             self._writes.settle()
         return rates_by_group("learning_rate", rate, self._groups, self._known)
 
@@ -76,7 +79,7 @@ class GroupRates:
 
     def set(self, state: TrainingState, group: str, value: float) -> float:
         """Set the learning rate of a group; return it, or 0 where the group is frozen."""
-        self._values[group] = value = 0.0 if group in state.frozen else value
+        self._values[group] = value = 0.0 if group in state.changes.frozen else value
         if group == self._groups[-1]:
             self._write(state)
         return value
@@ -98,5 +101,5 @@ class _GroupKnob(Hyperparameter):
 
     def write(self, state: TrainingState, value: float) -> float:
         """Set the learning rate of the group, scaled or cooled as any; return it."""
-        value = super().write(state, value) * state.scales.get(self._group, 1.0)
+        value = super().write(state, value) * state.changes.scales.get(self._group, 1.0)
         return self._rates.set(state, self._group, value)

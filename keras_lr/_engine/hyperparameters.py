@@ -37,13 +37,13 @@ class Hyperparameter:
     def write(self, state: TrainingState, value: float) -> float:
         """Make `value` the one of the next update; return the largest, as scaled or cooled."""
         if self._scaled:
-            if state.cooling is not None:
-                value = state.cooling(id(self), value)
-            value *= state.scale
+            if state.changes.cooling is not None:
+                value = state.changes.cooling(id(self), value)
+            value *= state.changes.scale
         written = []
         for variable, share in self._parts:
-            if self._scaled and state.scales:
-                share *= state.scales.get(id(variable), 1.0)
+            if self._scaled and state.changes.scales:
+                share *= state.changes.scales.get(id(variable), 1.0)
             state.write(variable, value * share)
             self.written[id(variable)] = value * share
             written.append(value * share)

@@ -1,6 +1,7 @@
 """The values that a training step reads and writes, wherever they are while `fit` runs."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -10,21 +11,39 @@ from keras_lr._keras.placement import gathered, kept_copy, placed_like
 from keras_lr._keras.variables import VariableHandle
 
 
+@dataclass
+class RateChanges:
+    """What callbacks make of learning rates that another one drives.
+
+    Attributes:
+        scale: What a plateau multiplies all of them by.
+        scales: The same for one of several: a group by its name, an optimizer by the `id` of its
+            rate.
+        cooling: What a cooldown makes of the rate of a hyper-parameter, by its `id`.
+        factor_writes: How often a plateau has set factors of groups, past `assign`.
+        frozen: Groups of layers that are held still.
+    """
+
+    scale: float = 1.0
+    scales: dict[str | int, float] = field(default_factory=dict)
+    cooling: Callable[[int, float], float] | None = None
+    factor_writes: int = 0
+    frozen: frozenset[str] = frozenset()
+
+
 class TrainingState:
     """The values that the training step reads, wherever they are while `fit` runs.
 
     On TensorFlow and torch they are in the variables. On JAX `fit` empties the variables and
     carries the values from step to step in four lists; reading or writing there costs nothing,
     where going through the variables would sync the whole model at every step.
+
+    Attributes:
+        changes: What callbacks make of the learning rates that are driven.
     """
 
     def __init__(self, model: Any) -> None:
-        self.scale = 1.0  # what a plateau makes of whatever learning rate is driven
-        # The same for one of several: a group by its name, an optimizer by the `id` of its rate.
-        self.scales: dict[str | int, float] = {}
-        self.cooling: Callable[[int, float], float] | None = None  # what a cooldown makes of it
-        self.factor_writes = 0  # how often a plateau has set factors of groups, past `assign`
-        self.frozen: frozenset[str] = frozenset()  # groups of layers that a callback holds still
+        self.changes = RateChanges()
         self._lists: tuple[list[Any], ...] | None = None
         self._handed: tuple[CarriedGroup, ...] | None = None
         self._variables: tuple[list[Any], ...] = ()

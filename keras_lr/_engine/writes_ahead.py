@@ -23,7 +23,7 @@ class WritesAhead(TrainingState):
     """
 
     def __init__(self, state: TrainingState, steps: int) -> None:
-        self.scale, self.cooling, self.frozen = state.scale, state.cooling, state.frozen
+        self.changes = state.changes
         self._state, self._steps = state, steps
         self._written: dict[int, tuple[Any, list[Any]]] = {}
 

@@ -124,7 +124,7 @@ def optax_case(rng, metrics):
     rates = []
     for metric in metrics:
         _, state = update(updates, state, value=metric)
-        rates.append(float(state.scale))
+        rates.append(float(state.changes.scale))
     return arguments, rates
 
 

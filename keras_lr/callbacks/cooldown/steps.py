@@ -125,7 +125,7 @@ class CooldownSteps(StepHook):
             return
         present = factor(self._wishes.shape, self.descent.progress)
         if self._cooling is not None:
-            self._cooling.factor, state.cooling = present, self._cooling
+            self._cooling.factor, state.changes.cooling = present, self._cooling
         if self._rates is not None:
             self._applied = self._rates.write(state, present, self.descent.done)
 

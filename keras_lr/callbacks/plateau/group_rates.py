@@ -133,4 +133,4 @@ class ScheduledGroupRate(ScheduleRate):
     def _set(self, access: VariableAccess, factor: float) -> None:
         self._factor.write(access, factor)
         if isinstance(self._function, TrainFunction):  # a driver reads factors only after that
-            self._function.state.factor_writes += 1
+            self._function.state.changes.factor_writes += 1

@@ -233,9 +233,9 @@ class DrivenRate(ScheduleRate):
 
     def _tell(self) -> None:
         if self._key is None:
-            self._function.state.scale = self.scale
+            self._function.state.changes.scale = self.scale
         else:
-            self._function.state.scales[self._key] = self.scale
+            self._function.state.changes.scales[self._key] = self.scale
 
 
 def driver_of(model: Any) -> StepHook | None:
