@@ -128,53 +128,83 @@ def test_a_trial_that_no_process_survives_is_given_up(tmp_path, impatient):
         Slots(study, shared=True).take({"search 0": {}})
 
 
-def test_two_processes_share_a_study_and_one_is_killed(tmp_path):
-    path = tmp_path / "tune.db"
-    storage, count = f"sqlite:///{path}", 6
-    paths = os.pathsep.join([str(HERE.parents[2]), str(HERE.parents[1])])
-    options = {"env": {**os.environ, "PYTHONPATH": paths}, "stdout": subprocess.PIPE, "text": True}
-    command = [sys.executable, str(HERE / "study_worker.py"), storage, str(count)]
-    study = made(storage)  # so that the tables are there
-    workers = [subprocess.Popen(command, **options) for _ in range(2)]
+class Workers:
+    """Processes that tune the same model; killed at the end, whatever happens."""
 
-    def running(pid):
-        trials = [t for t in study.get_trials() if t.state == TrialState.RUNNING]
-        return [t for t in trials if at(t) == pid and len(t.params) == 2]
+    def __init__(self, storage, trials):
+        paths = os.pathsep.join([str(HERE.parents[2]), str(HERE.parents[1])])
+        self._command = [sys.executable, str(HERE / "study_worker.py"), str(storage), str(trials)]
+        self._options = {
+            "env": {**os.environ, "PYTHONPATH": paths},
+            "stdout": subprocess.PIPE,
+            "text": True,
+        }
+        self.started = []
 
-    def at(trial):
-        return int(trial.user_attrs.get("worker", ":0").split(":")[1])
+    def __enter__(self):
+        return self
 
-    try:
-        while not all(running(worker.pid) for worker in workers):
-            assert all(worker.poll() is None for worker in workers)
-            time.sleep(0.2)
-        workers[0].send_signal(signal.SIGKILL)
-        workers[0].wait()
-        lost = running(workers[0].pid)
-        output, _ = workers[1].communicate()
-    finally:
-        for worker in workers:
+    def __exit__(self, *error):
+        for worker in self.started:
             worker.kill()
             worker.wait()
             worker.stdout.close()
-    assert workers[1].returncode == 0
-    assert output.strip().endswith("True")
+
+    def start(self):
+        self.started.append(subprocess.Popen(self._command, **self._options))
+        return self.started[-1]
+
+
+def worker_of(trial):
+    return int(trial.user_attrs.get("worker", ":0").split(":")[1])
+
+
+def running(study, worker):
+    """Return the trials that a process is in the middle of."""
+    trials = [t for t in study.get_trials() if t.state == TrialState.RUNNING]
+    return [t for t in trials if worker_of(t) == worker.pid and len(t.params) == 2]
+
+
+@pytest.mark.parametrize(
+    ("kind", "first", "killed", "late"), [("sqlite", 2, 1, 0), ("journal", 3, 2, 1)]
+)
+def test_no_trial_is_lost_or_run_twice_whoever_is_killed(tmp_path, kind, first, killed, late):
+    count = 6
+    path = tmp_path / ("tune.log" if kind == "journal" else "tune.db")
+    study = made(journal(path) if kind == "journal" else f"sqlite:///{path}")  # with its tables
+    with Workers(path if kind == "journal" else f"sqlite:///{path}", count) as workers:
+        for _ in range(first):
+            workers.start()
+        doomed, lost = workers.started[:killed], []
+        while not all(running(study, worker) for worker in doomed):
+            assert all(worker.poll() is None for worker in doomed)
+            time.sleep(0.1)
+        for worker in doomed:
+            worker.send_signal(signal.SIGKILL)
+            worker.wait()
+            lost += running(study, worker)
+        for _ in range(late):
+            workers.start()
+        survivors = workers.started[killed:]
+        for worker in survivors:
+            output, _ = worker.communicate()
+            assert worker.returncode == 0
+            assert output.strip().endswith("True")
+    assert len({each.user_attrs["slot"] for each in lost}) == len(lost) <= killed
     whole = slot_counts(study, TrialState.COMPLETE)
     assert set(whole.values()) == {1}
     searched = {name for name in whole if name.startswith("search")}
     assert searched == {f"search {index}" for index in range(count)}
     assert len(whole) == count + 3  # three finalists, each run once more
-    assert len(lost) == 1
     failed = [t for t in study.get_trials() if t.state == TrialState.FAIL]
     failed = [t for t in failed if t.user_attrs.get("slot") is not None]
-    assert [t.number for t in failed] == [t.number for t in lost]
-    again = next(
-        t
-        for t in study.get_trials()
-        if t.state == TrialState.COMPLETE and t.user_attrs["slot"] == lost[0].user_attrs["slot"]
-    )
-    assert at(again) == workers[1].pid
-    assert again.params == lost[0].params
+    assert {t.number for t in failed} == {t.number for t in lost}
+    complete = [t for t in study.get_trials() if t.state == TrialState.COMPLETE]
+    for trial in lost:
+        slot = trial.user_attrs["slot"]
+        again = next(each for each in complete if each.user_attrs["slot"] == slot)
+        assert worker_of(again) in {worker.pid for worker in survivors}
+        assert again.params == trial.params
 
 
 def test_optuna_missing_is_said(monkeypatch):
