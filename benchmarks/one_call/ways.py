@@ -119,29 +119,50 @@ def one_cycle(run: Run) -> tuple[keras.Model, Found]:
     return trained(run, model, left, cycle), {"peak": best.learning_rate}
 
 
-def fastai(run: Run) -> tuple[keras.Model, Found]:
-    """`lr_find` of 100 steps, its valley, and `fit_one_cycle` with fastai's own numbers."""
-    model = run.model()
-    valley = PEERS["fastai valley"]
-    x, y = run.data
+def suggested(run: Run, model: keras.Model, peer: str) -> float:
+    """What another library suggests after a range test of 100 steps; the default if nothing."""
+    rule = PEERS[peer]
     found = klr.lr_find(
         model,
-        x,
-        y,
+        *run.data,
         batch_size=run.task.batch_size,
-        min_lr=valley.min_lr,
-        max_lr=valley.max_lr,
+        min_lr=rule.min_lr,
+        max_lr=rule.max_lr,
         steps=VALLEY_STEPS,
         stop_factor=None,
         probe=None,
         verbose=0,
     )
-    rate, _ = valley.suggest(found.learning_rates, found.losses)
+    rate, _ = rule.suggest(found.learning_rates, found.losses)
     if rate is None:
         rate = float(keras.ops.convert_to_numpy(model.optimizer.learning_rate))
+    return rate
+
+
+def fastai(run: Run) -> tuple[keras.Model, Found]:
+    """`lr_find`, its valley, and `fit_one_cycle` with fastai's own numbers."""
+    model = run.model()
+    rate = suggested(run, model, "fastai valley")
     left = run.steps - VALLEY_STEPS
     cycle = klr.OneCycle(rate, steps=left, warmup_fraction=0.25, final_div_factor=4e3)
     return trained(run, model, left, cycle), {"peak": rate}
+
+
+def ktrain(run: Run) -> tuple[keras.Model, Found]:
+    """Its valley, and the rates of `autofit`: in each epoch up from a tenth, then down to 1/1000.
+
+    What it does to Adam's momentum is left out.
+    """
+    model = run.model()
+    rate = suggested(run, model, "ktrain valley")
+    half = -(-len(run.data[0]) // run.task.batch_size) / 2
+
+    def triangle(step: int) -> float:
+        place = step % (2 * half) / half
+        return float(np.interp(place, (0, 1, 2), (rate / 10, rate, rate / 1000)))
+
+    left = run.steps - VALLEY_STEPS
+    return trained(run, model, left, klr.LRScheduler(triangle)), {"peak": rate}
 
 
 def grid(run: Run) -> tuple[keras.Model, Found]:
@@ -205,6 +226,7 @@ WAYS: dict[str, Way] = {
     "default, cosine": cosine,
     "OneCycle at tune_lr": one_cycle,
     "fastai": fastai,
+    "ktrain": ktrain,
     "best of a grid": grid,
     "klr.fit, last weights": one_call(averages=(), checkpoint=False),
     "klr.fit, weights at the end": one_call(checkpoint=False),
