@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,20 @@ Read = Callable[[Any], np.ndarray]
 _AT_MOST = 1_000_000  # weights that are looked at; of larger models the smaller matrices
 _STILL = 1e-3
 _LEARNED = 0.01
+_ROUNDING = 0.01  # of a step's decay, in float32
+
+
+@dataclass(frozen=True)
+class StillMatrix:
+    """A matrix that a step has hardly moved.
+
+    Attributes:
+        variable: The matrix.
+        size: The root of the mean square of its elements; the largest of the times it was read.
+    """
+
+    variable: Any
+    size: float
 
 
 class Movement:
@@ -32,6 +47,8 @@ class Movement:
         self._variables = matrices[: max(1, int((sizes <= _AT_MOST).sum()))]
         self._before: list[np.ndarray] = []
         self._first: list[float] = [0.0] * len(self._variables)
+        self._sizes = [0.0] * len(self._variables)
+        self._shares: list[float] = []
 
     def before_step(self, read: Read) -> None:
         """Note where the weights are.
@@ -40,6 +57,8 @@ class Movement:
             read: Returns a copy of a variable's value.
         """
         self._before = [read(variable) for variable in self._variables]
+        pairs = zip(self._sizes, self._before, strict=True)
+        self._sizes = [max(size, root_mean_square(value)) for size, value in pairs]
 
     def after_step(self, read: Read, learning_rate: float) -> float:
         """Return how far the liveliest matrix has moved, as a multiple of its first movement.
@@ -48,16 +67,47 @@ class Movement:
         """
         if not self._variables:
             return math.nan
-        shares = []
+        shares: list[float] = []
+        self._shares = []
         for index, (variable, old) in enumerate(zip(self._variables, self._before, strict=True)):
             with np.errstate(all="ignore"):
-                squares = (read(variable).astype(np.float64) - old) ** 2
-                moved = math.sqrt(float(np.sum(squares))) / learning_rate
+                change = read(variable).astype(np.float64) - old
+                moved = math.sqrt(float(np.sum(change**2))) / learning_rate
             if not math.isfinite(moved):
+                self._shares = []
                 return math.nan
             self._first[index] = self._first[index] or moved
             shares.append(moved / self._first[index] if moved else 0.0)
+            self._shares.append(0.0 if _is_decay(change, old) else shares[-1])
         return max(shares)
+
+    def still(self) -> list[StillMatrix]:
+        """Return the matrices that the last step moved less than a thousandth as far as the first.
+
+        One that has only shrunk, as by weight decay, is still. None if one is not finite.
+        """
+        known = zip(self._variables, self._sizes, self._shares, strict=False)
+        return [StillMatrix(variable, size) for variable, size, share in known if share < _STILL]
+
+    @property
+    def count(self) -> int:
+        """The number of matrices that are looked at."""
+        return len(self._variables)
+
+
+def _is_decay(change: np.ndarray, old: np.ndarray) -> bool:
+    """Return whether a change is a multiple of what it has changed, up to rounding."""
+    old = old.astype(np.float64)
+    size = float(np.sum(old**2))
+    if old.size < 2 or size == 0.0:
+        return False
+    rest = change - float(np.sum(change * old)) / size * old
+    return bool(np.sum(rest**2) < (_ROUNDING**2) * np.sum(change**2))
+
+
+def root_mean_square(value: np.ndarray) -> float:
+    """Return the root of the mean square of an array's elements; 0 of none."""
+    return float(np.sqrt(np.mean(value.astype(np.float64) ** 2))) if value.size else 0.0
 
 
 def still_from(movements: dict[int, float], losses: list[float]) -> int | None:

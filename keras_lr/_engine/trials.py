@@ -7,8 +7,11 @@ import warnings
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import numpy as np
+
 from keras_lr._engine.batch_loss import BatchLoss, Monitor, as_float, float_logs, loss_in
 from keras_lr._engine.hyperparameters import LearningRates
+from keras_lr._engine.movement import StillMatrix, root_mean_square
 from keras_lr._engine.optimizer_use import OptimizerUse, check_trainable
 from keras_lr._engine.overrides import held_learning_rates
 from keras_lr._engine.snapshot import ModelSnapshot
@@ -24,6 +27,9 @@ from keras_lr._keras.random import RandomSnapshot, data_peek_undone
 from keras_lr._keras.variables import VariableSnapshot, write_variable
 from keras_lr._keras.versions import lacks_shardings, record_shardings
 from keras_lr._keras.workers import as_global
+
+_CHANGE = 0.1  # of a matrix's size: a loss at its minimum changes by the square
+_SAME = 1e-6  # of a loss in float32
 
 
 class Trials:
@@ -103,16 +109,34 @@ class Trials:
         """Return the mean loss of batches in training mode, without training on them."""
         return self._probe_loss(self.state, batches)
 
-    def answers_alike(self, batch: Batch) -> bool:
+    def answers_alike(self, batch: Batch) -> bool | None:
         """Return whether the model answers every input of a batch alike, as a dead network does.
 
-        Then the loss is the same if all samples have the inputs of the first. Where that cannot be
-        tried, the answer is no.
+        Then the loss is the same if all samples have the inputs of the first. None where that
+        cannot be tried.
         """
         equal = with_equal_inputs(batch)
-        return equal is not None and math.isclose(
-            self.probe([batch]), self.probe([equal]), rel_tol=1e-6
-        )
+        if equal is None:
+            return None
+        return math.isclose(self.probe([batch]), self.probe([equal]), rel_tol=_SAME)
+
+    def ignores(self, matrix: StillMatrix, batch: Batch) -> bool:
+        """Return whether the loss of a batch stays the same when a matrix is changed a little.
+
+        A matrix that is not nearly zero keeps its norm, and so an L2 penalty.
+        """
+        variable, loss = matrix.variable, self.probe([batch])
+        own = self.state.read(variable)
+        change = _CHANGE * matrix.size
+        signs = np.random.default_rng(0).choice([-1.0, 1.0], size=own.shape)
+        changed, size = own.astype(np.float64) + change * signs, root_mean_square(own)
+        if own.size > 1 and size > change:
+            changed *= size / root_mean_square(changed)
+        self.state.write(variable, changed)
+        try:
+            return math.isclose(loss, self.probe([batch]), rel_tol=_SAME)
+        finally:
+            self.state.write(variable, own)
 
     def evaluate(self, validation_data: FitData) -> dict[str, float]:
         """Return `Model.evaluate` of the present weights, the names with `val_` before them."""

@@ -176,9 +176,17 @@ def batch_length(batch: Batch) -> int:
 
 
 def with_equal_inputs(batch: Batch) -> Batch | None:
-    """Return a batch of which every sample has the inputs of the first; None of sparse ones."""
-    x, *others = batch if isinstance(batch, tuple) else (batch,)
-    first = np.zeros(batch_length(batch), dtype=int)
+    """Return a batch of which every sample has the inputs of the first, for the targets it has.
+
+    None of a single sample, of inputs alone, which are targets too, and of sparse or ragged ones.
+    """
+    if not isinstance(batch, tuple) or len(batch) < 2 or batch[1] is None:
+        return None
+    x, *others = batch
+    samples = batch_length(batch)
+    if samples < 2:
+        return None
+    first = np.zeros(samples, dtype=int)
     leaves = keras.tree.flatten(x)
     if not all(leaf is None or _is_dense(leaf) for leaf in leaves):
         return None

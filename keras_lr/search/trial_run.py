@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from keras_lr._engine.batch_loss import as_float
-from keras_lr._engine.movement import Movement, Read, still_from
+from keras_lr._engine.movement import Movement, Read, StillMatrix
 from keras_lr._engine.trials import Trials
 from keras_lr._keras.backend import ON_JAX
 from keras_lr._keras.data import Batch
@@ -30,8 +30,7 @@ class TrialRun:
         made: How many batches it was trained on.
         diverged: Whether its loss diverged, or ended far above what its batches lost at the start.
         final: The metrics at its end, where these were looked at.
-        died: Whether the network was dead at its end: its matrices stood still, as those of a model
-            that has converged do too, and it answered every input alike.
+        died: Whether the network was dead at its end, see `Life`.
         step_seconds: How long a step took, typically.
     """
 
@@ -46,6 +45,11 @@ class TrialRun:
 class Life:
     """Looks at the first and the last step of a trial for whether the network is alive.
 
+    Where every unit of a layer has died, the matrices up to there stand still: the loss does not
+    depend on them, and the network answers every input alike. The matrices of a model that has
+    converged stand still too, and where the targets are all the same, or a batch is one sample, it
+    rightly answers alike; but its loss depends on each of them.
+
     Args:
         model: The model.
         rates: The learning rate of each step; one of 0 moves nothing.
@@ -55,7 +59,7 @@ class Life:
         self._movement, self._rates = Movement(model), rates
         moving = [index for index, rate in enumerate(rates) if rate > 0]
         self._looked_at = {*moving[:1], *moving[-1:]}
-        self._movements: dict[int, float] = {}
+        self._last = moving[-1] if len(moving) > 1 else None
 
     def before_step(self, index: int, read: Read) -> None:
         """Look where the weights are."""
@@ -65,11 +69,33 @@ class Life:
     def after_step(self, index: int, read: Read) -> None:
         """Look how far they have come."""
         if index in self._looked_at:
-            self._movements[index] = self._movement.after_step(read, self._rates[index])
+            self._movement.after_step(read, self._rates[index])
 
-    def stands_still(self, losses: np.ndarray) -> bool:
-        """Return whether the weights stood still at the last step, by `still_from`."""
-        return still_from(self._movements, losses.tolist()) is not None
+    def still(self, losses: np.ndarray) -> list[StillMatrix]:
+        """Return the matrices that stood still at the last step.
+
+        None where the loss was always the same, or zero: its gradients are zero, then.
+        """
+        last = self._last
+        if last is None or losses[last] == 0.0 or len(set(losses.tolist())) == 1:
+            return []
+        return self._movement.still()
+
+    def is_over(self, losses: np.ndarray, trials: Trials, batch: Batch) -> bool:
+        """Return whether the network is dead at the end of a trial.
+
+        Args:
+            losses: The losses of the trial.
+            trials: The trials, at its end.
+            batch: The last batch.
+        """
+        still = self.still(losses)
+        if not still:
+            return False
+        alike = trials.answers_alike(batch)
+        if alike is None:
+            alike = len(still) == self._movement.count
+        return alike and any(trials.ignores(each, batch) for each in still)
 
 
 class TrialRunner:
@@ -131,7 +157,7 @@ class TrialRunner:
                     return TrialRun(losses, seen + 1, diverged=True)
             times.append(time.perf_counter())
         trials.use.at_end()
-        died = life.stands_still(losses) and trials.answers_alike(batches[-1])
+        died = life.is_over(losses, trials, batches[-1])
         seconds = typical_step(times)
         return TrialRun(losses, len(batches), diverged=False, died=died, step_seconds=seconds)
 

@@ -195,10 +195,9 @@ class SweepTrainer:
     def _whole_lane(
         self, lanes: VmappedTrials, lane: int, losses: np.ndarray, life: Life, last: Batch
     ) -> TrialRun:
-        is_still = life.stands_still(losses)
-        if is_still or self._validation_data is not None:
+        if life.still(losses) or self._validation_data is not None:
             self._trials.state.carry(lanes.state(lane))
-        died = is_still and self._trials.answers_alike(last)
+        died = life.is_over(losses, self._trials, last)
         final, diverged = self._final(lanes.logs(lane)), self._ended_above(losses)
         return TrialRun(losses, len(losses), diverged, final, died)
 
