@@ -12,7 +12,8 @@ Read = Callable[[Any], np.ndarray]
 _AT_MOST = 1_000_000  # weights that are looked at; of larger models the smaller matrices
 _STILL = 1e-3
 _LEARNED = 0.01
-_ROUNDING = 0.01  # of a step's decay, in float32
+_OF_DECAY = 0.01
+_ROUNDING = 2.0**-23  # of a float32: all that a decay of less than that is
 
 
 @dataclass(frozen=True)
@@ -101,8 +102,8 @@ def _is_decay(change: np.ndarray, old: np.ndarray) -> bool:
     size = float(np.sum(old**2))
     if old.size < 2 or size == 0.0:
         return False
-    rest = change - float(np.sum(change * old)) / size * old
-    return bool(np.sum(rest**2) < (_ROUNDING**2) * np.sum(change**2))
+    rest = float(np.sum((change - float(np.sum(change * old)) / size * old) ** 2))
+    return rest < (_OF_DECAY**2) * float(np.sum(change**2)) or rest < (_ROUNDING**2) * size
 
 
 def root_mean_square(value: np.ndarray) -> float:

@@ -109,13 +109,18 @@ OPTIMIZERS = {
 }
 
 
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_a_network_with_a_dead_layer_is_dead_though_what_comes_after_it_moves(optimizer, method):
+def dead_below(optimizer):
     units = [keras.layers.Dense(8, activation="relu"), keras.layers.Dense(8, activation="tanh")]
     options = {"loss": "mse", "optimizer": OPTIMIZERS[optimizer]()}
     model = made(keras.Input((3,)), *units, keras.layers.Dense(1), **options)
     model.layers[0].bias.assign(np.full(8, -100.0))
+    return model
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_a_network_with_a_dead_layer_is_dead_though_what_comes_after_it_moves(optimizer, method):
+    model = dead_below(optimizer)
     options = {"steps": 50, "batch_size": 4, "method": method, "verbose": 0}
     with pytest.raises(ValueError, match="lr_sweep: the network must be alive"):
         lr_sweep(model, X, X[:, :1], [1e-3, 1e-2], **options)
@@ -127,3 +132,12 @@ def test_a_loss_of_zero_has_no_gradient():
     result = lr_sweep(model, X, ODDS, [1e-3, 3.0], steps=200, batch_size=8, verbose=0)
     assert result.losses[-1, -1] == 0.0
     assert not result.dead.any()
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_tuning_finds_no_rate_for_a_dead_network(optimizer):
+    """Also at rates at which a step of weight decay is less than a weight's rounding."""
+    with pytest.raises(ValueError, match="one of the trials must lower the loss"):
+        tune_lr(
+            dead_below(optimizer), X, X[:, :1] + 3.0, steps=400, quick=True, batch_size=8, verbose=0
+        )
