@@ -5,7 +5,13 @@ from typing import Any
 import numpy as np
 
 from keras_lr._engine.state import TrainingState
-from keras_lr._keras.optimizers import leaf_optimizers, moving_averages, rate_of, trained_variables
+from keras_lr._keras.optimizers import (
+    groups_of,
+    leaf_optimizers,
+    moving_averages,
+    rate_of,
+    trained_variables,
+)
 from keras_lr._keras.variables import read_variable
 from keras_lr.errors import complaint
 
@@ -13,8 +19,8 @@ from keras_lr.errors import complaint
 class OptimizerReset:
     """What the variables of a model's optimizers were when they were new, and the way back.
 
-    Moments go back, and the count of steps that their bias correction reads. Learning rates and
-    averaged weights (`use_ema`) stay.
+    Moments go back, and the count of steps that their bias correction reads. Learning rates,
+    factors of groups and averaged weights (`use_ema`) stay.
 
     Args:
         model: A compiled model.
@@ -47,7 +53,7 @@ class OptimizerReset:
         new = type(leaf).from_config(leaf.get_config())
         new.build(trained_variables(leaf))
         averages = moving_averages(leaf)[1]
-        kept = {id(variable) for variable in (rate_of(leaf), *averages)}
+        kept = {id(variable) for variable in (rate_of(leaf), groups_of(leaf)[1], *averages)}
         pairs = zip(leaf.variables, new.variables, strict=False)  # a run may have added its own
         return [
             (variable, self._constant(leaf, read_variable(fresh)))
