@@ -12,6 +12,7 @@ Read = Callable[[Any], np.ndarray]
 _AT_MOST = 1_000_000  # weights that are looked at; of larger models the smaller matrices
 _STILL = 1e-3
 _LEARNED = 0.01
+_NEARLY_ZERO = 1e-4
 _OF_DECAY = 0.01
 _ROUNDING = 2.0**-23  # of a float32: all that a decay of less than that is
 
@@ -85,8 +86,11 @@ class Movement:
     def still(self) -> list[StillMatrix]:
         """Return the matrices that the last step moved less than a thousandth as far as the first.
 
-        One that has only shrunk, as by weight decay, is still. None if one is not finite.
+        One that has only shrunk, as by weight decay, is still. None if one is not finite, or nearly
+        zero: that hands on no gradient until it has grown.
         """
+        if min(self._sizes, default=0.0) < _NEARLY_ZERO:
+            return []
         known = zip(self._variables, self._sizes, self._shares, strict=False)
         return [StillMatrix(variable, size) for variable, size, share in known if share < _STILL]
 

@@ -141,3 +141,17 @@ def test_tuning_finds_no_rate_for_a_dead_network(optimizer):
         tune_lr(
             dead_below(optimizer), X, X[:, :1] + 3.0, steps=400, quick=True, batch_size=8, verbose=0
         )
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_a_head_of_zeros_hands_on_no_gradient_and_is_not_dead(optimizer, method):
+    """Until it has grown, which takes it long at a low rate, every input is answered alike."""
+    layers = [
+        keras.layers.Dense(8, activation="tanh"),
+        keras.layers.Dense(1, kernel_initializer="zeros"),
+    ]
+    model = made(keras.Input((3,)), *layers, loss="mse", optimizer=OPTIMIZERS[optimizer]())
+    options = {"steps": 50, "batch_size": 4, "method": method, "verbose": 0}
+    result = lr_sweep(model, X, X[:, :1], [1e-10, 1e-9, 1e-2], **options)
+    assert not result.dead.any()
