@@ -48,9 +48,10 @@ class Movement:
         sizes = np.cumsum([math.prod(variable.shape) for variable in matrices])
         self._variables = matrices[: max(1, int((sizes <= _AT_MOST).sum()))]
         self._before: list[np.ndarray] = []
+        self._after: list[np.ndarray] = []
         self._first: list[float] = [0.0] * len(self._variables)
-        self._sizes = [0.0] * len(self._variables)
         self._shares: list[float] = []
+        self._start_sizes: list[float] = []
 
     def before_step(self, read: Read) -> None:
         """Note where the weights are.
@@ -59,8 +60,7 @@ class Movement:
             read: Returns a copy of a variable's value.
         """
         self._before = [read(variable) for variable in self._variables]
-        pairs = zip(self._sizes, self._before, strict=True)
-        self._sizes = [max(size, root_mean_square(value)) for size, value in pairs]
+        self._start_sizes = self._start_sizes or list(map(root_mean_square, self._before))
 
     def after_step(self, read: Read, learning_rate: float) -> float:
         """Return how far the liveliest matrix has moved, as a multiple of its first movement.
@@ -69,18 +69,17 @@ class Movement:
         """
         if not self._variables:
             return math.nan
-        shares: list[float] = []
-        self._shares = []
-        for index, (variable, old) in enumerate(zip(self._variables, self._before, strict=True)):
+        self._shares, self._after = [], [read(variable) for variable in self._variables]
+        shares = []
+        for index, (old, new) in enumerate(zip(self._before, self._after, strict=True)):
             with np.errstate(all="ignore"):
-                change = read(variable).astype(np.float64) - old
-                moved = math.sqrt(float(np.sum(change**2))) / learning_rate
+                squares = (new.astype(np.float64) - old) ** 2
+                moved = math.sqrt(float(np.sum(squares))) / learning_rate
             if not math.isfinite(moved):
-                self._shares = []
                 return math.nan
             self._first[index] = self._first[index] or moved
             shares.append(moved / self._first[index] if moved else 0.0)
-            self._shares.append(0.0 if _is_decay(change, old) else shares[-1])
+        self._shares = shares
         return max(shares)
 
     def still(self) -> list[StillMatrix]:
@@ -89,10 +88,16 @@ class Movement:
         One that has only shrunk, as by weight decay, is still. None if one is not finite, or nearly
         zero: that hands on no gradient until it has grown.
         """
-        if min(self._sizes, default=0.0) < _NEARLY_ZERO:
+        pairs = zip(self._start_sizes, map(root_mean_square, self._before), strict=True)
+        sizes = list(map(max, pairs))
+        if not self._shares or min(sizes) < _NEARLY_ZERO:
             return []
-        known = zip(self._variables, self._sizes, self._shares, strict=False)
-        return [StillMatrix(variable, size) for variable, size, share in known if share < _STILL]
+        known = zip(self._variables, sizes, self._shares, self._before, self._after, strict=True)
+        return [
+            StillMatrix(variable, size)
+            for variable, size, share, old, new in known
+            if share < _STILL or _is_decay(old, new)
+        ]
 
     @property
     def count(self) -> int:
@@ -100,10 +105,10 @@ class Movement:
         return len(self._variables)
 
 
-def _is_decay(change: np.ndarray, old: np.ndarray) -> bool:
-    """Return whether a change is a multiple of what it has changed, up to rounding."""
+def _is_decay(old: np.ndarray, new: np.ndarray) -> bool:
+    """Return whether a matrix has become a multiple of what it was, up to rounding."""
     old = old.astype(np.float64)
-    size = float(np.sum(old**2))
+    change, size = new - old, float(np.sum(old**2))
     if old.size < 2 or size == 0.0:
         return False
     rest = float(np.sum((change - float(np.sum(change * old)) / size * old) ** 2))
