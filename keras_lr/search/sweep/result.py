@@ -36,7 +36,8 @@ class SweepResult(Result):
         diverged: bool[K], whether a lane was stopped, or ended with losses above twice those of
             the same batches at the starting weights, or with a validation loss that is not finite.
         dead: bool[K], whether the network had died at the end of a lane, as when every ReLU has: it
-            answers every input alike, and its matrices stand still. None where not known.
+            answers every input alike, and the loss no longer depends on some matrix, which stands
+            still. None where not known.
         stopped_at: int[K], the steps a lane made before it was stopped, or all.
         cost_steps: Training steps made in all.
         method: `"sequential"` or `"lanes"`, how most of the lanes were trained.
