@@ -1,12 +1,13 @@
 """The parts of a compiled model; building what Keras on TensorFlow leaves to the first step."""
 
+from collections.abc import Callable
 from itertools import chain
 from typing import Any, Literal
 
 import keras
 from keras.src.losses.loss import unscale_loss_for_distribution
 
-from keras_lr._keras.backend import ON_TENSORFLOW, strategy_scope
+from keras_lr._keras.backend import ON_TENSORFLOW, ON_TORCH, strategy_scope
 from keras_lr._keras.data import Batch
 from keras_lr._keras.kept import kept_with_step
 
@@ -103,6 +104,35 @@ def build_on(model: Any, batch: Batch) -> None:
     build_optimizer(model)  # the step may have updates of its own
     # Without a `call` a model never counts as built.
     kept_with_step(model)["traced"] = True
+
+
+def training_forward(model: Any) -> Callable[[Any], Any]:
+    """Return a forward pass in training mode, which moves the states of layers; compiled once.
+
+    Args:
+        model: A built model, whose variables hold their values.
+    """
+    if ON_TORCH or model.run_eagerly:
+        return lambda x: model(x, training=True)
+    if ON_TENSORFLOW:
+        import tensorflow as tf
+
+        call = tf.autograph.experimental.do_not_convert(lambda x: model(x, training=True))
+        return tf.function(call, reduce_retracing=True)  # type: ignore[no-any-return]
+    import jax
+
+    @jax.jit
+    def moved(trainable: Any, other: Any, x: Any) -> Any:
+        return model.stateless_call(trainable, other, x, training=True)[1]
+
+    def forward(x: Any) -> None:
+        trainable = [variable.value for variable in model.trainable_variables]
+        other = [variable.value for variable in model.non_trainable_variables]
+        values = moved(trainable, other, x)
+        for variable, value in zip(model.non_trainable_variables, values, strict=True):
+            variable.assign(value)
+
+    return forward
 
 
 def _is_built(model: Any) -> bool:

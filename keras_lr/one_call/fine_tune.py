@@ -13,7 +13,6 @@ from keras_lr.one_call.fit import fit
 from keras_lr.one_call.result import FitResult
 from keras_lr.one_call.stages import (
     OWNER,
-    FreshStatistics,
     compiled_back,
     factors_of,
     frozen,
@@ -135,9 +134,8 @@ def fine_tune(
     `BatchNormalization` in inference mode. Then all layers train, with an optimizer of `by_layer`:
     the head with the learning rate $\eta$, the upper half of the levels below it with
     $\eta \sqrt{lowest}$, the lower half with $\eta \cdot lowest$. Each stage is a call of `fit`,
-    which finds its own $\eta$ and pays for the search out of its own updates. In the end the
-    statistics of `BatchNormalization` are taken anew from the training data, in one epoch of
-    forward passes, if that can be read again: the moving ones lag behind in a short run.
+    which finds its own $\eta$, pays for the search out of its own updates, and takes the statistics
+    of `BatchNormalization` anew in the end.
 
     Layers that are frozen already stay so. Afterwards the model is compiled with the optimizer of
     `by_layer`, as it was otherwise. If an argument is wrong, or a stage raises, it is
@@ -203,8 +201,7 @@ def fine_tune(
         compiled.compile(given)
         whole = None
         if first is None or not first.interrupted:
-            given = [FreshStatistics(), *listed(arguments.pop("callbacks", None))]
-            whole = fit(model, x, y, epochs=epochs - freeze_epochs, callbacks=given, **arguments)
+            whole = fit(model, x, y, epochs=epochs - freeze_epochs, **arguments)
     return FineTuneResult(
         head=first, whole=whole, factors=leaf_optimizers(model.optimizer)[0].factors
     )

@@ -78,6 +78,9 @@ def fit(
     Of a generator the batches of the trials are held in memory, and trained on again. A schedule in
     the optimizer is set aside for the run.
 
+    At the end the statistics of BatchNorm layers are taken anew, from an epoch of training data or
+    200 batches of it: moving averages lag behind the weights, far behind in a short run.
+
     Afterwards the optimizer's learning rate is the peak, not the last one of the schedule, which is
     next to zero; a schedule in the optimizer is as before. Until the training begins nothing of the
     model is changed: an error or Ctrl-C leaves it as it was. **Ctrl-C** in the training ends it

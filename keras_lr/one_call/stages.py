@@ -6,8 +6,6 @@ from typing import Any
 
 import keras
 
-from keras_lr._engine.averages.batch_norm import batch_norm_layers, recompute_batch_norm_alone
-from keras_lr._keras.fit_data import fit_batches
 from keras_lr._keras.layer_tree import Weight, layers_in_order, own_weights
 from keras_lr._keras.models import compile_config
 from keras_lr._keras.optimizers import groups_of, leaf_optimizers
@@ -92,21 +90,6 @@ def frozen(model: keras.Model, below: list[Weight]) -> Iterator[None]:
             layer.trainable = trainable
         for variable, trainable in variables:
             variable.trainable = trainable
-
-
-class FreshStatistics(keras.callbacks.Callback):  # type: ignore[misc]
-    """Takes the statistics of BatchNorm layers anew when the training ends.
-
-    Moving averages with Keras' momentum of .99 look back over a hundred updates, which in a short
-    run is a time when the weights were others. Of data that can be read only once they are kept.
-    """
-
-    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        """Run the training data through the model once. Called by `fit`."""
-        model = self.model
-        batches = fit_batches(model) if batch_norm_layers(model) else None
-        if batches is not None:
-            recompute_batch_norm_alone(model, batches())
 
 
 class Recompilation:

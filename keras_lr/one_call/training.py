@@ -18,6 +18,7 @@ from keras_lr.one_call.choice import Choice
 from keras_lr.one_call.driver import RecipeDriver
 from keras_lr.one_call.plan import RunPlan
 from keras_lr.one_call.recipe import OWNER
+from keras_lr.one_call.statistics import FreshStatistics
 from keras_lr.schedules import Schedule
 
 
@@ -82,12 +83,13 @@ class Training:
         model = self._model
         shares = proportions(current_learning_rates(model))
         ours = [each for each in (self.driver, self.choice, self.cooldown) if each is not None]
+        statistics = FreshStatistics()  # of the weights that the choice leaves
         history = None
         try:
             # Without a choice, a WeightAverage is the user's own, and speaks for itself.
             ours_alone = complaining_as(OWNER, "WeightAverage") if self.choice else nullcontext()
             with ours_alone:
-                history = model.fit(**arguments, callbacks=[*ours, *callbacks])
+                history = model.fit(**arguments, callbacks=[*ours, statistics, *callbacks])
         except KeyboardInterrupt:
             if not self.driver.learning_rates:
                 raise

@@ -5,6 +5,7 @@ import numpy as np
 from support.tiny import JIT, regression
 
 from keras_lr import LRScheduler, WeightAverage
+from keras_lr.one_call.statistics import FreshStatistics
 
 X, Y = regression(samples=64)
 VALIDATION = regression(samples=32, seed=1)
@@ -39,6 +40,7 @@ def by_hand(model, result, *, keep, **arguments):
     if keep is not None:
         average = WeightAverage((0.0, 0.98, 0.995), keep=keep, batch_norm=False)
         callbacks.insert(0, average)
+    callbacks.append(FreshStatistics())
     return model.fit(**{"verbose": 0, **arguments}, callbacks=callbacks)
 
 

@@ -8,7 +8,7 @@ import keras
 
 from keras_lr._keras.backend import ON_TORCH
 from keras_lr._keras.data import Batch, batch_length
-from keras_lr._keras.models import layers_of
+from keras_lr._keras.models import layers_of, training_forward
 from keras_lr._keras.random import RandomSnapshot
 from keras_lr._keras.variables import VariableSnapshot, read_variable, write_variable
 
@@ -31,18 +31,27 @@ def recompute_batch_norm(model: Any, batches: Iterable[Batch]) -> None:
         batches: Batches to run through it in training mode.
     """
     layers = batch_norm_layers(model)
+    statistics = [each for layer in layers for each in (layer.moving_mean, layer.moving_variance)]
     momenta = [layer.momentum for layer in layers]
+    found = list(map(read_variable, statistics))
+    totals: list[Any] = [0.0] * len(statistics)
     seen = 0
+    for layer in layers:
+        layer.momentum = 0.0  # then they are those of the last batch
     try:
+        forward = training_forward(model)
         for batch in batches:
+            forward(keras.tree.map_structure(keras.ops.convert_to_tensor, batch[0]))
             size = batch_length(batch)
-            for layer in layers:
-                layer.momentum = seen / (seen + size)
-            model(keras.tree.map_structure(keras.ops.convert_to_tensor, batch[0]), training=True)
+            values = [read_variable(each).astype("float64") for each in statistics]
+            totals = [total + size * value for total, value in zip(totals, values, strict=True)]
             seen += size
-    finally:
+        found = [total / seen for total in totals] if seen else found
+    finally:  # also where the data raises
         for layer, momentum in zip(layers, momenta, strict=True):
             layer.momentum = momentum
+        for variable, value in zip(statistics, found, strict=True):
+            write_variable(variable, value)
 
 
 def recompute_batch_norm_alone(model: Any, batches: Iterable[Batch]) -> None:
