@@ -17,8 +17,8 @@ class FreshStatistics(keras.callbacks.Callback):  # type: ignore[misc]
     """Takes the statistics of BatchNorm layers anew when the training ends.
 
     Moving averages with Keras' momentum of .99 look back over a hundred updates, when the weights
-    were others; those of an averaged model never saw its weights at all. In short runs that costs
-    more than all the rest of the recipe gains.
+    were others; those of an averaged model never saw its weights at all. After a short run the loss
+    that they give can be several times that of the weights.
 
     They stay as they are where the data can be read only once, where the training step is the
     user's own, which may not call the model with its data, and where several devices train it.

@@ -5,7 +5,7 @@ from typing import Any
 from keras_lr._engine.train_function import TrainFunction
 from keras_lr._keras.optimizers import groups_of, is_scheduled, rate_of
 from keras_lr._keras.variables import DIRECT, VariableAccess
-from keras_lr.callbacks.plateau.rates import ScheduledRate, ScheduleRate
+from keras_lr.callbacks.plateau.rates import HeldRate, ScheduledRate, ScheduleRate
 
 
 class _Factor:
@@ -24,7 +24,7 @@ class _Factor:
         access.write(self._variable, factors)
 
 
-class HeldGroupRate:
+class HeldGroupRate(HeldRate):
     """The learning rate of a group, of an optimizer that holds its own in a variable.
 
     Args:
@@ -35,14 +35,10 @@ class HeldGroupRate:
     is_constant = False  # what sets the optimizer's own learning rate moves it too
 
     def __init__(self, optimizer: Any, group: str) -> None:
-        self._whole, self._factor = rate_of(optimizer), _Factor(optimizer, group)
+        super().__init__(optimizer)
+        self._factor = _Factor(optimizer, group)
         self._written: tuple[tuple[float, float], float] | None = None
         self._start = self.read(DIRECT)
-
-    @property
-    def start(self) -> float:
-        """The rate when the fit began, or when the group thawed."""
-        return self._start
 
     def read(self, access: VariableAccess) -> float:
         """Return the rate: as it was written, where the variables are as they were then."""
@@ -58,28 +54,12 @@ class HeldGroupRate:
             self._factor.write(access, rate / whole)
             self._written = self._parts(access), rate
 
-    def applied(self, access: VariableAccess) -> float:
-        """Return the rate."""
-        return self.read(access)
-
     def observe(self, access: VariableAccess) -> None:
         """Note the rate of a group that was frozen when the fit began."""
         self._start = self._start or self.read(access)
 
-    def begin_step(self) -> None:
-        """Do nothing."""
-
-    def get_state(self) -> dict[str, float]:
-        """Return the starting value."""
-        return {"start": self._start}
-
-    def set_state(self, state: dict[str, float], access: VariableAccess, rate: float) -> None:
-        """Set starting value and factor."""
-        self._start = state["start"]
-        self.write(access, rate)
-
     def _parts(self, access: VariableAccess) -> tuple[float, float]:
-        return float(access.read(self._whole)), self._factor.read(access)
+        return float(access.read(self._variable)), self._factor.read(access)
 
 
 class ScheduledGroupRate(ScheduleRate):
